@@ -1,0 +1,273 @@
+//! `BrowserClass`: what browsers can be had in this cluster.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{LocalObjectReference, Toleration};
+use kube::{CustomResource, KubeSchema, ResourceExt};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{capabilities::Quantity, names};
+
+/// A kind of browser that sessions can be made from: which image and versions, where it may run, what it may use.
+#[derive(CustomResource, KubeSchema, Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[kube(
+    group = "browser-operator.io",
+    version = "v1alpha1",
+    kind = "BrowserClass",
+    plural = "browserclasses",
+    doc = "A kind of browser that sessions can be made from. The annotation browser-operator.io/is-default-class: \"true\" makes it the one that is tried first.",
+    derive = "PartialEq",
+    shortname = "bc",
+    category = "browsers",
+    printcolumn(name = "Browser", type_ = "string", json_path = ".spec.browserName"),
+    printcolumn(name = "Version", type_ = "string", json_path = ".spec.versions[0].version"),
+    printcolumn(name = "Sandbox", type_ = "string", json_path = ".spec.sandbox"),
+    printcolumn(
+        name = "Default",
+        type_ = "string",
+        json_path = ".metadata.annotations.browser-operator\\.io/is-default-class"
+    ),
+    printcolumn(name = "Capacity", type_ = "integer", json_path = ".spec.capacity"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[cfg_attr(test, kube(cel))]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.defaultRegion) || (has(self.regions) && self.regions.exists(r, r.name == self.defaultRegion))").message("defaultRegion must be the name of one of regions"),
+)]
+pub struct BrowserClassSpec {
+    /// WebDriver's name of the browser: `chrome` for Chromium too.
+    pub browser_name: BrowserName,
+
+    /// WebDriver's name of the operating system.
+    #[serde(default = "linux")]
+    #[schemars(length(min = 1, max = 32), regex(pattern = "^[a-z0-9]+$"))]
+    pub platform_name: String,
+
+    /// The driver in the image.
+    #[serde(default)]
+    pub driver: Driver,
+
+    /// The versions that can be had; the first is the default.
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["version".into()]))]
+    pub versions: Vec<BrowserVersion>,
+
+    /// When the kubelet fetches the image. Absent: Kubernetes' own rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_pull_policy: Option<PullPolicy>,
+
+    /// Secrets with which the image is fetched, in each session's namespace.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub image_pull_secrets: Vec<LocalObjectReference>,
+
+    /// Which sandbox confines the page. `browser`: the browser's own, which needs the seccomp profile in
+    /// `seccompProfile` on the nodes. `container`: only the container's, under the runtime's default profile.
+    #[serde(default)]
+    pub sandbox: Sandbox,
+
+    /// The seccomp profile for `sandbox: browser`, a path below the kubelet's seccomp folder.
+    #[serde(default = "default_seccomp_profile")]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("!self.startsWith('/') && !self.contains('..')").message("seccompProfile must be a path below the kubelet's seccomp folder"))]
+    pub seccomp_profile: String,
+
+    /// What a browser's container is promised and may use.
+    #[serde(default)]
+    pub resources: Resources,
+
+    /// The size of /dev/shm, counted as the container's memory.
+    #[serde(default = "default_shared_memory")]
+    pub shared_memory: Quantity,
+
+    /// How much the browser may write to disk: its profile, its cache and its downloads together.
+    #[serde(default = "default_scratch")]
+    pub scratch: Quantity,
+
+    /// Where browsers of this class can run. None: anywhere, and no session may ask for a region.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub regions: Vec<Region>,
+
+    /// The region of a session that names none. Absent: the first of `regions`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub default_region: Option<String>,
+
+    /// How many sessions of this class may live at a time; more wait for their turn. Absent: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub capacity: Option<i32>,
+
+    /// How long a browser may take to start, in seconds, from the creation of its pod.
+    #[serde(default = "default_start_timeout")]
+    #[schemars(range(min = 1, max = 3600))]
+    pub start_timeout_seconds: i32,
+}
+
+fn linux() -> String {
+    "linux".to_owned()
+}
+fn default_seccomp_profile() -> String {
+    "browser-operator/chromium.json".to_owned()
+}
+fn quantity(text: &str) -> Quantity {
+    Quantity(text.to_owned())
+}
+fn default_shared_memory() -> Quantity {
+    quantity("1Gi")
+}
+fn default_scratch() -> Quantity {
+    quantity("2Gi")
+}
+fn default_start_timeout() -> i32 {
+    60
+}
+
+/// The browsers that there are drivers for.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BrowserName {
+    /// Chrome and Chromium.
+    Chrome,
+}
+
+impl BrowserName {
+    /// WebDriver's word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Chrome => "chrome",
+        }
+    }
+}
+
+/// The WebDriver server in the image.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Driver {
+    /// ChromeDriver.
+    #[default]
+    Chromedriver,
+}
+
+/// One version of the browser.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+pub struct BrowserVersion {
+    /// The version, for example `156.0.8078.79`. The capability browserVersion is matched against it.
+    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[0-9]+(\.[0-9a-z]+)*$"))]
+    pub version: String,
+    /// The image that has it, with its driver and the operator's agent.
+    #[schemars(length(min = 1, max = 512))]
+    pub image: String,
+}
+
+/// When the kubelet fetches an image.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+pub enum PullPolicy {
+    /// For each pod.
+    Always,
+    /// Where the node lacks it.
+    IfNotPresent,
+    /// Not at all: it must be there.
+    Never,
+}
+
+impl PullPolicy {
+    /// Kubernetes' word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Always => "Always",
+            Self::IfNotPresent => "IfNotPresent",
+            Self::Never => "Never",
+        }
+    }
+}
+
+/// Which sandbox confines a page.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sandbox {
+    /// The browser's own, inside the container's.
+    #[default]
+    Browser,
+    /// The container's alone.
+    Container,
+}
+
+/// What a container is promised and may use; the same words as in a pod.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Resources {
+    /// Promised.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(length(max = 16))]
+    pub requests: BTreeMap<String, Quantity>,
+    /// At most.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(length(max = 16))]
+    pub limits: BTreeMap<String, Quantity>,
+}
+
+/// A place where browsers can run.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Region {
+    /// What sessions call it.
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// The labels of its nodes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(length(max = 32))]
+    pub node_selector: BTreeMap<String, String>,
+    /// The taints of its nodes that browsers tolerate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub tolerations: Vec<Toleration>,
+}
+
+impl BrowserClass {
+    /// Whether it is annotated as the default.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        self.annotations().get(names::DEFAULT_CLASS_ANNOTATION).is_some_and(|value| value == "true")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn class(extra: serde_json::Value) -> BrowserClass {
+        let mut spec = json!({
+            "browserName": "chrome",
+            "versions": [{"version": "156.0", "image": "chromium:156"}],
+        });
+        spec.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        serde_json::from_value(json!({
+            "apiVersion": "browser-operator.io/v1alpha1",
+            "kind": "BrowserClass",
+            "metadata": {"name": "chromium"},
+            "spec": spec,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_default_region_must_exist() {
+        let regions = json!([{"name": "eu"}]);
+        assert!(class(json!({})).validate_cel().is_ok());
+        assert!(class(json!({"regions": regions, "defaultRegion": "eu"})).validate_cel().is_ok());
+        assert!(class(json!({"regions": regions, "defaultRegion": "us"})).validate_cel().is_err());
+        assert!(class(json!({"defaultRegion": "eu"})).validate_cel().is_err());
+    }
+
+    #[test]
+    fn a_class_confines_its_pages_by_the_browsers_own_sandbox_unless_told_otherwise() {
+        assert_eq!(class(json!({})).spec.sandbox, Sandbox::Browser);
+    }
+}

@@ -1,0 +1,159 @@
+//! Why a session is as it is: one word, the same in the condition, the Event, the metric's label and the text
+//! that a client gets.
+
+/// The reason of the `Ready` condition. Each word is part of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The browser is up and bound to this session.
+    BrowserReady,
+    /// The pod is being placed and its browser started.
+    Starting,
+    /// The class has no room now; the session waits for its turn.
+    CapacityReached,
+    /// A ResourceQuota refused the pod; the session waits for room.
+    QuotaExceeded,
+    /// The scheduler finds no node for the pod.
+    Unschedulable,
+    /// The kubelet cannot get the class's image.
+    ImageUnavailable,
+    /// The kubelet cannot make the pod's container.
+    ContainerUnavailable,
+
+    /// No BrowserClass has the name in `spec.className`, or there is no class at all.
+    ClassNotFound,
+    /// The class has no region of the name in `spec.region`.
+    RegionNotFound,
+    /// `spec.capabilities` is not what WebDriver allows.
+    CapabilitiesInvalid,
+    /// No class of this cluster can give what `spec.capabilities` asks for.
+    CapabilitiesNotMatched,
+    /// A field's value is allowed by its schema, but not here; the message names the field and what it may be.
+    FieldInvalid,
+    /// The browser was not ready within the class's `startTimeoutSeconds`.
+    StartTimedOut,
+    /// The driver refused to make the session; the message has its words.
+    SessionNotCreated,
+    /// The agent in the class's image speaks another version of the bind protocol.
+    AgentIncompatible,
+
+    /// The client ended the session: Delete Session, `session.end` or `browser.close`.
+    ClientEnded,
+    /// The BrowserSession was deleted.
+    Deleted,
+    /// The client that asked for the session went away before it was ready.
+    ClientGaveUp,
+    /// The session reached `spec.timeoutSeconds`.
+    TimedOut,
+    /// No command and no frame for `spec.idleTimeoutSeconds`.
+    IdleTimeout,
+    /// Nobody used the session within `spec.connectTimeoutSeconds`.
+    NeverConnected,
+    /// The last socket of a session that lives by its sockets was closed.
+    Disconnected,
+    /// The browser exited by itself.
+    BrowserCrashed,
+    /// The driver exited by itself.
+    DriverCrashed,
+    /// The container went over its memory limit.
+    OutOfMemory,
+    /// The kubelet evicted the pod.
+    Evicted,
+    /// The pod was deleted, but not by the operator.
+    PodDeleted,
+    /// The pod ended without a word from its agent.
+    AgentLost,
+}
+
+impl Reason {
+    /// Every reason, in the order of this file.
+    pub const ALL: [Self; 28] = [
+        Self::BrowserReady,
+        Self::Starting,
+        Self::CapacityReached,
+        Self::QuotaExceeded,
+        Self::Unschedulable,
+        Self::ImageUnavailable,
+        Self::ContainerUnavailable,
+        Self::ClassNotFound,
+        Self::RegionNotFound,
+        Self::CapabilitiesInvalid,
+        Self::CapabilitiesNotMatched,
+        Self::FieldInvalid,
+        Self::StartTimedOut,
+        Self::SessionNotCreated,
+        Self::AgentIncompatible,
+        Self::ClientEnded,
+        Self::Deleted,
+        Self::ClientGaveUp,
+        Self::TimedOut,
+        Self::IdleTimeout,
+        Self::NeverConnected,
+        Self::Disconnected,
+        Self::BrowserCrashed,
+        Self::DriverCrashed,
+        Self::OutOfMemory,
+        Self::Evicted,
+        Self::PodDeleted,
+        Self::AgentLost,
+    ];
+
+    /// The word itself.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BrowserReady => "BrowserReady",
+            Self::Starting => "Starting",
+            Self::CapacityReached => "CapacityReached",
+            Self::QuotaExceeded => "QuotaExceeded",
+            Self::Unschedulable => "Unschedulable",
+            Self::ImageUnavailable => "ImageUnavailable",
+            Self::ContainerUnavailable => "ContainerUnavailable",
+            Self::ClassNotFound => "ClassNotFound",
+            Self::RegionNotFound => "RegionNotFound",
+            Self::CapabilitiesInvalid => "CapabilitiesInvalid",
+            Self::CapabilitiesNotMatched => "CapabilitiesNotMatched",
+            Self::FieldInvalid => "FieldInvalid",
+            Self::StartTimedOut => "StartTimedOut",
+            Self::SessionNotCreated => "SessionNotCreated",
+            Self::AgentIncompatible => "AgentIncompatible",
+            Self::ClientEnded => "ClientEnded",
+            Self::Deleted => "Deleted",
+            Self::ClientGaveUp => "ClientGaveUp",
+            Self::TimedOut => "TimedOut",
+            Self::IdleTimeout => "IdleTimeout",
+            Self::NeverConnected => "NeverConnected",
+            Self::Disconnected => "Disconnected",
+            Self::BrowserCrashed => "BrowserCrashed",
+            Self::DriverCrashed => "DriverCrashed",
+            Self::OutOfMemory => "OutOfMemory",
+            Self::Evicted => "Evicted",
+            Self::PodDeleted => "PodDeleted",
+            Self::AgentLost => "AgentLost",
+        }
+    }
+
+    /// The reason of that word, if it is one.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == word)
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_found_by_its_word() {
+        for reason in Reason::ALL {
+            assert_eq!(Reason::parse(reason.as_str()), Some(reason));
+        }
+        assert_eq!(Reason::parse("Because"), None);
+    }
+}

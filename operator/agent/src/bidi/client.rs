@@ -1,0 +1,165 @@
+//! A client's BiDi socket on a session that exists.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::{SinkExt, StreamExt, stream::SplitSink};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::{sync::mpsc, time::Instant};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Message, Utf8Bytes,
+        protocol::{CloseFrame, Role, frame::coding::CloseCode},
+    },
+};
+use wire::{
+    bidi::{self, Incoming},
+    bind::EndReason,
+    error::WebDriverError,
+};
+
+use super::{
+    hub::{Hub, MESSAGES_QUEUED, ToHub},
+    ids::ClientId,
+    socket_config,
+};
+use crate::{ending::Ending, session::Session};
+
+/// How often a socket on which nothing is sent gets a ping.
+const PING: Duration = Duration::from_secs(30);
+/// How long a Close frame may take to leave.
+const CLOSE: Duration = Duration::from_secs(1);
+
+type Sink = SplitSink<WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>, Message>;
+
+static NEXT_CLIENT: AtomicU64 = AtomicU64::new(0);
+
+/// Serves one socket from its handshake to its end.
+pub async fn serve(upgrade: OnUpgrade, session: Arc<Session>, hub: Hub, ending: Ending) {
+    let stream = match upgrade.await {
+        Ok(upgraded) => TokioIo::new(upgraded),
+        Err(error) => {
+            tracing::debug!(error = &error as &dyn std::error::Error, "no socket came of it");
+            return;
+        }
+    };
+    let socket =
+        WebSocketStream::from_raw_socket(stream, Role::Server, Some(socket_config())).await;
+    let client = NEXT_CLIENT.fetch_add(1, Ordering::Relaxed);
+    session.life.socket_opened();
+    let closed = attend(socket, client, &session, &hub, &ending).await;
+    hub.tell(ToHub::Leave(client)).await;
+    session.life.socket_gone(closed);
+}
+
+/// Carries messages both ways. Gives whether the client said goodbye.
+async fn attend(
+    socket: WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>,
+    client: ClientId,
+    session: &Session,
+    hub: &Hub,
+    ending: &Ending,
+) -> bool {
+    let (mut to_client, mut from_client) = socket.split();
+    let (messages, mut queued) = mpsc::channel::<Utf8Bytes>(MESSAGES_QUEUED);
+    hub.tell(ToHub::Join(client, messages)).await;
+    let stop = ending.begun();
+    let mut quiet_until = Instant::now() + PING;
+    loop {
+        let sent = tokio::select! {
+            () = stop.cancelled() => {
+                let last_word = ending.wait().await;
+                close(&mut to_client, CloseCode::Normal, &last_word.reason).await;
+                return true;
+            }
+            message = queued.recv() => match message {
+                Some(message) => to_client.send(Message::Text(message)).await,
+                None => {
+                    close(&mut to_client, CloseCode::Again, "messages were not read in time").await;
+                    return false;
+                }
+            },
+            () = tokio::time::sleep_until(quiet_until) => {
+                to_client.send(Message::Ping(bytes::Bytes::new())).await
+            }
+            message = from_client.next() => match message {
+                Some(Ok(Message::Text(text))) => {
+                    session.life.touch();
+                    match answer(text, client, hub, ending).await {
+                        Some(reply) => to_client.send(Message::text(reply)).await,
+                        None => continue,
+                    }
+                }
+                Some(Ok(Message::Binary(_))) => {
+                    session.life.touch();
+                    to_client.send(Message::text(bidi::not_text())).await
+                }
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
+                Some(Ok(Message::Close(_))) => {
+                    // tungstenite has queued the answer to the Close frame; this sends it.
+                    if let Err(error) = to_client.flush().await {
+                        tracing::debug!(%error, "after Close");
+                    }
+                    return true;
+                }
+                Some(Err(error)) => {
+                    tracing::debug!(%error, "socket broke");
+                    return false;
+                }
+                None => return false,
+            },
+        };
+        if let Err(error) = sent {
+            tracing::debug!(%error, "socket broke");
+            return false;
+        }
+        quiet_until = Instant::now() + PING;
+    }
+}
+
+/// Takes one message. Gives what the agent answers itself; the rest the browser answers.
+async fn answer(text: Utf8Bytes, client: ClientId, hub: &Hub, ending: &Ending) -> Option<String> {
+    let id = match bidi::parse(&text) {
+        Incoming::Invalid { id, error } => return Some(bidi::failure(id, &error)),
+        Incoming::Command(command) => match command.method.as_str() {
+            "session.status" => {
+                let status = json!({"ready": false, "message": "this session is active"});
+                return Some(bidi::success(command.id, &status));
+            }
+            "session.new" => {
+                let error =
+                    WebDriverError::session_not_created("this socket has a session already");
+                return Some(bidi::failure(Some(command.id), &error));
+            }
+            // The answer is queued before the end begins, and Close follows it.
+            "session.end" | "browser.close" => {
+                ending.begin(EndReason::ClientEnded.as_str(), command.method.clone());
+                return Some(bidi::success(command.id, &json!({})));
+            }
+            _ => command.id,
+        },
+    };
+    hub.tell(ToHub::Command { client, id, message: text }).await;
+    None
+}
+
+async fn close(to_client: &mut Sink, code: CloseCode, reason: &str) {
+    let frame = CloseFrame { code, reason: reason.into() };
+    let closing = async {
+        to_client.send(Message::Close(Some(frame))).await?;
+        to_client.close().await
+    };
+    match tokio::time::timeout(CLOSE, closing).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "Close did not leave"),
+        Err(_) => tracing::debug!("Close did not leave in time"),
+    }
+}

@@ -1,0 +1,20 @@
+//! WebDriver BiDi: one socket to the browser, any number to clients.
+//!
+//! A browser's driver sends events only to the socket that subscribed, and some drivers take one socket only. So the
+//! agent keeps the one upstream socket, rewrites command ids, gives answers to the asker and events to all.
+
+mod client;
+mod hub;
+mod ids;
+
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+
+pub use client::serve;
+pub use hub::Hub;
+
+/// The largest message that passes, either way.
+const MAX_MESSAGE: usize = 256 << 20;
+
+fn socket_config() -> WebSocketConfig {
+    WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE)).max_frame_size(Some(MAX_MESSAGE))
+}

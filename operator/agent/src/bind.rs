@@ -1,0 +1,75 @@
+//! Giving this pod to a session: once, and to one holder only.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+use wire::{
+    bind::{BindRefusal, BindReply, BindRequest, EndReason, VERSION},
+    capabilities::for_driver,
+};
+
+use crate::{
+    bidi::Hub,
+    session::{Session, life::Life, setup, watch_limits},
+    shared::{Bound, Shared},
+};
+
+/// Binds, or gives the same answer again to the same holder.
+///
+/// # Errors
+/// Why not; another holder keeps the pod.
+pub async fn bind(shared: &Arc<Shared>, request: BindRequest) -> Result<BindReply, BindRefusal> {
+    if request.version != VERSION {
+        return Err(BindRefusal::Incompatible { version: VERSION });
+    }
+    let mut bound = shared.bound.lock().await;
+    if let Some(bound) = &*bound {
+        return if bound.holder == request.session_uid {
+            Ok(bound.reply.clone())
+        } else {
+            Err(BindRefusal::Held { holder: bound.holder.clone() })
+        };
+    }
+    let holder = request.session_uid.clone();
+    let reply =
+        make(shared, request).await.map_err(|message| BindRefusal::NotCreated { message })?;
+    *bound = Some(Bound { holder, reply: reply.clone() });
+    Ok(reply)
+}
+
+async fn make(shared: &Arc<Shared>, request: BindRequest) -> Result<BindReply, String> {
+    let BindRequest { session_id, capabilities, settings, .. } = request;
+    let (driver, upstream) = shared
+        .prepared
+        .session(&for_driver(&capabilities))
+        .await
+        .map_err(|error| error.to_string())?;
+    let warnings = setup::run(&driver, &upstream, &settings).await;
+    let life = Arc::new(Life::begin(Instant::now()));
+    let hub = match &upstream.bidi_path {
+        None => None,
+        Some(path) => {
+            let connecting =
+                Hub::connect(&driver, path, life.clone(), shared.ending.clone(), &shared.tasks);
+            Some(connecting.await.map_err(|error| format!("the driver's BiDi socket: {error}"))?)
+        }
+    };
+    let reply =
+        BindReply { capabilities: upstream.capabilities.clone(), bidi: hub.is_some(), warnings };
+    shared.tasks.spawn(watch_limits(life.clone(), settings.clone(), shared.ending.clone()));
+    shared.begin(Arc::new(Session::new(session_id, driver, upstream, settings, life, hub)));
+    Ok(reply)
+}
+
+/// Ends an agent that nobody has bound in time.
+pub async fn give_up_unbound(shared: Arc<Shared>, limit: Duration) {
+    tokio::select! {
+        () = shared.ending.begun().cancelled_owned() => return,
+        () = tokio::time::sleep(limit) => {}
+    }
+    // Held for good where nobody came: a bind that arrives now finds the end.
+    if shared.bound.lock().await.is_none() {
+        let message = format!("nobody bound this pod within {} seconds", limit.as_secs());
+        shared.ending.begin(EndReason::NeverConnected.as_str(), message);
+    }
+}

@@ -1,0 +1,182 @@
+//! Speaking to the driver over loopback.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, Uri, header};
+use hyper::body::Incoming;
+use hyper_util::{
+    client::legacy::{self, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use runtime::http::{
+    Body, BoxError,
+    collect::collect,
+    forward::{empty, full},
+};
+use serde_json::{Map, Value};
+use tokio::net::TcpStream;
+use wire::capabilities::CapabilitySet;
+
+use super::{DriverSession, chrome};
+
+/// The most bytes of a reply that the agent reads for itself.
+const MAX_REPLY: usize = 16 << 20;
+
+/// Why the driver did not do it.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// It has exited, or never came up.
+    #[error("the driver is not running")]
+    NotRunning,
+    /// It does not answer.
+    #[error("the driver does not answer: {0}")]
+    NoAnswer(Arc<BoxError>),
+    /// It refused, in its own words.
+    #[error("{0}")]
+    Refused(String),
+}
+
+fn no_answer(error: impl Into<BoxError>) -> Error {
+    Error::NoAnswer(Arc::new(error.into()))
+}
+
+/// The way to the driver.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: legacy::Client<HttpConnector, Body>,
+    port: u16,
+}
+
+impl Client {
+    /// The driver at a port of loopback.
+    pub fn new(port: u16) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        Self { http: legacy::Client::builder(TokioExecutor::new()).build(connector), port }
+    }
+
+    /// The URI of a path (with its query) at the driver.
+    ///
+    /// # Errors
+    /// A path that HTTP cannot carry.
+    pub fn uri(&self, path_and_query: &str) -> Result<Uri, http::Error> {
+        Uri::builder()
+            .scheme("http")
+            .authority(format!("127.0.0.1:{}", self.port))
+            .path_and_query(path_and_query)
+            .build()
+    }
+
+    /// Sends a request as it is.
+    ///
+    /// # Errors
+    /// [`Error::NoAnswer`].
+    pub async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, Error> {
+        self.http.request(request).await.map_err(no_answer)
+    }
+
+    /// Runs one command and gives the `value` of its reply.
+    ///
+    /// # Errors
+    /// The driver's refusal.
+    pub async fn command(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Error> {
+        let uri = self.uri(path).map_err(no_answer)?;
+        let (status, bytes) = self.exchange(method, uri, body).await?;
+        let mut reply: Value = serde_json::from_slice(&bytes).map_err(no_answer)?;
+        let value = reply.get_mut("value").map(Value::take).unwrap_or_default();
+        if status.is_success() {
+            return Ok(value);
+        }
+        let message = value.get("message").and_then(Value::as_str).unwrap_or("no reason given");
+        Err(Error::Refused(message.lines().next().unwrap_or_default().to_owned()))
+    }
+
+    /// Makes a session.
+    ///
+    /// # Errors
+    /// The driver's refusal.
+    pub async fn new_session(
+        &self,
+        capabilities: &CapabilitySet,
+        options: &chrome::Options,
+    ) -> Result<DriverSession, Error> {
+        let body = chrome::new_session(capabilities, options);
+        let mut value = self.command(Method::POST, "/session", Some(&body)).await?;
+        let (Some(Value::String(id)), Some(Value::Object(capabilities))) = (
+            value.get_mut("sessionId").map(Value::take),
+            value.get_mut("capabilities").map(Value::take),
+        ) else {
+            return Err(Error::Refused("the driver's answer has no session".to_owned()));
+        };
+        let user_agent = match chrome::debugger_address(&capabilities) {
+            Some(address) => self.user_agent(address).await,
+            None => None,
+        };
+        Ok(DriverSession {
+            id,
+            bidi_path: chrome::bidi_path(&capabilities),
+            capabilities: chrome::visible(capabilities, user_agent),
+        })
+    }
+
+    /// Ends a session.
+    ///
+    /// # Errors
+    /// The driver's refusal.
+    pub async fn delete_session(&self, id: &str) -> Result<(), Error> {
+        self.command(Method::DELETE, &format!("/session/{id}"), None).await.map(drop)
+    }
+
+    /// A connection to the driver, for a socket.
+    ///
+    /// # Errors
+    /// Nothing listens there.
+    pub async fn connect(&self) -> std::io::Result<TcpStream> {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    /// The authority of the driver, as its Host check wants it.
+    pub fn authority(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// What the browser calls itself; New Session must say it (WebDriver, "New Session") and chromedriver does not.
+    async fn user_agent(&self, debugger_address: &str) -> Option<String> {
+        let uri = Uri::builder()
+            .scheme("http")
+            .authority(debugger_address)
+            .path_and_query("/json/version")
+            .build()
+            .ok()?;
+        let (_, bytes) = self.exchange(Method::GET, uri, None).await.ok()?;
+        let version: Map<String, Value> = serde_json::from_slice(&bytes).ok()?;
+        Some(version.get("User-Agent")?.as_str()?.to_owned())
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        uri: Uri,
+        body: Option<&Value>,
+    ) -> Result<(http::StatusCode, Bytes), Error> {
+        let mut request = Request::new(body.map_or_else(empty, |body| full(body.to_string())));
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        request.headers_mut().insert(
+            header::CONTENT_TYPE,
+            header::HeaderValue::from_static("application/json; charset=utf-8"),
+        );
+        let response = self.send(request).await?;
+        let status = response.status();
+        let bytes = collect(response.into_body(), MAX_REPLY).await.map_err(no_answer)?;
+        Ok((status, bytes))
+    }
+}

@@ -1,0 +1,55 @@
+//! The one end of an agent: the first reason counts.
+
+use std::sync::{Arc, OnceLock};
+
+use tokio_util::sync::CancellationToken;
+use wire::bind::Termination;
+
+/// Set once; seen by everything that has to end.
+#[derive(Clone, Debug, Default)]
+pub struct Ending {
+    begun: CancellationToken,
+    last_word: Arc<OnceLock<Termination>>,
+}
+
+impl Ending {
+    /// Ends the session, unless it is ending already.
+    pub fn begin(&self, reason: &str, message: impl Into<String>) {
+        let last_word = Termination { reason: reason.to_owned(), message: message.into() };
+        if self.last_word.set(last_word).is_ok() {
+            self.begun.cancel();
+        }
+    }
+
+    /// Cancelled when the end has begun.
+    pub fn begun(&self) -> CancellationToken {
+        self.begun.clone()
+    }
+
+    /// Whether the end has begun.
+    pub fn has_begun(&self) -> bool {
+        self.begun.is_cancelled()
+    }
+
+    /// Waits for the end, and gives its reason.
+    pub async fn wait(&self) -> Termination {
+        self.begun.cancelled().await;
+        let unknown = || Termination { reason: "AgentLost".to_owned(), message: String::new() };
+        self.last_word.get().cloned().unwrap_or_else(unknown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_reason_counts() {
+        let ending = Ending::default();
+        assert!(!ending.has_begun());
+        ending.begin("ClientEnded", "");
+        ending.begin("DriverCrashed", "because of the end");
+        assert!(ending.has_begun());
+        assert_eq!(ending.wait().await.reason, "ClientEnded");
+    }
+}

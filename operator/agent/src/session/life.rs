@@ -1,0 +1,92 @@
+//! How a session is used: what the limits are counted from.
+
+use parking_lot::Mutex;
+use tokio::{sync::Notify, time::Instant};
+
+/// The use of a session, at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Use {
+    /// When it was bound.
+    pub bound: Instant,
+    /// The last command or frame, in either direction; `None`: nobody came yet.
+    pub last: Option<Instant>,
+    /// Commands that are running.
+    pub running: usize,
+    /// Sockets that are open.
+    pub sockets: usize,
+    /// How and when the last socket went, while there is none.
+    pub left: Option<Left>,
+}
+
+/// The end of a session's last socket.
+#[derive(Clone, Copy, Debug)]
+pub struct Left {
+    /// When.
+    pub at: Instant,
+    /// Whether it said goodbye with a Close frame.
+    pub closed: bool,
+}
+
+/// The use of a session so far.
+#[derive(Debug)]
+pub struct Life {
+    usage: Mutex<Use>,
+    /// Woken when a deadline may have come nearer.
+    pub nearer: Notify,
+}
+
+impl Life {
+    /// A session that begins now.
+    pub fn begin(now: Instant) -> Self {
+        let usage = Use { bound: now, last: None, running: 0, sockets: 0, left: None };
+        Self { usage: Mutex::new(usage), nearer: Notify::new() }
+    }
+
+    /// How it has been used.
+    pub fn usage(&self) -> Use {
+        *self.usage.lock()
+    }
+
+    /// A frame went by.
+    pub fn touch(&self) {
+        self.usage.lock().last = Some(Instant::now());
+    }
+
+    /// A command runs until what is returned is dropped.
+    pub fn command(&self) -> Running<'_> {
+        let mut usage = self.usage.lock();
+        usage.running += 1;
+        usage.last = Some(Instant::now());
+        Running(self)
+    }
+
+    /// A socket was opened.
+    pub fn socket_opened(&self) {
+        let mut usage = self.usage.lock();
+        usage.sockets += 1;
+        usage.left = None;
+        usage.last = Some(Instant::now());
+    }
+
+    /// A socket is gone; `closed` if it said so.
+    pub fn socket_gone(&self, closed: bool) {
+        let mut usage = self.usage.lock();
+        usage.sockets = usage.sockets.saturating_sub(1);
+        if usage.sockets == 0 {
+            usage.left = Some(Left { at: Instant::now(), closed });
+        }
+        drop(usage);
+        self.nearer.notify_one();
+    }
+}
+
+/// A command that is running.
+pub struct Running<'a>(&'a Life);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let mut usage = self.0.usage.lock();
+        usage.running = usage.running.saturating_sub(1);
+        usage.last = Some(Instant::now());
+    }
+}

@@ -1,0 +1,382 @@
+//! Whether a session can be had, and as what: class, version, region, capabilities. Pure.
+
+use std::cmp::Reverse;
+
+use crds::{
+    BrowserClass, BrowserSession, Reason, Region, Sandbox, class::BrowserVersion,
+    session::MAX_USER_METADATA_BYTES,
+};
+use kube::ResourceExt;
+use serde_json::Value;
+use wire::{
+    capabilities::{self, CapabilitySet, Dialect, Mismatch, Offer},
+    vendor,
+};
+
+/// What a session gets.
+#[derive(Clone, Debug)]
+pub struct Placement<'a> {
+    /// The class it is taken from.
+    pub class: &'a BrowserClass,
+    /// The version of it.
+    pub version: &'a BrowserVersion,
+    /// Where it runs; `None` for a class without regions.
+    pub region: Option<&'a Region>,
+    /// Which of the merged sets was matched; the first is 0.
+    pub matched: usize,
+    /// That set.
+    pub capabilities: CapabilitySet,
+}
+
+/// Why a session can never be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// In one word.
+    pub reason: Reason,
+    /// For a person: the field, and what it may be.
+    pub message: String,
+}
+
+fn refuse<T>(reason: Reason, message: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal { reason, message: message.into() })
+}
+
+/// Finds what a session gets.
+///
+/// # Errors
+/// Why it can never be had as this cluster is.
+pub fn place<'a>(
+    session: &BrowserSession,
+    classes: &'a [BrowserClass],
+) -> Result<Placement<'a>, Refusal> {
+    check_fields(session)?;
+    let sets = capability_sets(session)?;
+    let candidates = candidates(session, classes)?;
+    let mut misses = Vec::new();
+    for (matched, set) in sets.iter().enumerate() {
+        for class in &candidates {
+            match offer(class, set) {
+                Ok(version) => {
+                    check_vendor_options(class, set)?;
+                    return Ok(Placement {
+                        class,
+                        version,
+                        region: region(session, class)?,
+                        matched,
+                        capabilities: set.clone(),
+                    });
+                }
+                Err(miss) => misses.push(describe(class, &miss)),
+            }
+        }
+    }
+    misses.dedup();
+    refuse(
+        Reason::CapabilitiesNotMatched,
+        format!("spec.capabilities: no class can give them: {}", misses.join("; ")),
+    )
+}
+
+/// The same for a pod that exists: its class and set are given.
+///
+/// # Errors
+/// The capabilities are malformed, or there is no such set.
+pub fn matched_set(session: &BrowserSession, matched: usize) -> Result<CapabilitySet, Refusal> {
+    match capability_sets(session)?.into_iter().nth(matched) {
+        Some(set) => Ok(set),
+        None => refuse(Reason::CapabilitiesInvalid, "spec.capabilities: no such alternative"),
+    }
+}
+
+fn check_fields(session: &BrowserSession) -> Result<(), Refusal> {
+    let bytes = session
+        .spec
+        .user_metadata
+        .as_ref()
+        .map_or(0, |metadata| Value::Object(metadata.clone()).to_string().len());
+    if bytes > MAX_USER_METADATA_BYTES {
+        return refuse(
+            Reason::FieldInvalid,
+            format!(
+                "spec.userMetadata has {bytes} bytes as JSON; it may have {MAX_USER_METADATA_BYTES}"
+            ),
+        );
+    }
+    Ok(())
+}
+
+fn capability_sets(session: &BrowserSession) -> Result<Vec<CapabilitySet>, Refusal> {
+    let asked = session.spec.capabilities.to_json();
+    match capabilities::process(&asked, Dialect::Classic) {
+        Ok(mut sets) => {
+            if session.spec.ignore_certificate_errors {
+                for set in &mut sets {
+                    set.entry("acceptInsecureCerts").or_insert(Value::Bool(true));
+                }
+            }
+            Ok(sets)
+        }
+        Err(error) => {
+            refuse(Reason::CapabilitiesInvalid, format!("spec.capabilities: {}", error.message))
+        }
+    }
+}
+
+/// The named class alone, or all: the default first, then by name.
+fn candidates<'a>(
+    session: &BrowserSession,
+    classes: &'a [BrowserClass],
+) -> Result<Vec<&'a BrowserClass>, Refusal> {
+    let mut all: Vec<&BrowserClass> = classes.iter().collect();
+    all.sort_by_key(|class| (Reverse(class.is_default()), class.name_any()));
+    let names = || names_of(all.iter().map(|class| class.name_any()));
+    match &session.spec.class_name {
+        None if all.is_empty() => {
+            refuse(Reason::ClassNotFound, "spec.className: this cluster has no BrowserClass")
+        }
+        None => Ok(all),
+        Some(name) => match all.iter().find(|class| class.name_any() == *name) {
+            Some(class) => Ok(vec![class]),
+            None => refuse(
+                Reason::ClassNotFound,
+                format!(
+                    "spec.className: there is no BrowserClass {name:?}; there are: {}",
+                    names()
+                ),
+            ),
+        },
+    }
+}
+
+/// The first version of a class that gives a set.
+fn offer<'a>(class: &'a BrowserClass, set: &CapabilitySet) -> Result<&'a BrowserVersion, Mismatch> {
+    let mut first = None;
+    for version in &class.spec.versions {
+        let offer = Offer {
+            browser_name: class.spec.browser_name.as_str(),
+            browser_version: &version.version,
+            platform_name: &class.spec.platform_name,
+        };
+        match capabilities::matches(set, offer) {
+            Ok(()) => return Ok(version),
+            Err(miss) => {
+                first.get_or_insert(miss);
+            }
+        }
+    }
+    Err(first.unwrap_or_else(|| Mismatch {
+        capability: "browserVersion".to_owned(),
+        wanted: "any".to_owned(),
+        offered: "no version".to_owned(),
+    }))
+}
+
+fn describe(class: &BrowserClass, miss: &Mismatch) -> String {
+    let versions = names_of(class.spec.versions.iter().map(|version| version.version.clone()));
+    let offered = if miss.capability == "browserVersion" { &versions } else { &miss.offered };
+    format!("class {} has {} {offered}, not {}", class.name_any(), miss.capability, miss.wanted)
+}
+
+fn check_vendor_options(class: &BrowserClass, set: &CapabilitySet) -> Result<(), Refusal> {
+    match vendor::refused(set, class.spec.sandbox == Sandbox::Browser) {
+        Some(message) => {
+            refuse(Reason::CapabilitiesInvalid, format!("spec.capabilities: {message}"))
+        }
+        None => Ok(()),
+    }
+}
+
+fn region<'a>(
+    session: &BrowserSession,
+    class: &'a BrowserClass,
+) -> Result<Option<&'a Region>, Refusal> {
+    let regions = &class.spec.regions;
+    let wanted = session.spec.region.as_ref().or(class.spec.default_region.as_ref());
+    match wanted {
+        None => Ok(regions.first()),
+        Some(name) => match regions.iter().find(|region| region.name == *name) {
+            Some(region) => Ok(Some(region)),
+            None => {
+                let have = if regions.is_empty() {
+                    "none: leave spec.region out".to_owned()
+                } else {
+                    names_of(regions.iter().map(|region| region.name.clone()))
+                };
+                refuse(
+                    Reason::RegionNotFound,
+                    format!(
+                        "spec.region: class {} has no region {name:?}; it has: {have}",
+                        class.name_any()
+                    ),
+                )
+            }
+        },
+    }
+}
+
+fn names_of(names: impl Iterator<Item = String>) -> String {
+    let names: Vec<String> = names.collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+/// How many sessions of the class are before this one: all that live or wait and are older. A session whose place
+/// is below the class's capacity may have its pod; so the oldest always live, and no count can race.
+pub fn place_in_line<'a>(
+    session: &BrowserSession,
+    class: &str,
+    all: impl Iterator<Item = &'a BrowserSession>,
+    class_of: impl Fn(&BrowserSession) -> Option<String>,
+) -> usize {
+    let age = |session: &BrowserSession| {
+        (session.metadata.creation_timestamp.clone(), session.metadata.uid.clone())
+    };
+    let own = age(session);
+    all.filter(|other| !other.is_terminal() && age(other) < own)
+        .filter(|other| class_of(other).as_deref() == Some(class))
+        .count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn class(name: &str, spec: Value) -> BrowserClass {
+        let mut whole = json!({
+            "browserName": "chrome",
+            "versions": [{"version": "156.0.1", "image": "c:156"}, {"version": "150.0.1", "image": "c:150"}],
+        });
+        whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        serde_json::from_value(json!({
+            "apiVersion": "browser-operator.io/v1alpha1", "kind": "BrowserClass",
+            "metadata": {"name": name}, "spec": whole,
+        }))
+        .unwrap()
+    }
+
+    fn session(spec: Value) -> BrowserSession {
+        serde_json::from_value(json!({
+            "apiVersion": "browser-operator.io/v1alpha1", "kind": "BrowserSession",
+            "metadata": {"name": "s"}, "spec": spec,
+        }))
+        .unwrap()
+    }
+
+    fn classes() -> Vec<BrowserClass> {
+        let mut default = class(
+            "chromium",
+            json!({"regions": [{"name": "eu"}, {"name": "us"}], "defaultRegion": "us"}),
+        );
+        default
+            .annotations_mut()
+            .insert(crds::names::DEFAULT_CLASS_ANNOTATION.into(), "true".into());
+        vec![class("a-other", json!({"sandbox": "container"})), default]
+    }
+
+    #[test]
+    fn the_default_class_is_tried_first_and_the_first_version_is_taken() {
+        let classes = classes();
+        let placed = place(&session(json!({})), &classes).unwrap();
+        assert_eq!(placed.class.name_any(), "chromium");
+        assert_eq!(placed.version.image, "c:156");
+        assert_eq!(placed.region.unwrap().name, "us");
+    }
+
+    #[test]
+    fn alternatives_are_tried_in_their_order() {
+        let classes = classes();
+        let wanted = json!({"capabilities": {"firstMatch": [
+            {"browserName": "firefox"}, {"browserVersion": "<156", "acceptInsecureCerts": true},
+        ]}, "className": "a-other"});
+        let placed = place(&session(wanted), &classes).unwrap();
+        assert_eq!((placed.matched, placed.version.image.as_str()), (1, "c:150"));
+        assert_eq!(placed.class.name_any(), "a-other");
+    }
+
+    #[test]
+    fn what_can_never_be_had_is_refused_with_the_field_and_what_it_may_be() {
+        let classes = classes();
+        for (spec, reason, words) in [
+            (
+                json!({"className": "mosaic"}),
+                Reason::ClassNotFound,
+                vec!["spec.className", "\"mosaic\"", "chromium, a-other"],
+            ),
+            (
+                json!({"region": "mars"}),
+                Reason::RegionNotFound,
+                vec!["spec.region", "\"mars\"", "eu, us"],
+            ),
+            (
+                json!({"className": "a-other", "region": "eu"}),
+                Reason::RegionNotFound,
+                vec!["spec.region", "none"],
+            ),
+            (
+                json!({"capabilities": {"alwaysMatch": {"browserName": "firefox"}}}),
+                Reason::CapabilitiesNotMatched,
+                vec!["class chromium has browserName chrome, not \"firefox\"", "class a-other"],
+            ),
+            (
+                json!({"capabilities": {"alwaysMatch": {"browserVersion": "99"}}, "className": "chromium"}),
+                Reason::CapabilitiesNotMatched,
+                vec!["browserVersion 156.0.1, 150.0.1, not \"99\""],
+            ),
+            (
+                json!({"capabilities": {"alwaysMatch": {"setWindowRect": true}}}),
+                Reason::CapabilitiesInvalid,
+                vec!["spec.capabilities", "alwaysMatch.setWindowRect"],
+            ),
+            (
+                json!({"capabilities": {"alwaysMatch": {"goog:chromeOptions": {"binary": "/bin/sh"}}}}),
+                Reason::CapabilitiesInvalid,
+                vec!["goog:chromeOptions.binary"],
+            ),
+            (
+                json!({"userMetadata": {"a": "x".repeat(17_000)}}),
+                Reason::FieldInvalid,
+                vec!["spec.userMetadata", "16384"],
+            ),
+        ] {
+            let refusal = place(&session(spec.clone()), &classes).expect_err(&spec.to_string());
+            assert_eq!(refusal.reason, reason, "{spec}");
+            for word in words {
+                assert!(refusal.message.contains(word), "{word} in {}", refusal.message);
+            }
+        }
+        let none = place(&session(json!({})), &[]).unwrap_err();
+        assert_eq!(none.reason, Reason::ClassNotFound);
+    }
+
+    #[test]
+    fn certificate_errors_are_ignored_where_the_spec_says_so() {
+        let classes = classes();
+        let placed = place(&session(json!({"ignoreCertificateErrors": true})), &classes).unwrap();
+        assert_eq!(placed.capabilities["acceptInsecureCerts"], true);
+    }
+
+    #[test]
+    fn the_oldest_are_first_in_line() {
+        let aged = |uid: &str, second: i64, phase: Option<&str>| {
+            let mut aged = session(json!({}));
+            aged.metadata.uid = Some(uid.into());
+            let created = jiff::Timestamp::from_second(second).unwrap();
+            aged.metadata.creation_timestamp =
+                Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(created));
+            aged.status = phase.map(|p| serde_json::from_value(json!({"phase": p})).unwrap());
+            aged
+        };
+        let all = [
+            aged("a", 1, Some("Ready")),
+            aged("b", 2, Some("Completed")),
+            aged("c", 3, None),
+            aged("d", 3, None),
+            aged("e", 4, None),
+        ];
+        let of = |session: &BrowserSession| {
+            place_in_line(session, "chromium", all.iter(), |_| Some("chromium".into()))
+        };
+        assert_eq!(all.each_ref().map(of), [0, 1, 1, 2, 3]);
+        assert_eq!(place_in_line(&all[4], "other", all.iter(), |_| Some("chromium".into())), 0);
+    }
+}

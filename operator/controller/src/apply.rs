@@ -1,0 +1,126 @@
+//! The writes. Nothing here decides.
+
+use crds::{BrowserSession, BrowserSessionStatus};
+use k8s_openapi::api::core::v1::{Pod, Service};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+};
+
+use crate::{build::FIELD_MANAGER, key::Key};
+
+/// What the API server refused.
+#[derive(Debug, thiserror::Error)]
+#[error("{action} {kind} {name}")]
+pub struct Error {
+    action: &'static str,
+    kind: &'static str,
+    name: String,
+    /// Its answer.
+    #[source]
+    pub source: kube::Error,
+}
+
+impl Error {
+    /// The status code of the API server's answer, if it answered.
+    pub fn code(&self) -> Option<u16> {
+        match &self.source {
+            kube::Error::Api(status) => Some(status.code),
+            _ => None,
+        }
+    }
+
+    /// The API server's words.
+    pub fn message(&self) -> String {
+        match &self.source {
+            kube::Error::Api(status) => status.message.clone(),
+            other => other.to_string(),
+        }
+    }
+}
+
+fn failed(
+    action: &'static str,
+    kind: &'static str,
+    name: &str,
+) -> impl FnOnce(kube::Error) -> Error {
+    let name = name.to_owned();
+    move |source| Error { action, kind, name, source }
+}
+
+fn creating() -> PostParams {
+    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
+}
+
+/// Creates a pod. One that is there already was made by the other controller, or by this one before its watch saw it.
+pub async fn create_pod(client: &Client, key: &Key, pod: &Pod) -> Result<(), Error> {
+    let pods = Api::<Pod>::namespaced(client.clone(), &key.namespace);
+    let created = pods.create(&creating(), pod).await.map(drop);
+    or_already(created, 409).map_err(failed("create", "Pod", &pod.name_any()))
+}
+
+/// Deletes the pod of that uid, and no other of its name.
+pub async fn delete_pod(client: &Client, pod: &Pod) -> Result<(), Error> {
+    let pods = Api::<Pod>::namespaced(client.clone(), &pod.namespace().unwrap_or_default());
+    let deleted = pods.delete(&pod.name_any(), &only(pod.metadata.uid.clone())).await.map(drop);
+    or_gone(deleted).map_err(failed("delete", "Pod", &pod.name_any()))
+}
+
+/// Applies a Service.
+pub async fn apply_service(client: &Client, service: &Service) -> Result<(), Error> {
+    let namespace = service.namespace().unwrap_or_default();
+    let services = Api::<Service>::namespaced(client.clone(), &namespace);
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    services
+        .patch(&service.name_any(), &params, &Patch::Apply(service))
+        .await
+        .map(drop)
+        .map_err(failed("apply", "Service", &service.name_any()))
+}
+
+/// Deletes a session's own Service; its owner reference would do so too, but later.
+pub async fn delete_service(client: &Client, key: &Key, name: &str) -> Result<(), Error> {
+    let services = Api::<Service>::namespaced(client.clone(), &key.namespace);
+    let deleted = services.delete(name, &DeleteParams::default()).await.map(drop);
+    or_gone(deleted).map_err(failed("delete", "Service", name))
+}
+
+/// Writes a status, if the session is still as it was read.
+pub async fn write_status(
+    client: &Client,
+    key: &Key,
+    session: &BrowserSession,
+    status: BrowserSessionStatus,
+) -> Result<(), Error> {
+    let sessions = Api::<BrowserSession>::namespaced(client.clone(), &key.namespace);
+    let written = BrowserSession { status: Some(status), ..session.clone() };
+    sessions.replace_status(&key.name, &creating(), &written).await.map(drop).map_err(failed(
+        "update the status of",
+        "BrowserSession",
+        &key.name,
+    ))
+}
+
+/// Removes a record.
+pub async fn delete_session(client: &Client, key: &Key) -> Result<(), Error> {
+    let sessions = Api::<BrowserSession>::namespaced(client.clone(), &key.namespace);
+    let deleted = sessions.delete(&key.name, &only(Some(key.uid.clone()))).await.map(drop);
+    or_gone(deleted).map_err(failed("delete", "BrowserSession", &key.name))
+}
+
+fn only(uid: Option<String>) -> DeleteParams {
+    let preconditions = Preconditions { uid, resource_version: None };
+    DeleteParams::background().preconditions(preconditions)
+}
+
+fn or_already(outcome: kube::Result<()>, code: u16) -> kube::Result<()> {
+    match outcome {
+        Err(kube::Error::Api(status)) if status.code == code => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// Not there (404), or another of its name (409): either way what was to go is gone.
+fn or_gone(outcome: kube::Result<()>) -> kube::Result<()> {
+    or_already(or_already(outcome, 404), 409)
+}

@@ -1,0 +1,302 @@
+//! The browser's pod.
+
+use std::collections::BTreeMap;
+
+use crds::{BrowserSession, Sandbox, capabilities::Quantity, class::Resources, names};
+use k8s_openapi::{
+    api::core::v1::{
+        Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, Pod,
+        PodSecurityContext, PodSpec, ResourceRequirements, SeccompProfile, SecurityContext, Volume,
+        VolumeMount,
+    },
+    apimachinery::pkg::{api::resource::Quantity as KubeQuantity, apis::meta::v1::ObjectMeta},
+};
+use kube::{Resource, ResourceExt};
+use wire::{
+    bind::{AGENT_PORT, MAX_PREPARED_BYTES, Prepare},
+    capabilities::for_driver,
+    token::TokenHash,
+};
+
+use super::{CONTAINER, MATCHED_ANNOTATION, labels, pod_name};
+use crate::{admission::Placement, key::Key};
+
+/// The user of a browser's container.
+const USER: i64 = 65532;
+/// Where the browser may write.
+const SCRATCH: &str = "/tmp";
+/// The agent in the class's image.
+const AGENT: &str = "/usr/bin/browser-operator";
+/// How long an agent may take to end.
+const GRACE_SECONDS: i64 = 10;
+/// What the kubelet's deadline leaves to the agent's own.
+const DEADLINE_SLACK_SECONDS: i64 = 60;
+
+/// A blank pod, which is told what to prepare, but not for whom.
+#[must_use]
+pub fn pod(
+    key: &Key,
+    session: &BrowserSession,
+    placement: &Placement<'_>,
+    token: &TokenHash,
+) -> Pod {
+    let class = &placement.class.spec;
+    let name = pod_name(key);
+    let mut labels = labels(key);
+    labels.insert(names::CLASS_LABEL.to_owned(), placement.class.name_any());
+    if let Some(region) = placement.region {
+        labels.insert(names::REGION_LABEL.to_owned(), region.name.clone());
+    }
+    let deadline = i64::from(session.spec.timeout_seconds)
+        + i64::from(class.start_timeout_seconds)
+        + DEADLINE_SLACK_SECONDS;
+    Pod {
+        metadata: ObjectMeta {
+            name: Some(name.clone()),
+            namespace: Some(key.namespace.clone()),
+            labels: Some(labels),
+            annotations: Some(
+                [(MATCHED_ANNOTATION.to_owned(), placement.matched.to_string())].into(),
+            ),
+            owner_references: session.controller_owner_ref(&()).map(|owner| vec![owner]),
+            ..ObjectMeta::default()
+        },
+        spec: Some(PodSpec {
+            active_deadline_seconds: Some(deadline),
+            automount_service_account_token: Some(false),
+            containers: vec![container(placement, token)],
+            enable_service_links: Some(false),
+            hostname: Some(name),
+            image_pull_secrets: (!class.image_pull_secrets.is_empty())
+                .then(|| class.image_pull_secrets.clone()),
+            node_selector: placement
+                .region
+                .filter(|region| !region.node_selector.is_empty())
+                .map(|region| region.node_selector.clone()),
+            restart_policy: Some("Never".to_owned()),
+            security_context: Some(PodSecurityContext {
+                run_as_group: Some(USER),
+                run_as_non_root: Some(true),
+                run_as_user: Some(USER),
+                seccomp_profile: Some(seccomp(placement)),
+                ..PodSecurityContext::default()
+            }),
+            subdomain: Some(names::BROWSERS_SERVICE.to_owned()),
+            termination_grace_period_seconds: Some(GRACE_SECONDS),
+            tolerations: placement
+                .region
+                .filter(|region| !region.tolerations.is_empty())
+                .map(|region| region.tolerations.clone()),
+            volumes: Some(vec![
+                empty_dir("scratch", None, &class.scratch),
+                empty_dir("shared-memory", Some("Memory"), &class.shared_memory),
+            ]),
+            ..PodSpec::default()
+        }),
+        status: None,
+    }
+}
+
+fn container(placement: &Placement<'_>, token: &TokenHash) -> Container {
+    let class = &placement.class.spec;
+    Container {
+        name: CONTAINER.to_owned(),
+        image: Some(placement.version.image.clone()),
+        image_pull_policy: class.image_pull_policy.map(|policy| policy.as_str().to_owned()),
+        command: Some(vec![AGENT.to_owned(), "agent".to_owned()]),
+        args: Some(vec![
+            format!("--token-sha256={}", token.to_hex()),
+            format!("--prepare={}", prepare(placement)),
+        ]),
+        env: Some(vec![EnvVar {
+            name: "HOME".to_owned(),
+            value: Some(SCRATCH.to_owned()),
+            ..EnvVar::default()
+        }]),
+        ports: Some(vec![ContainerPort {
+            name: Some("webdriver".to_owned()),
+            container_port: AGENT_PORT.into(),
+            ..ContainerPort::default()
+        }]),
+        resources: resources(&class.resources),
+        security_context: Some(SecurityContext {
+            allow_privilege_escalation: Some(false),
+            capabilities: Some(Capabilities {
+                drop: Some(vec!["ALL".to_owned()]),
+                ..Capabilities::default()
+            }),
+            read_only_root_filesystem: Some(true),
+            ..SecurityContext::default()
+        }),
+        volume_mounts: Some(vec![mount("scratch", SCRATCH), mount("shared-memory", "/dev/shm")]),
+        ..Container::default()
+    }
+}
+
+/// What the pod's agent has ready before the bind. Capabilities that are too large for an argument wait for it.
+fn prepare(placement: &Placement<'_>) -> String {
+    let capabilities = for_driver(&placement.capabilities);
+    let is_small =
+        serde_json::Value::Object(capabilities.clone()).to_string().len() <= MAX_PREPARED_BYTES;
+    let prepare = Prepare {
+        browser_sandbox: placement.class.spec.sandbox == Sandbox::Browser,
+        capabilities: is_small.then_some(capabilities),
+    };
+    serde_json::json!(prepare).to_string()
+}
+
+fn seccomp(placement: &Placement<'_>) -> SeccompProfile {
+    match placement.class.spec.sandbox {
+        Sandbox::Browser => SeccompProfile {
+            type_: "Localhost".to_owned(),
+            localhost_profile: Some(placement.class.spec.seccomp_profile.clone()),
+        },
+        Sandbox::Container => {
+            SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }
+        }
+    }
+}
+
+fn resources(resources: &Resources) -> Option<ResourceRequirements> {
+    let of = |quantities: &BTreeMap<String, Quantity>| {
+        (!quantities.is_empty()).then(|| {
+            quantities
+                .iter()
+                .map(|(name, quantity)| (name.clone(), KubeQuantity::from(quantity.clone())))
+                .collect()
+        })
+    };
+    Some(ResourceRequirements {
+        requests: of(&resources.requests),
+        limits: of(&resources.limits),
+        ..ResourceRequirements::default()
+    })
+    .filter(|resources| *resources != ResourceRequirements::default())
+}
+
+fn empty_dir(name: &str, medium: Option<&str>, size: &Quantity) -> Volume {
+    Volume {
+        name: name.to_owned(),
+        empty_dir: Some(EmptyDirVolumeSource {
+            medium: medium.map(ToOwned::to_owned),
+            size_limit: Some(size.clone().into()),
+        }),
+        ..Volume::default()
+    }
+}
+
+fn mount(name: &str, path: &str) -> VolumeMount {
+    VolumeMount { name: name.to_owned(), mount_path: path.to_owned(), ..VolumeMount::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admission::place;
+    use serde_json::json;
+    use wire::token::InstallationKey;
+
+    #[test]
+    fn a_pod_is_confined_bounded_and_owned() {
+        let classes: Vec<crds::BrowserClass> = vec![
+            serde_json::from_value(json!({
+                "apiVersion": "browser-operator.io/v1alpha1", "kind": "BrowserClass",
+                "metadata": {"name": "chromium"},
+                "spec": {
+                    "browserName": "chrome",
+                    "versions": [{"version": "156.0", "image": "example/chromium:156"}],
+                    "imagePullPolicy": "IfNotPresent",
+                    "resources": {"limits": {"memory": "2Gi", "cpu": 2}},
+                    "regions": [{"name": "eu", "nodeSelector": {"zone": "a"}}],
+                },
+            }))
+            .unwrap(),
+        ];
+        let session: BrowserSession = serde_json::from_value(json!({
+            "apiVersion": "browser-operator.io/v1alpha1", "kind": "BrowserSession",
+            "metadata": {"name": "checkout", "namespace": "team-a", "uid": "uid-1"},
+            "spec": {"timeoutSeconds": 100, "capabilities": {"alwaysMatch": {
+                "browserName": "chrome", "platformName": "linux", "se:remoteUrl": "x",
+            }}},
+        }))
+        .unwrap();
+        let key = Key::of_session(&session).unwrap();
+        let placement = place(&session, &classes).unwrap();
+        let token =
+            InstallationKey::new(&[0; 32]).unwrap().pod_token("team-a", &pod_name(&key)).hash();
+
+        let built = serde_json::to_value(pod(&key, &session, &placement, &token)).unwrap();
+
+        let name = pod_name(&key);
+        assert_eq!(
+            built,
+            json!({
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {
+                    "name": name,
+                    "namespace": "team-a",
+                    "labels": {
+                        "app.kubernetes.io/managed-by": "browser-operator",
+                        "browser-operator.io/session-uid": "uid-1",
+                        "browser-operator.io/class": "chromium",
+                        "browser-operator.io/region": "eu",
+                    },
+                    "annotations": {"browser-operator.io/matched": "0"},
+                    "ownerReferences": [{
+                        "apiVersion": "browser-operator.io/v1alpha1",
+                        "kind": "BrowserSession",
+                        "name": "checkout",
+                        "uid": "uid-1",
+                        "controller": true,
+                    }],
+                },
+                "spec": {
+                    "activeDeadlineSeconds": 100 + 60 + 60,
+                    "automountServiceAccountToken": false,
+                    "enableServiceLinks": false,
+                    "hostname": name,
+                    "subdomain": "browsers",
+                    "nodeSelector": {"zone": "a"},
+                    "restartPolicy": "Never",
+                    "terminationGracePeriodSeconds": 10,
+                    "securityContext": {
+                        "runAsNonRoot": true,
+                        "runAsUser": 65532,
+                        "runAsGroup": 65532,
+                        "seccompProfile": {
+                            "type": "Localhost",
+                            "localhostProfile": "browser-operator/chromium.json",
+                        },
+                    },
+                    "containers": [{
+                        "name": "browser",
+                        "image": "example/chromium:156",
+                        "imagePullPolicy": "IfNotPresent",
+                        "command": ["/usr/bin/browser-operator", "agent"],
+                        "args": [
+                            format!("--token-sha256={}", token.to_hex()),
+                            "--prepare={\"browserSandbox\":true,\"capabilities\":{\"browserName\":\"chrome\"}}",
+                        ],
+                        "env": [{"name": "HOME", "value": "/tmp"}],
+                        "ports": [{"name": "webdriver", "containerPort": 4444}],
+                        "resources": {"limits": {"memory": "2Gi", "cpu": "2"}},
+                        "securityContext": {
+                            "allowPrivilegeEscalation": false,
+                            "capabilities": {"drop": ["ALL"]},
+                            "readOnlyRootFilesystem": true,
+                        },
+                        "volumeMounts": [
+                            {"name": "scratch", "mountPath": "/tmp"},
+                            {"name": "shared-memory", "mountPath": "/dev/shm"},
+                        ],
+                    }],
+                    "volumes": [
+                        {"name": "scratch", "emptyDir": {"sizeLimit": "2Gi"}},
+                        {"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}},
+                    ],
+                },
+            })
+        );
+    }
+}

@@ -1,0 +1,64 @@
+//! The Services: the namespace's, which names its browser pods, and a session's own.
+
+use crds::{BrowserSession, Expose, names};
+use k8s_openapi::{
+    api::core::v1::{Service, ServicePort, ServiceSpec},
+    apimachinery::pkg::{apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
+};
+use kube::Resource;
+use wire::bind::AGENT_PORT;
+
+use super::{labels, pod_name};
+use crate::key::Key;
+
+fn port() -> ServicePort {
+    ServicePort {
+        name: Some("webdriver".to_owned()),
+        port: AGENT_PORT.into(),
+        target_port: Some(IntOrString::Int(AGENT_PORT.into())),
+        ..ServicePort::default()
+    }
+}
+
+/// The headless Service of a namespace: it gives each pod its DNS name, without a write per session.
+#[must_use]
+pub fn browsers(namespace: &str) -> Service {
+    let ours = [(names::MANAGED_BY_LABEL.to_owned(), names::MANAGED_BY.to_owned())];
+    Service {
+        metadata: ObjectMeta {
+            name: Some(names::BROWSERS_SERVICE.to_owned()),
+            namespace: Some(namespace.to_owned()),
+            labels: Some(ours.clone().into()),
+            ..ObjectMeta::default()
+        },
+        spec: Some(ServiceSpec {
+            cluster_ip: Some("None".to_owned()),
+            publish_not_ready_addresses: Some(true),
+            selector: Some(ours.into()),
+            ports: Some(vec![port()]),
+            ..ServiceSpec::default()
+        }),
+        status: None,
+    }
+}
+
+/// The Service that a session asked for.
+#[must_use]
+pub fn exposed(key: &Key, session: &BrowserSession, expose: Expose) -> Service {
+    Service {
+        metadata: ObjectMeta {
+            name: Some(pod_name(key)),
+            namespace: Some(key.namespace.clone()),
+            labels: Some(labels(key)),
+            owner_references: session.controller_owner_ref(&()).map(|owner| vec![owner]),
+            ..ObjectMeta::default()
+        },
+        spec: Some(ServiceSpec {
+            type_: Some(expose.type_.as_str().to_owned()),
+            selector: Some(labels(key)),
+            ports: Some(vec![port()]),
+            ..ServiceSpec::default()
+        }),
+        status: None,
+    }
+}

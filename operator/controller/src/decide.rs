@@ -1,0 +1,518 @@
+//! The state machine of a session: from what is seen to what is done next. Pure.
+
+use std::{net::IpAddr, time::Duration};
+
+use crds::{
+    BrowserClass, BrowserSession, BrowserSessionStatus, Phase, Reason,
+    conditions::{Verdict, conditions},
+    names,
+};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Time};
+use kube::ResourceExt;
+use wire::capabilities::CapabilitySet;
+
+use crate::{
+    admission::{self, Placement},
+    build::MATCHED_ANNOTATION,
+    observe::{Observed, Trouble, observe},
+};
+
+/// How long a session may be on its way before its status says so: most are Ready sooner, and a write that nobody
+/// reads costs them time.
+const QUIET: SignedDuration = SignedDuration::from_secs(1);
+/// The start timeout of a class that is gone.
+const DEFAULT_START_TIMEOUT_SECONDS: i32 = 60;
+
+/// What is seen of one session.
+pub struct Seen<'a> {
+    /// The object; `None` once it is gone.
+    pub session: Option<&'a BrowserSession>,
+    /// Its pod, if there is one.
+    pub pod: Option<&'a Pod>,
+    /// Every class.
+    pub classes: &'a [BrowserClass],
+    /// How many sessions of a class are before this one.
+    pub place_in_line: &'a (dyn Fn(&str) -> usize + Sync),
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// What to do next.
+#[derive(Debug)]
+pub enum Step<'a> {
+    /// Nothing, until something changes or that time has passed.
+    Wait(Option<Duration>),
+    /// Make the pod.
+    CreatePod(Box<Placement<'a>>),
+    /// Give the pod to the session.
+    Bind {
+        /// The pod's address.
+        ip: IpAddr,
+        /// The capabilities that were matched.
+        capabilities: CapabilitySet,
+        /// How long it may take.
+        within: Duration,
+    },
+    /// Publish how far it is.
+    Report(Box<BrowserSessionStatus>),
+    /// Publish the end.
+    End(Box<BrowserSessionStatus>),
+    /// Take the pod away.
+    DeletePod,
+    /// Remove the record.
+    DeleteSession,
+}
+
+/// Decides.
+pub fn decide<'a>(seen: &Seen<'a>) -> Step<'a> {
+    let Some(session) =
+        seen.session.filter(|session| session.metadata.deletion_timestamp.is_none())
+    else {
+        return pod_away(seen.pod).unwrap_or(Step::Wait(None));
+    };
+    if session.is_terminal() {
+        return pod_away(seen.pod).unwrap_or_else(|| record(session, seen.now));
+    }
+    if let Some(reason) = end_annotation(session) {
+        return end(session, reason, "the end was asked for by annotation", seen.now);
+    }
+    match seen.pod {
+        None => without_pod(seen, session),
+        Some(pod) => with_pod(seen, session, pod),
+    }
+}
+
+fn pod_away<'a>(pod: Option<&Pod>) -> Option<Step<'a>> {
+    let pod = pod?;
+    Some(if pod.metadata.deletion_timestamp.is_none() { Step::DeletePod } else { Step::Wait(None) })
+}
+
+/// A record that has a time to live goes when it has passed.
+fn record<'a>(session: &BrowserSession, now: Timestamp) -> Step<'a> {
+    let ended = session.status.as_ref().and_then(|status| status.ended_at.as_ref());
+    match (session.spec.ttl_seconds_after_finished, ended) {
+        (Some(ttl), Some(ended)) => match until(ended.0, ttl, now) {
+            Some(left) => Step::Wait(Some(left)),
+            None => Step::DeleteSession,
+        },
+        _ => Step::Wait(None),
+    }
+}
+
+fn end_annotation(session: &BrowserSession) -> Option<Reason> {
+    let word = session.annotations().get(names::END_ANNOTATION)?;
+    // A word that is no reason still means the end: somebody wanted it.
+    Some(Reason::parse(word).unwrap_or(Reason::ClientEnded))
+}
+
+fn without_pod<'a>(seen: &Seen<'a>, session: &BrowserSession) -> Step<'a> {
+    if session.status.as_ref().is_some_and(|status| status.pod_name.is_some()) {
+        return end(session, Reason::PodDeleted, "the browser's pod is gone", seen.now);
+    }
+    let placement = match admission::place(session, seen.classes) {
+        Ok(placement) => placement,
+        Err(refusal) => return end(session, refusal.reason, &refusal.message, seen.now),
+    };
+    let class = placement.class.name_any();
+    let before = (seen.place_in_line)(&class);
+    match placement.class.spec.capacity.and_then(|n| usize::try_from(n).ok()) {
+        Some(capacity) if before >= capacity => {
+            let message = format!("class {class} has room for {capacity} sessions at a time");
+            report(seen, session, Phase::Pending, Reason::CapacityReached, &message, None)
+        }
+        _ => Step::CreatePod(Box::new(placement)),
+    }
+}
+
+fn with_pod<'a>(seen: &Seen<'a>, session: &BrowserSession, pod: &Pod) -> Step<'a> {
+    let observed = observe(pod);
+    if let Observed::Ended(Trouble { reason, message }) = observed {
+        return end(session, reason, &message, seen.now);
+    }
+    if session.is_ready() {
+        return Step::Wait(None);
+    }
+    let seconds = start_timeout(seen.classes, pod);
+    let born = pod.creation_timestamp().map_or(seen.now, |created| created.0);
+    let Some(left) = until(born, seconds, seen.now) else {
+        let (reason, why) = match observed {
+            Observed::Starting(Some(Trouble { reason, message })) => (reason, message),
+            _ => (Reason::StartTimedOut, "its agent did not answer".to_owned()),
+        };
+        let message = format!("not ready within startTimeoutSeconds: {seconds}: {why}");
+        return end(session, reason, &message, seen.now);
+    };
+    match observed {
+        Observed::Reachable { ip } => match admission::matched_set(session, matched(pod)) {
+            Ok(capabilities) => Step::Bind { ip, capabilities, within: left },
+            Err(refusal) => end(session, refusal.reason, &refusal.message, seen.now),
+        },
+        Observed::Starting(trouble) => {
+            let Trouble { reason, message } = trouble.unwrap_or(Trouble {
+                reason: Reason::Starting,
+                message: "the browser's pod is being started".to_owned(),
+            });
+            match report(seen, session, Phase::Starting, reason, &message, Some(pod)) {
+                Step::Wait(pause) => Step::Wait(Some(pause.unwrap_or(left).min(left))),
+                step => step,
+            }
+        }
+        Observed::Ended(_) => Step::Wait(None),
+    }
+}
+
+/// Publishes how far a session is, unless that is known or it is young.
+fn report<'a>(
+    seen: &Seen<'_>,
+    session: &BrowserSession,
+    phase: Phase,
+    reason: Reason,
+    message: &str,
+    pod: Option<&Pod>,
+) -> Step<'a> {
+    let created = session.creation_timestamp().map_or(seen.now, |created| created.0);
+    let quiet_until = created + QUIET;
+    if seen.now < quiet_until {
+        return Step::Wait(positive(quiet_until.duration_since(seen.now)));
+    }
+    let mut status = session.status.clone().unwrap_or_default();
+    status.phase = Some(phase);
+    status.pod_name = status.pod_name.or_else(|| pod.map(ResourceExt::name_any));
+    status.class_name = pod.and_then(|pod| pod.labels().get(names::CLASS_LABEL).cloned());
+    status.region = pod.and_then(|pod| pod.labels().get(names::REGION_LABEL).cloned());
+    status.node_name = pod.and_then(node);
+    let verdict = Verdict { ready: false, stalled: false, reason, message: message.to_owned() };
+    publish(&mut status, session, &verdict, seen.now);
+    if session.status.as_ref() == Some(&status) {
+        Step::Wait(None)
+    } else {
+        Step::Report(Box::new(status))
+    }
+}
+
+fn end<'a>(session: &BrowserSession, reason: Reason, message: &str, now: Timestamp) -> Step<'a> {
+    let mut status = session.status.clone().unwrap_or_default();
+    status.phase = Some(last_phase(reason));
+    status.ended_at = Some(Time(now));
+    status.web_socket_url = None;
+    status.web_driver_url = None;
+    let verdict = Verdict { ready: false, stalled: true, reason, message: message.to_owned() };
+    publish(&mut status, session, &verdict, now);
+    Step::End(Box::new(status))
+}
+
+/// The status of a session whose pod has just been bound.
+pub struct Bound<'a> {
+    /// The pod.
+    pub pod: &'a Pod,
+    /// WebDriver's id.
+    pub session_id: String,
+    /// Where BiDi is spoken, if it is.
+    pub web_socket_url: Option<String>,
+    /// Where Classic is spoken, if it is.
+    pub web_driver_url: Option<String>,
+    /// The Service that names the pod.
+    pub service_name: String,
+    /// The DNS name.
+    pub address: String,
+    /// As the browser matched them.
+    pub capabilities: CapabilitySet,
+    /// Whose sandbox confines the page.
+    pub sandbox: Option<crds::Sandbox>,
+}
+
+/// The status that makes a session Ready.
+pub fn ready(session: &BrowserSession, bound: Bound<'_>, now: Timestamp) -> BrowserSessionStatus {
+    let expires = now + SignedDuration::from_secs(session.spec.timeout_seconds.into());
+    let old = session.status.clone().unwrap_or_default();
+    let label = |name| bound.pod.labels().get(name).cloned();
+    let mut status = BrowserSessionStatus {
+        phase: Some(Phase::Ready),
+        session_id: Some(bound.session_id),
+        web_socket_url: bound.web_socket_url,
+        web_driver_url: bound.web_driver_url,
+        class_name: label(names::CLASS_LABEL),
+        region: label(names::REGION_LABEL),
+        sandbox: bound.sandbox,
+        pod_name: Some(bound.pod.name_any()),
+        pod_ip: bound.pod.status.as_ref().and_then(|status| status.pod_ip.clone()),
+        node_name: node(bound.pod),
+        service_name: Some(bound.service_name),
+        address: Some(bound.address),
+        capabilities: Some(bound.capabilities),
+        started_at: Some(Time(now)),
+        expires_at: Some(Time(expires)),
+        ended_at: None,
+        conditions: old.conditions,
+        observed_generation: None,
+    };
+    let verdict = Verdict {
+        ready: true,
+        stalled: false,
+        reason: Reason::BrowserReady,
+        message: "the browser can be driven".to_owned(),
+    };
+    publish(&mut status, session, &verdict, now);
+    status
+}
+
+/// The status of a session whose bind was refused for good.
+pub fn refused(
+    session: &BrowserSession,
+    reason: Reason,
+    message: &str,
+    now: Timestamp,
+) -> BrowserSessionStatus {
+    match end(session, reason, message, now) {
+        Step::End(status) => *status,
+        _ => BrowserSessionStatus::default(),
+    }
+}
+
+/// The status of a session whose pod the API server refuses for now.
+pub fn held_back(
+    session: &BrowserSession,
+    reason: Reason,
+    message: &str,
+    now: Timestamp,
+) -> Option<BrowserSessionStatus> {
+    let mut status = session.status.clone().unwrap_or_default();
+    status.phase = Some(Phase::Pending);
+    let verdict = Verdict { ready: false, stalled: false, reason, message: message.to_owned() };
+    publish(&mut status, session, &verdict, now);
+    (session.status.as_ref() != Some(&status)).then_some(status)
+}
+
+fn publish(
+    status: &mut BrowserSessionStatus,
+    session: &BrowserSession,
+    verdict: &Verdict,
+    now: Timestamp,
+) {
+    let generation = session.metadata.generation;
+    status.conditions = conditions(&status.conditions, verdict, generation, now);
+    status.observed_generation = generation;
+}
+
+/// What an end for that reason is to people.
+fn last_phase(reason: Reason) -> Phase {
+    match reason {
+        Reason::ClientEnded | Reason::Deleted | Reason::ClientGaveUp | Reason::Disconnected => {
+            Phase::Completed
+        }
+        Reason::TimedOut | Reason::IdleTimeout | Reason::NeverConnected => Phase::TimedOut,
+        _ => Phase::Failed,
+    }
+}
+
+fn start_timeout(classes: &[BrowserClass], pod: &Pod) -> i32 {
+    let name = pod.labels().get(names::CLASS_LABEL);
+    classes
+        .iter()
+        .find(|class| Some(&class.name_any()) == name)
+        .map_or(DEFAULT_START_TIMEOUT_SECONDS, |class| class.spec.start_timeout_seconds)
+}
+
+fn matched(pod: &Pod) -> usize {
+    pod.annotations().get(MATCHED_ANNOTATION).and_then(|index| index.parse().ok()).unwrap_or(0)
+}
+
+fn node(pod: &Pod) -> Option<String> {
+    pod.spec.as_ref()?.node_name.clone()
+}
+
+/// What is left of so many seconds from `begin`; `None` when they have passed.
+fn until(begin: Timestamp, seconds: i32, now: Timestamp) -> Option<Duration> {
+    positive((begin + SignedDuration::from_secs(seconds.into())).duration_since(now))
+}
+
+fn positive(duration: SignedDuration) -> Option<Duration> {
+    Duration::try_from(duration).ok().filter(|duration| !duration.is_zero())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn classes(extra: Value) -> Vec<BrowserClass> {
+        let mut spec =
+            json!({"browserName": "chrome", "versions": [{"version": "1", "image": "i"}]});
+        spec.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        vec![
+            serde_json::from_value(json!({
+                "apiVersion": "browser-operator.io/v1alpha1", "kind": "BrowserClass",
+                "metadata": {"name": "chromium"}, "spec": spec,
+            }))
+            .unwrap(),
+        ]
+    }
+
+    fn session(parts: Value) -> BrowserSession {
+        let mut whole = json!({
+            "apiVersion": "browser-operator.io/v1alpha1", "kind": "BrowserSession",
+            "metadata": {
+                "name": "s", "namespace": "n", "uid": "u", "generation": 1,
+                "creationTimestamp": "2026-01-01T00:00:00Z",
+            },
+            "spec": {},
+        });
+        merge(&mut whole, parts);
+        serde_json::from_value(whole).unwrap()
+    }
+
+    fn pod(parts: Value) -> Pod {
+        let mut whole = json!({"metadata": {
+            "name": "s-1", "namespace": "n", "uid": "p", "creationTimestamp": "2026-01-01T00:00:00Z",
+            "labels": {"browser-operator.io/class": "chromium"},
+        }});
+        merge(&mut whole, parts);
+        serde_json::from_value(whole).unwrap()
+    }
+
+    fn merge(into: &mut Value, from: Value) {
+        match (into, from) {
+            (Value::Object(into), Value::Object(from)) => {
+                for (key, value) in from {
+                    merge(into.entry(key).or_insert(Value::Null), value);
+                }
+            }
+            (into, from) => *into = from,
+        }
+    }
+
+    /// What happens `after` seconds after the session was created.
+    fn next(
+        session: Option<&BrowserSession>,
+        pod: Option<&Pod>,
+        classes: &[BrowserClass],
+        before: usize,
+        after: i64,
+    ) -> String {
+        let born: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let now = born + SignedDuration::from_secs(after);
+        let place_in_line = |_: &str| before;
+        match decide(&Seen { session, pod, classes, place_in_line: &place_in_line, now }) {
+            Step::Wait(None) => "wait".to_owned(),
+            Step::Wait(Some(pause)) => format!("wait {}", pause.as_secs()),
+            Step::CreatePod(placement) => format!("create {}", placement.version.image),
+            Step::Bind { ip, within, .. } => format!("bind {ip} within {}", within.as_secs()),
+            Step::Report(status) => told("report", &status),
+            Step::End(status) => told("end", &status),
+            Step::DeletePod => "delete pod".to_owned(),
+            Step::DeleteSession => "delete session".to_owned(),
+        }
+    }
+
+    fn told(what: &str, status: &BrowserSessionStatus) -> String {
+        let phase = status.phase.unwrap();
+        let types: Vec<&str> = status.conditions.iter().map(|c| c.type_.as_str()).collect();
+        format!("{what} {phase:?} {} {}", status.conditions[0].reason, types.join("+"))
+    }
+
+    #[test]
+    fn every_state_has_its_next_step() {
+        let all = classes(json!({}));
+        let full = classes(json!({"capacity": 1}));
+        let fresh = session(json!({}));
+        let misplaced = session(json!({"spec": {"className": "mosaic"}}));
+        let reported = session(json!({"status": {"phase": "Starting", "podName": "s-1"}}));
+        let ready = session(json!({"status": {"phase": "Ready", "podName": "s-1", "conditions": [{
+            "type": "Ready", "status": "True", "reason": "BrowserReady", "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }]}}));
+        let over =
+            session(json!({"status": {"phase": "Completed", "endedAt": "2026-01-01T00:00:10Z"}}));
+        let mortal = session(json!({
+            "spec": {"ttlSecondsAfterFinished": 60},
+            "status": {"phase": "Completed", "endedAt": "2026-01-01T00:00:10Z"},
+        }));
+        let deleted = session(json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}));
+        let asked_to_end = session(json!({"metadata": {"annotations": {
+            "browser-operator.io/end": "ClientGaveUp",
+        }}}));
+        let blank = pod(json!({}));
+        let up = pod(json!({"status": {"podIP": "10.0.0.1"}}));
+        let imageless = pod(json!({"status": {"containerStatuses": [{
+            "name": "browser", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"waiting": {"reason": "ErrImagePull"}},
+        }]}}));
+        let ended = pod(json!({"status": {"phase": "Succeeded", "containerStatuses": [{
+            "name": "browser", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"terminated": {"exitCode": 0, "message": "{\"reason\":\"ClientEnded\"}"}},
+        }]}}));
+        let going = pod(json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}));
+
+        for (session, pod, classes, before, after, expected) in [
+            (None, None, &all, 0, 0, "wait"),
+            (None, Some(&up), &all, 0, 0, "delete pod"),
+            (None, Some(&going), &all, 0, 0, "wait"),
+            (Some(&deleted), Some(&up), &all, 0, 0, "delete pod"),
+            (Some(&deleted), None, &all, 0, 0, "wait"),
+            (Some(&fresh), None, &all, 5, 0, "create i"),
+            (Some(&fresh), None, &full, 0, 0, "create i"),
+            (Some(&fresh), None, &full, 1, 0, "wait 1"),
+            (Some(&fresh), None, &full, 1, 2, "report Pending CapacityReached Ready"),
+            (Some(&misplaced), None, &all, 0, 0, "end Failed ClassNotFound Ready+Stalled"),
+            (Some(&fresh), Some(&blank), &all, 0, 0, "wait 1"),
+            (Some(&fresh), Some(&blank), &all, 0, 2, "report Starting Starting Ready"),
+            (Some(&fresh), Some(&imageless), &all, 0, 2, "report Starting ImageUnavailable Ready"),
+            (
+                Some(&fresh),
+                Some(&imageless),
+                &all,
+                0,
+                60,
+                "end Failed ImageUnavailable Ready+Stalled",
+            ),
+            (Some(&fresh), Some(&blank), &all, 0, 60, "end Failed StartTimedOut Ready+Stalled"),
+            (Some(&fresh), Some(&up), &all, 0, 0, "bind 10.0.0.1 within 60"),
+            (Some(&fresh), Some(&up), &all, 0, 59, "bind 10.0.0.1 within 1"),
+            (Some(&reported), None, &all, 0, 5, "end Failed PodDeleted Ready+Stalled"),
+            (Some(&ready), Some(&up), &all, 0, 900, "wait"),
+            (Some(&ready), Some(&ended), &all, 0, 9, "end Completed ClientEnded Ready+Stalled"),
+            (Some(&ready), Some(&going), &all, 0, 9, "end Failed PodDeleted Ready+Stalled"),
+            (Some(&ready), None, &all, 0, 9, "end Failed PodDeleted Ready+Stalled"),
+            (
+                Some(&asked_to_end),
+                Some(&up),
+                &all,
+                0,
+                1,
+                "end Completed ClientGaveUp Ready+Stalled",
+            ),
+            (Some(&over), Some(&ended), &all, 0, 10, "delete pod"),
+            (Some(&over), None, &all, 0, 1_000_000, "wait"),
+            (Some(&mortal), None, &all, 0, 11, "wait 59"),
+            (Some(&mortal), None, &all, 0, 70, "delete session"),
+        ] {
+            let got = next(session, pod, classes, before, after);
+            let name = session.map(|s| serde_json::to_string(&s.status).unwrap());
+            assert_eq!(got, expected, "{name:?} {pod:?} after {after}");
+        }
+    }
+
+    #[test]
+    fn what_has_been_said_is_not_said_again() {
+        let all = classes(json!({}));
+        let (fresh, blank) = (session(json!({})), pod(json!({})));
+        let born: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let seen = |session: &BrowserSession, now| {
+            let place_in_line = |_: &str| 0;
+            match decide(&Seen {
+                session: Some(session),
+                pod: Some(&blank),
+                classes: &all,
+                place_in_line: &place_in_line,
+                now,
+            }) {
+                Step::Report(status) => Some(*status),
+                _ => None,
+            }
+        };
+        let status = seen(&fresh, born + SignedDuration::from_secs(2)).unwrap();
+        let told = BrowserSession { status: Some(status), ..fresh.clone() };
+        assert_eq!(seen(&told, born + SignedDuration::from_secs(3)), None);
+    }
+}

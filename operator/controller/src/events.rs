@@ -1,0 +1,70 @@
+//! Events on sessions, written off the path: losing one loses no state.
+
+use crds::{BrowserSession, Reason};
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{
+    Client, Resource,
+    runtime::events::{Event, EventType, Recorder, Reporter},
+};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Events that wait to be written. More than so many are dropped, and counted in the log.
+const QUEUED: usize = 1024;
+/// The longest note that Kubernetes keeps.
+const MAX_NOTE: usize = 1024;
+
+type Queued = (ObjectReference, Event);
+
+/// Where events are put.
+#[derive(Clone)]
+pub struct Events(mpsc::Sender<Queued>);
+
+/// The task that writes them.
+pub struct Writer {
+    queue: mpsc::Receiver<Queued>,
+    recorder: Recorder,
+}
+
+/// A place for events, and the task that writes what is put there.
+pub fn channel(client: Client) -> (Events, Writer) {
+    let (events, queue) = mpsc::channel(QUEUED);
+    let reporter = Reporter { controller: "browser-operator".to_owned(), instance: None };
+    (Events(events), Writer { queue, recorder: Recorder::new(client, reporter) })
+}
+
+impl Events {
+    /// Tells what happened to a session.
+    pub fn tell(&self, session: &BrowserSession, is_warning: bool, reason: Reason, note: &str) {
+        let mut note = note.to_owned();
+        while note.len() > MAX_NOTE {
+            note.pop();
+        }
+        let event = Event {
+            type_: if is_warning { EventType::Warning } else { EventType::Normal },
+            reason: reason.to_string(),
+            note: Some(note),
+            action: "Reconcile".to_owned(),
+            secondary: None,
+        };
+        if self.0.try_send((session.object_ref(&()), event)).is_err() {
+            tracing::warn!(%reason, "an Event was dropped");
+        }
+    }
+}
+
+impl Writer {
+    /// Writes until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        loop {
+            let queued = tokio::select! {
+                queued = self.queue.recv() => queued,
+                () = stop.cancelled() => return,
+            };
+            let Some((object, event)) = queued else { return };
+            if let Err(error) = self.recorder.publish(&event, &object).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "Event not written");
+            }
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! What a pod says about its session. Pure.
+
+use crds::Reason;
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
+use wire::bind::Termination;
+
+use crate::build::CONTAINER;
+
+/// A pod, as far as its session is concerned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Observed {
+    /// It has no address yet; what holds it up, if something does.
+    Starting(Option<Trouble>),
+    /// It has an address, and its agent can be asked.
+    Reachable {
+        /// Its address.
+        ip: std::net::IpAddr,
+    },
+    /// It has ended, or is being taken away.
+    Ended(Trouble),
+}
+
+/// Why a pod is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// In one word.
+    pub reason: Reason,
+    /// In the words of whoever saw it: scheduler, kubelet or agent.
+    pub message: String,
+}
+
+fn trouble(reason: Reason, message: impl Into<String>) -> Trouble {
+    Trouble { reason, message: message.into() }
+}
+
+/// Reads a pod's status.
+pub fn observe(pod: &Pod) -> Observed {
+    if let Some(trouble) = ended(pod) {
+        return Observed::Ended(trouble);
+    }
+    let address = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()?.parse().ok());
+    match address {
+        Some(ip) if held_up(pod).is_none() => Observed::Reachable { ip },
+        _ => Observed::Starting(held_up(pod)),
+    }
+}
+
+fn ended(pod: &Pod) -> Option<Trouble> {
+    let status = pod.status.as_ref();
+    if let Some(terminated) = container(pod).and_then(|c| c.state.as_ref()?.terminated.as_ref()) {
+        // An agent that was only told to stop with its pod knows less than the pod does.
+        let last_word = last_word(terminated);
+        if last_word.reason != Reason::PodDeleted {
+            return Some(last_word);
+        }
+    }
+    let reason = status.and_then(|status| status.reason.as_deref());
+    let message = status.and_then(|status| status.message.clone()).unwrap_or_default();
+    match (reason, status.and_then(|status| status.phase.as_deref())) {
+        (Some("Evicted"), _) => Some(trouble(Reason::Evicted, message)),
+        (Some("DeadlineExceeded"), _) => Some(trouble(Reason::TimedOut, message)),
+        (_, Some("Failed" | "Succeeded")) if pod.metadata.deletion_timestamp.is_none() => {
+            Some(trouble(Reason::AgentLost, format!("the pod ended: {message}")))
+        }
+        _ if pod.metadata.deletion_timestamp.is_some() => {
+            Some(trouble(Reason::PodDeleted, "the browser's pod was deleted"))
+        }
+        _ => None,
+    }
+}
+
+fn last_word(terminated: &ContainerStateTerminated) -> Trouble {
+    if terminated.reason.as_deref() == Some("OOMKilled") {
+        return trouble(Reason::OutOfMemory, "the browser's container went over its memory limit");
+    }
+    let text = terminated.message.as_deref().unwrap_or_default();
+    match Termination::parse(text) {
+        Some(Termination { reason, message }) => match Reason::parse(&reason) {
+            Some(reason) => trouble(reason, message),
+            None => trouble(Reason::AgentLost, format!("{reason}: {message}")),
+        },
+        None => trouble(
+            Reason::AgentLost,
+            format!("the agent ended without a word, with exit code {}", terminated.exit_code),
+        ),
+    }
+}
+
+fn held_up(pod: &Pod) -> Option<Trouble> {
+    let unscheduled = pod
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten())
+        .find(|c| c.type_ == "PodScheduled" && c.status == "False");
+    if let Some(condition) = unscheduled {
+        return Some(trouble(Reason::Unschedulable, condition.message.clone().unwrap_or_default()));
+    }
+    let waiting = container(pod)?.state.as_ref()?.waiting.as_ref()?;
+    let said = waiting.reason.as_deref().unwrap_or_default();
+    let message = match waiting.message.as_deref().unwrap_or_default() {
+        "" => said.to_owned(),
+        message => format!("{said}: {message}"),
+    };
+    match said {
+        "ErrImagePull"
+        | "ImagePullBackOff"
+        | "ErrImageNeverPull"
+        | "InvalidImageName"
+        | "ImageInspectError"
+        | "RegistryUnavailable" => Some(trouble(Reason::ImageUnavailable, message)),
+        "" | "ContainerCreating" | "PodInitializing" => None,
+        _ => Some(trouble(Reason::ContainerUnavailable, message)),
+    }
+}
+
+fn container(pod: &Pod) -> Option<&ContainerStatus> {
+    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
+    statuses.iter().find(|status| status.name == CONTAINER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+    use wire::bind::EndReason;
+
+    fn pod(status: Value) -> Pod {
+        serde_json::from_value(json!({"metadata": {"name": "p"}, "status": status})).unwrap()
+    }
+
+    fn terminated(state: Value) -> Value {
+        json!({"phase": "Failed", "podIP": "10.0.0.1",
+            "containerStatuses": [status_of(json!({"terminated": state}))]})
+    }
+
+    fn waiting(reason: &str, message: &str) -> Value {
+        json!({"phase": "Pending", "podIP": "10.0.0.1", "containerStatuses": [
+            status_of(json!({"waiting": {"reason": reason, "message": message}})),
+        ]})
+    }
+
+    fn status_of(state: Value) -> Value {
+        json!({"name": "browser", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state})
+    }
+
+    #[test]
+    fn a_pod_says_how_far_it_is_and_what_holds_it_up() {
+        let ip = "10.0.0.1".parse().unwrap();
+        for (status, expected) in [
+            (json!({}), Observed::Starting(None)),
+            (json!({"phase": "Pending"}), Observed::Starting(None)),
+            (json!({"phase": "Running", "podIP": "10.0.0.1"}), Observed::Reachable { ip }),
+            (waiting("ContainerCreating", ""), Observed::Reachable { ip }),
+            (
+                waiting("ImagePullBackOff", "no such image"),
+                Observed::Starting(Some(trouble(
+                    Reason::ImageUnavailable,
+                    "ImagePullBackOff: no such image",
+                ))),
+            ),
+            (
+                waiting("CreateContainerError", "no seccomp profile"),
+                Observed::Starting(Some(trouble(
+                    Reason::ContainerUnavailable,
+                    "CreateContainerError: no seccomp profile",
+                ))),
+            ),
+            (
+                json!({"phase": "Pending", "conditions": [{
+                    "type": "PodScheduled", "status": "False", "message": "0/1 nodes are available",
+                }]}),
+                Observed::Starting(Some(trouble(Reason::Unschedulable, "0/1 nodes are available"))),
+            ),
+        ] {
+            assert_eq!(observe(&pod(status.clone())), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_pod_that_ended_says_why() {
+        let word = json!({"reason": "IdleTimeout", "message": "too long"}).to_string();
+        for (status, reason) in [
+            (terminated(json!({"exitCode": 0, "message": word})), Reason::IdleTimeout),
+            (terminated(json!({"exitCode": 137, "reason": "OOMKilled"})), Reason::OutOfMemory),
+            (terminated(json!({"exitCode": 1, "message": "panicked"})), Reason::AgentLost),
+            (
+                terminated(json!({"exitCode": 0, "message": "{\"reason\":\"Why\"}"})),
+                Reason::AgentLost,
+            ),
+            (json!({"phase": "Failed", "reason": "Evicted", "message": "disk"}), Reason::Evicted),
+            (json!({"phase": "Failed", "reason": "DeadlineExceeded"}), Reason::TimedOut),
+            (json!({"phase": "Succeeded"}), Reason::AgentLost),
+        ] {
+            let Observed::Ended(trouble) = observe(&pod(status.clone())) else {
+                panic!("{status} has not ended")
+            };
+            assert_eq!(trouble.reason, reason, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_pod_that_is_deleted_has_ended_whatever_its_agent_heard() {
+        let word = json!({"reason": "PodDeleted"}).to_string();
+        let mut deleted = pod(terminated(json!({"exitCode": 0, "message": word})));
+        deleted.metadata.deletion_timestamp =
+            serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+        let Observed::Ended(trouble) = observe(&deleted) else { panic!("it has not ended") };
+        assert_eq!(trouble.reason, Reason::PodDeleted);
+    }
+
+    #[test]
+    fn every_word_of_an_agent_is_a_reason_of_the_api() {
+        for reason in EndReason::ALL {
+            assert!(Reason::parse(reason.as_str()).is_some(), "{}", reason.as_str());
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Who asks for a session, and in which namespace it may have one.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use http::{HeaderMap, header};
+use k8s_openapi::api::{
+    authentication::v1::{TokenReview, TokenReviewSpec, UserInfo},
+    authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
+};
+use kube::{Api, Client, Resource, api::PostParams};
+
+/// A Kubernetes ServiceAccount's user name begins so.
+const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
+
+/// Who asks, and where the session goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// For the record.
+    pub name: String,
+    /// The session's namespace.
+    pub namespace: String,
+}
+
+/// Why a caller gets no session.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It did not say who it is, or not truly. Status 401.
+    #[error("{0}")]
+    Unauthenticated(&'static str),
+    /// It may not have it. Status 403.
+    #[error("{0}")]
+    Forbidden(String),
+    /// The API server did not say. Status 500.
+    #[error("the API server did not answer: {0}")]
+    Unknown(#[source] Box<kube::Error>),
+}
+
+/// Decides who may have what.
+pub struct Callers {
+    /// The cluster.
+    pub client: Client,
+    /// The namespace of callers who do not say who they are.
+    pub anonymous: Option<String>,
+}
+
+impl Callers {
+    /// Finds out who asks, and whether it may have a session in the namespace it wants.
+    ///
+    /// # Errors
+    /// It may not.
+    pub async fn admit(&self, headers: &HeaderMap, wanted: Option<&str>) -> Result<Caller, Error> {
+        let Some(token) = token(headers) else {
+            return anonymous(self.anonymous.as_deref(), wanted);
+        };
+        let user = self.review(token).await?;
+        let name = user.username.clone().unwrap_or_default();
+        let Some(namespace) = wanted.or_else(|| namespace_of(&name)).map(ToOwned::to_owned) else {
+            return Err(Error::Forbidden(format!(
+                "{name} belongs to no namespace: say which with the capability browser-operator:namespace"
+            )));
+        };
+        if self.may_create(user, &namespace).await? {
+            Ok(Caller { name, namespace })
+        } else {
+            Err(Error::Forbidden(format!(
+                "{name} may not create BrowserSessions in namespace {namespace}"
+            )))
+        }
+    }
+
+    async fn review(&self, token: String) -> Result<UserInfo, Error> {
+        let review = TokenReview {
+            spec: TokenReviewSpec { token: Some(token), ..TokenReviewSpec::default() },
+            ..TokenReview::default()
+        };
+        let reviews = Api::<TokenReview>::all(self.client.clone());
+        let review = reviews
+            .create(&PostParams::default(), &review)
+            .await
+            .map_err(|error| Error::Unknown(Box::new(error)))?;
+        review
+            .status
+            .filter(|status| status.authenticated == Some(true))
+            .and_then(|status| status.user)
+            .ok_or(Error::Unauthenticated(
+                "the token in Authorization is not valid in this cluster",
+            ))
+    }
+
+    async fn may_create(&self, user: UserInfo, namespace: &str) -> Result<bool, Error> {
+        let review = SubjectAccessReview {
+            spec: SubjectAccessReviewSpec {
+                extra: user.extra,
+                groups: user.groups,
+                uid: user.uid,
+                user: user.username,
+                resource_attributes: Some(ResourceAttributes {
+                    group: Some(crds::BrowserSession::group(&()).into_owned()),
+                    resource: Some(crds::BrowserSession::plural(&()).into_owned()),
+                    namespace: Some(namespace.to_owned()),
+                    verb: Some("create".to_owned()),
+                    ..ResourceAttributes::default()
+                }),
+                ..SubjectAccessReviewSpec::default()
+            },
+            ..SubjectAccessReview::default()
+        };
+        let reviews = Api::<SubjectAccessReview>::all(self.client.clone());
+        reviews
+            .create(&PostParams::default(), &review)
+            .await
+            .map(|review| review.status.is_some_and(|status| status.allowed))
+            .map_err(|error| Error::Unknown(Box::new(error)))
+    }
+}
+
+fn anonymous(own: Option<&str>, wanted: Option<&str>) -> Result<Caller, Error> {
+    match (own, wanted) {
+        (None, _) => Err(Error::Unauthenticated(
+            "this gateway wants a token: send a ServiceAccount's as Authorization: Bearer, or as the password of Basic",
+        )),
+        (Some(own), Some(wanted)) if wanted != own => {
+            Err(Error::Forbidden(format!("without a token sessions go to namespace {own} only")))
+        }
+        (Some(own), _) => {
+            Ok(Caller { name: "system:anonymous".to_owned(), namespace: own.to_owned() })
+        }
+    }
+}
+
+/// A token, as Bearer or as the password of Basic, which is what a URL's `user:password@` becomes.
+fn token(headers: &HeaderMap) -> Option<String> {
+    let (scheme, value) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    match scheme.to_ascii_lowercase().as_str() {
+        "bearer" => Some(value.trim().to_owned()),
+        "basic" => {
+            let text = String::from_utf8(BASE64_STANDARD.decode(value.trim()).ok()?).ok()?;
+            Some(text.split_once(':')?.1.to_owned())
+        }
+        _ => None,
+    }
+}
+
+fn namespace_of(user: &str) -> Option<&str> {
+    Some(user.strip_prefix(SERVICE_ACCOUNT)?.split_once(':')?.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn a_token_is_bearer_or_the_password_of_basic() {
+        let of = |value: &'static str| {
+            token(&HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static(value))]))
+        };
+        assert_eq!(of("Bearer abc").as_deref(), Some("abc"));
+        assert_eq!(of("basic dXNlcjphYmM=").as_deref(), Some("abc"));
+        assert_eq!(of("Digest abc"), None);
+        assert_eq!(token(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn whoever_does_not_say_who_it_is_gets_the_configured_namespace_or_nothing() {
+        assert!(matches!(anonymous(None, None), Err(Error::Unauthenticated(_))));
+        assert!(matches!(anonymous(Some("a"), Some("b")), Err(Error::Forbidden(_))));
+        assert_eq!(anonymous(Some("a"), None).unwrap().namespace, "a");
+        assert_eq!(anonymous(Some("a"), Some("a")).unwrap().namespace, "a");
+    }
+
+    #[test]
+    fn a_service_account_has_a_namespace() {
+        assert_eq!(namespace_of("system:serviceaccount:team-a:runner"), Some("team-a"));
+        assert_eq!(namespace_of("kubernetes-admin"), None);
+    }
+}

@@ -1,0 +1,384 @@
+//! Who is where: every session of the cluster, from one watch. Clients wait on it, never on the API server.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    net::IpAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use crds::{BrowserSession, capabilities::CapabilitySet};
+use futures::StreamExt;
+use kube::{
+    Client, ResourceExt,
+    runtime::watcher::{Config, Event},
+};
+use parking_lot::Mutex;
+use runtime::{admin::Ready, agents::Agent};
+use tokio::{sync::oneshot, time::Instant};
+use tokio_util::sync::CancellationToken;
+use wire::token::InstallationKey;
+
+/// How long an id that this replica does not know may still come.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// How many requests may wait so at a time; more are told at once that there is no such session.
+const MAX_PATIENT: usize = 4096;
+/// How long an ended id is remembered, whatever the watch still says.
+const REMEMBER: Duration = Duration::from_secs(600);
+
+/// A session that can be driven.
+#[derive(Debug)]
+pub struct Entry {
+    /// WebDriver's id.
+    pub session_id: String,
+    /// The uid of its object.
+    pub uid: String,
+    /// As the browser matched them.
+    pub capabilities: CapabilitySet,
+    /// Whether it speaks BiDi.
+    pub bidi: bool,
+    /// The way to its pod.
+    pub agent: Agent,
+}
+
+/// Why a session will not be Ready (again).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Over {
+    /// In one word.
+    pub reason: String,
+    /// For a person.
+    pub message: String,
+}
+
+#[derive(Debug)]
+enum State {
+    Waiting(Option<Over>),
+    Ready(Arc<Entry>),
+    Over(Over),
+}
+
+type Outcome = Result<Arc<Entry>, Over>;
+
+#[derive(Default)]
+struct Inner {
+    by_uid: HashMap<String, State>,
+    by_id: HashMap<String, Arc<Entry>>,
+    /// Creators, by the uid they wait for.
+    creators: HashMap<String, oneshot::Sender<Outcome>>,
+    /// Requests with an id that is not known yet.
+    patient: HashMap<String, Vec<oneshot::Sender<Arc<Entry>>>>,
+    ended: HashSet<String>,
+    ended_in_order: VecDeque<(Instant, String)>,
+    /// While the watch lists: what it has listed.
+    listed: Option<HashSet<String>>,
+}
+
+/// The directory.
+pub struct Directory {
+    key: InstallationKey,
+    inner: Mutex<Inner>,
+}
+
+impl Directory {
+    /// An empty one.
+    pub fn new(key: InstallationKey) -> Self {
+        Self { key, inner: Mutex::default() }
+    }
+
+    /// The session with this id; waits a moment for one that is not known yet.
+    pub async fn find(&self, id: &str) -> Option<Arc<Entry>> {
+        let waiting = {
+            let mut inner = self.inner.lock();
+            if inner.ended.contains(id) {
+                return None;
+            }
+            if let Some(entry) = inner.by_id.get(id) {
+                return Some(entry.clone());
+            }
+            // What is no UUID never becomes one.
+            if uuid::Uuid::try_parse(id).is_err() || inner.patient.len() >= MAX_PATIENT {
+                return None;
+            }
+            let (send, waiting) = oneshot::channel();
+            inner.patient.entry(id.to_owned()).or_default().push(send);
+            waiting
+        };
+        let found = tokio::time::timeout(PATIENCE, waiting).await.ok().and_then(Result::ok);
+        if found.is_none() {
+            let mut inner = self.inner.lock();
+            if let Some(senders) = inner.patient.get_mut(id) {
+                senders.retain(|sender| !sender.is_closed());
+                if senders.is_empty() {
+                    inner.patient.remove(id);
+                }
+            }
+        }
+        found
+    }
+
+    /// Waits until the session with this uid is Ready or over.
+    pub async fn outcome(&self, uid: &str) -> Outcome {
+        let waiting = {
+            let mut inner = self.inner.lock();
+            match inner.by_uid.get(uid) {
+                Some(State::Ready(entry)) => return Ok(entry.clone()),
+                Some(State::Over(over)) => return Err(over.clone()),
+                Some(State::Waiting(_)) | None => {}
+            }
+            let (send, waiting) = oneshot::channel();
+            inner.creators.insert(uid.to_owned(), send);
+            waiting
+        };
+        waiting.await.unwrap_or_else(|_| {
+            Err(Over { reason: "Unknown".to_owned(), message: "this replica stops".to_owned() })
+        })
+    }
+
+    /// What holds up the session with this uid, as its condition says.
+    pub fn held_up_by(&self, uid: &str) -> Option<Over> {
+        let mut inner = self.inner.lock();
+        inner.creators.remove(uid);
+        match inner.by_uid.get(uid) {
+            Some(State::Waiting(why)) => why.clone(),
+            _ => None,
+        }
+    }
+
+    /// The session was ended through this replica: its id is gone at once, not when the watch says so.
+    pub fn forget(&self, id: &str) {
+        self.inner.lock().end(id, Instant::now());
+    }
+
+    fn see(&self, event: Event<BrowserSession>, now: Instant) {
+        let mut inner = self.inner.lock();
+        match event {
+            Event::Init => inner.listed = Some(HashSet::new()),
+            Event::InitApply(session) => {
+                if let (Some(listed), Some(uid)) = (&mut inner.listed, &session.metadata.uid) {
+                    listed.insert(uid.clone());
+                }
+                inner.apply(&session, &self.key, now);
+            }
+            Event::Apply(session) => inner.apply(&session, &self.key, now),
+            Event::Delete(session) => inner.delete(&session.uid().unwrap_or_default(), now),
+            Event::InitDone => {
+                if let Some(listed) = inner.listed.take() {
+                    let gone: Vec<String> =
+                        inner.by_uid.keys().filter(|uid| !listed.contains(*uid)).cloned().collect();
+                    for uid in gone {
+                        inner.delete(&uid, now);
+                    }
+                }
+            }
+        }
+        while inner.ended_in_order.front().is_some_and(|(at, _)| *at + REMEMBER < now) {
+            if let Some((_, id)) = inner.ended_in_order.pop_front() {
+                inner.ended.remove(&id);
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn apply(&mut self, session: &BrowserSession, key: &InstallationKey, now: Instant) {
+        let Some(uid) = session.uid() else { return };
+        let condition = session.ready_condition().map(|condition| Over {
+            reason: condition.reason.clone(),
+            message: condition.message.clone(),
+        });
+        if session.is_terminal() {
+            let unknown = || Over { reason: "Unknown".to_owned(), message: String::new() };
+            self.over(&uid, condition.unwrap_or_else(unknown), now);
+            return;
+        }
+        if matches!(self.by_uid.get(&uid), Some(State::Ready(_))) {
+            return;
+        }
+        let Some(entry) = ready(session, &uid, key) else {
+            self.by_uid.insert(uid, State::Waiting(condition));
+            return;
+        };
+        let entry = Arc::new(entry);
+        self.by_uid.insert(uid.clone(), State::Ready(entry.clone()));
+        if !self.ended.contains(&entry.session_id) {
+            self.by_id.insert(entry.session_id.clone(), entry.clone());
+        }
+        for patient in self.patient.remove(&entry.session_id).into_iter().flatten() {
+            // Whoever has stopped waiting has had its answer.
+            let _ = patient.send(entry.clone());
+        }
+        if let Some(creator) = self.creators.remove(&uid) {
+            let _ = creator.send(Ok(entry));
+        }
+    }
+
+    fn delete(&mut self, uid: &str, now: Instant) {
+        let deleted = Over {
+            reason: "Deleted".to_owned(),
+            message: "the BrowserSession was deleted".to_owned(),
+        };
+        self.over(uid, deleted, now);
+        self.by_uid.remove(uid);
+    }
+
+    fn over(&mut self, uid: &str, over: Over, now: Instant) {
+        let before = self.by_uid.insert(uid.to_owned(), State::Over(over.clone()));
+        if let Some(State::Ready(entry)) = before {
+            self.end(&entry.session_id, now);
+        }
+        if let Some(creator) = self.creators.remove(uid) {
+            let _ = creator.send(Err(over));
+        }
+    }
+
+    fn end(&mut self, id: &str, now: Instant) {
+        self.by_id.remove(id);
+        if self.ended.insert(id.to_owned()) {
+            self.ended_in_order.push_back((now, id.to_owned()));
+        }
+    }
+}
+
+/// The entry of a session that is Ready.
+fn ready(session: &BrowserSession, uid: &str, key: &InstallationKey) -> Option<Entry> {
+    let status = session.status.as_ref().filter(|_| session.is_ready())?;
+    let ip: IpAddr = status.pod_ip.as_deref()?.parse().ok()?;
+    let token = key.pod_token(&session.namespace()?, status.pod_name.as_deref()?);
+    Some(Entry {
+        session_id: status.session_id.clone()?,
+        uid: uid.to_owned(),
+        capabilities: status.capabilities.clone().unwrap_or_default(),
+        bidi: status.web_socket_url.is_some(),
+        agent: Agent::new(ip, token),
+    })
+}
+
+/// Feeds the directory until `stop`. This replica is ready once it has seen every session.
+pub async fn watch(
+    directory: Arc<Directory>,
+    client: Client,
+    ready: Ready,
+    stop: CancellationToken,
+) {
+    let events = runtime::watch::events::<BrowserSession>(&client, Config::default());
+    let mut events = std::pin::pin!(events);
+    loop {
+        let event = tokio::select! {
+            () = stop.cancelled() => return,
+            event = events.next() => event,
+        };
+        let Some(event) = event else { return };
+        let listed = matches!(event, Event::InitDone);
+        directory.see(event, Instant::now());
+        if listed {
+            ready.set(true);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    const ID: &str = "6d1f2f4e-0000-8000-8000-000000000001";
+
+    fn directory() -> Directory {
+        Directory::new(InstallationKey::new(&[0; 32]).unwrap())
+    }
+
+    fn session(status: Value) -> BrowserSession {
+        serde_json::from_value(json!({
+            "apiVersion": "browser-operator.io/v1alpha1", "kind": "BrowserSession",
+            "metadata": {"name": "s", "namespace": "n", "uid": "u"}, "spec": {}, "status": status,
+        }))
+        .unwrap()
+    }
+
+    fn condition(status: &str, reason: &str) -> Value {
+        json!({"type": "Ready", "status": status, "reason": reason, "message": "m",
+            "lastTransitionTime": "2026-01-01T00:00:00Z"})
+    }
+
+    fn is_ready() -> BrowserSession {
+        session(json!({
+            "phase": "Ready", "sessionId": ID, "podName": "s-1", "podIP": "10.0.0.1",
+            "conditions": [condition("True", "BrowserReady")],
+        }))
+    }
+
+    fn is_over() -> BrowserSession {
+        session(json!({"phase": "TimedOut", "conditions": [condition("False", "IdleTimeout")]}))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_creator_hears_when_its_session_is_ready() {
+        let directory = directory();
+        let waiting = directory.outcome("u");
+        let mut waiting = std::pin::pin!(waiting);
+        assert!(futures::poll!(&mut waiting).is_pending());
+        directory.see(Event::Apply(session(json!({}))), Instant::now());
+        assert!(futures::poll!(&mut waiting).is_pending());
+        directory.see(Event::Apply(is_ready()), Instant::now());
+        assert_eq!(waiting.await.unwrap().session_id, ID);
+        assert_eq!(directory.outcome("u").await.unwrap().session_id, ID);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_creator_hears_why_there_is_no_session() {
+        let directory = directory();
+        let waiting = directory.outcome("u");
+        let mut waiting = std::pin::pin!(waiting);
+        assert!(futures::poll!(&mut waiting).is_pending());
+        directory.see(Event::Apply(is_over()), Instant::now());
+        assert_eq!(waiting.await.unwrap_err().reason, "IdleTimeout");
+        directory.see(Event::Delete(is_over()), Instant::now());
+        let why = session(json!({"conditions": [condition("False", "Unschedulable")]}));
+        directory.see(Event::Apply(why), Instant::now());
+        assert_eq!(directory.held_up_by("u").unwrap().reason, "Unschedulable");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_id_that_is_not_known_yet_is_waited_for_a_moment() {
+        let directory = Arc::new(directory());
+        let begun = Instant::now();
+        assert!(directory.find(ID).await.is_none());
+        assert_eq!(begun.elapsed(), PATIENCE);
+        assert!(directory.find("not-a-uuid").await.is_none());
+        assert_eq!(begun.elapsed(), PATIENCE);
+        assert!(directory.inner.lock().patient.is_empty());
+
+        let asking = tokio::spawn({
+            let directory = directory.clone();
+            async move { directory.find(ID).await.is_some() }
+        });
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        directory.see(Event::Apply(is_ready()), Instant::now());
+        assert!(asking.await.unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_ended_id_is_gone_at_once_and_remembered() {
+        let directory = directory();
+        directory.see(Event::Apply(is_ready()), Instant::now());
+        assert!(directory.find(ID).await.is_some());
+        directory.forget(ID);
+        let begun = Instant::now();
+        assert!(directory.find(ID).await.is_none());
+        directory.see(Event::Apply(is_ready()), Instant::now());
+        assert!(directory.find(ID).await.is_none());
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        directory.see(Event::Delete(is_over()), Instant::now() + REMEMBER * 2);
+        assert!(directory.inner.lock().ended.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_new_list_lacks_is_gone() {
+        let directory = directory();
+        directory.see(Event::Apply(is_ready()), Instant::now());
+        directory.see(Event::Init, Instant::now());
+        directory.see(Event::InitDone, Instant::now());
+        assert!(directory.find(ID).await.is_none());
+        assert!(directory.inner.lock().by_uid.is_empty());
+    }
+}

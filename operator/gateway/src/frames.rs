@@ -1,0 +1,202 @@
+//! WebSocket messages of a client that has no session yet (RFC 6455). Pure: bytes in, messages out, and what was sent
+//! behind them stays as bytes, so that the socket can become a tunnel at any message's end.
+
+use std::io::Cursor;
+
+use bytes::{Buf, BytesMut};
+use tokio_tungstenite::tungstenite::protocol::frame::{
+    CloseFrame, Frame, FrameHeader,
+    coding::{CloseCode, Control, Data, OpCode},
+};
+
+/// The largest message before there is a session: a session.new with its capabilities.
+pub const MAX_MESSAGE: usize = 1 << 20;
+
+/// A message, or a control frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// A whole text message.
+    Text(String),
+    /// A whole message that is not text.
+    Binary,
+    /// A ping, to be answered with the same bytes.
+    Ping(Vec<u8>),
+    /// The client says goodbye.
+    Close,
+}
+
+/// What the client may not do; the socket is closed with this code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Violation(pub u16);
+
+const PROTOCOL_ERROR: Violation = Violation(1002);
+const NOT_UTF8: Violation = Violation(1007);
+const TOO_BIG: Violation = Violation(1009);
+
+/// What has come in.
+#[derive(Debug, Default)]
+pub struct Reader {
+    /// Bytes that have been read and not looked at.
+    pub buffer: BytesMut,
+    /// The message whose frames are coming in, and whether it is text.
+    message: Option<(bool, Vec<u8>)>,
+}
+
+impl Reader {
+    /// The next message in the buffer; `None`: more bytes are needed.
+    ///
+    /// # Errors
+    /// The client broke the protocol.
+    pub fn next(&mut self) -> Result<Option<Received>, Violation> {
+        loop {
+            let Some((header, payload)) = self.frame()? else { return Ok(None) };
+            match header.opcode {
+                OpCode::Control(Control::Ping) => return Ok(Some(Received::Ping(payload))),
+                OpCode::Control(Control::Pong) => continue,
+                OpCode::Control(Control::Close) => return Ok(Some(Received::Close)),
+                OpCode::Data(kind @ (Data::Text | Data::Binary)) if self.message.is_none() => {
+                    self.message = Some((kind == Data::Text, payload));
+                }
+                OpCode::Data(Data::Continue) => {
+                    let Some((_, message)) = &mut self.message else { return Err(PROTOCOL_ERROR) };
+                    if message.len() + payload.len() > MAX_MESSAGE {
+                        return Err(TOO_BIG);
+                    }
+                    message.extend(payload);
+                }
+                _ => return Err(PROTOCOL_ERROR),
+            }
+            if header.is_final
+                && let Some((is_text, message)) = self.message.take()
+            {
+                return match (is_text, String::from_utf8(message)) {
+                    (false, _) => Ok(Some(Received::Binary)),
+                    (true, Ok(text)) => Ok(Some(Received::Text(text))),
+                    (true, Err(_)) => Err(NOT_UTF8),
+                };
+            }
+        }
+    }
+
+    /// The next whole frame, unmasked.
+    fn frame(&mut self) -> Result<Option<(FrameHeader, Vec<u8>)>, Violation> {
+        let mut cursor = Cursor::new(&self.buffer);
+        let parsed = FrameHeader::parse(&mut cursor).map_err(|_| PROTOCOL_ERROR)?;
+        let Some((header, length)) = parsed else { return Ok(None) };
+        let head = usize::try_from(cursor.position()).map_err(|_| TOO_BIG)?;
+        let length = usize::try_from(length).map_err(|_| TOO_BIG)?;
+        if length > MAX_MESSAGE {
+            return Err(TOO_BIG);
+        }
+        let is_control = matches!(header.opcode, OpCode::Control(_));
+        if header.rsv1
+            || header.rsv2
+            || header.rsv3
+            || is_control && (length > 125 || !header.is_final)
+        {
+            return Err(PROTOCOL_ERROR);
+        }
+        // Section 5.1: a client's frames are masked.
+        let mask = header.mask.ok_or(PROTOCOL_ERROR)?;
+        if self.buffer.len() < head + length {
+            return Ok(None);
+        }
+        self.buffer.advance(head);
+        let mut payload = self.buffer.split_to(length).to_vec();
+        for (byte, key) in payload.iter_mut().zip(mask.iter().cycle()) {
+            *byte ^= key;
+        }
+        Ok(Some((header, payload)))
+    }
+}
+
+/// The bytes of a text message to the client.
+pub fn text(message: String) -> Vec<u8> {
+    bytes_of(Frame::message(message, OpCode::Data(Data::Text), true))
+}
+
+/// The bytes of the answer to a ping.
+pub fn pong(payload: Vec<u8>) -> Vec<u8> {
+    bytes_of(Frame::pong(payload))
+}
+
+/// The bytes of a Close frame.
+pub fn close(code: u16, reason: &'static str) -> Vec<u8> {
+    let frame = CloseFrame { code: CloseCode::from(code), reason: reason.into() };
+    bytes_of(Frame::close(Some(frame)))
+}
+
+fn bytes_of(frame: Frame) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(frame.len());
+    // Writing to memory does not fail.
+    if let Err(error) = frame.format(&mut bytes) {
+        tracing::error!(%error, "frame");
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client's frame.
+    fn frame(opcode: OpCode, payload: &[u8], is_final: bool) -> Vec<u8> {
+        let header =
+            FrameHeader { is_final, opcode, mask: Some([1, 2, 3, 4]), ..FrameHeader::default() };
+        bytes_of(Frame::from_payload(header, payload.to_vec().into()))
+    }
+
+    fn read(bytes: &[u8]) -> (Reader, Result<Option<Received>, Violation>) {
+        let mut reader = Reader::default();
+        let mut outcome = Ok(None);
+        // One byte at a time: a message may come in any number of pieces.
+        for (i, byte) in bytes.iter().enumerate() {
+            reader.buffer.extend_from_slice(&[*byte]);
+            outcome = reader.next();
+            if outcome != Ok(None) {
+                reader.buffer.extend_from_slice(&bytes[i + 1..]);
+                break;
+            }
+        }
+        (reader, outcome)
+    }
+
+    const TEXT: OpCode = OpCode::Data(Data::Text);
+
+    #[test]
+    fn messages_come_whole_and_what_is_behind_them_stays() {
+        let mut bytes = frame(TEXT, b"hel", false);
+        bytes.extend(frame(OpCode::Control(Control::Pong), b"", true));
+        bytes.extend(frame(OpCode::Data(Data::Continue), b"lo", true));
+        bytes.extend(frame(TEXT, b"next", true));
+        let (reader, received) = read(&bytes);
+        assert_eq!(received, Ok(Some(Received::Text("hello".into()))));
+        assert_eq!(reader.buffer, frame(TEXT, b"next", true));
+    }
+
+    #[test]
+    fn control_frames_and_binary_are_told_apart() {
+        for (bytes, expected) in [
+            (frame(OpCode::Control(Control::Ping), b"p", true), Received::Ping(b"p".to_vec())),
+            (frame(OpCode::Control(Control::Close), b"", true), Received::Close),
+            (frame(OpCode::Data(Data::Binary), b"x", true), Received::Binary),
+        ] {
+            assert_eq!(read(&bytes).1, Ok(Some(expected)));
+        }
+    }
+
+    #[test]
+    fn whoever_breaks_the_protocol_is_told_which_rule() {
+        let unmasked = bytes_of(Frame::message("x", TEXT, true));
+        let too_big = [0x81, 0xff, 0, 0, 0, 0, 0x10, 0, 0, 0, 1, 2, 3, 4];
+        for (bytes, code) in [
+            (unmasked, 1002),
+            (frame(OpCode::Data(Data::Continue), b"x", true), 1002),
+            (frame(OpCode::Control(Control::Ping), &[0; 126], true), 1002),
+            (frame(TEXT, b"\xff", true), 1007),
+            (too_big.to_vec(), 1009),
+        ] {
+            assert_eq!(read(&bytes).1, Err(Violation(code)));
+        }
+    }
+}

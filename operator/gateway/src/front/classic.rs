@@ -1,0 +1,168 @@
+//! WebDriver Classic.
+
+use std::sync::Arc;
+
+use crds::names::Protocol;
+use http::{HeaderValue, StatusCode, header};
+use runtime::http::collect::collect;
+use serde_json::{Value, json};
+use warp::{Reply, reply::Response};
+use wire::{
+    capabilities::{Dialect, process},
+    error::{ErrorCode, WebDriverError},
+    reply,
+    route::{self, Route},
+};
+
+use super::{Gateway, Incoming};
+use crate::{
+    caller,
+    directory::Entry,
+    metrics::{Front, Outcome},
+    own, proxy, urls,
+};
+
+/// The most bytes of New Session's body: it becomes an object of the cluster.
+const MAX_BODY: usize = 1 << 20;
+
+/// Runs one command.
+pub async fn run(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
+    let path = incoming.path.clone();
+    match route::classic(&incoming.method, &path) {
+        Route::Status => status(&gateway),
+        Route::NewSession => new_session(&gateway, incoming).await,
+        Route::DeleteSession { id } => delete_session(&gateway, id, incoming).await,
+        Route::Command { id, .. } => command(&gateway, id, incoming).await,
+        Route::UnknownCommand => {
+            failure(&WebDriverError::new(ErrorCode::UnknownCommand, "no command has this path"))
+        }
+        Route::UnknownMethod => failure(&WebDriverError::new(
+            ErrorCode::UnknownMethod,
+            "the command at this path has another method",
+        )),
+    }
+}
+
+fn status(gateway: &Gateway) -> Response {
+    let (ready, message) = state(gateway);
+    reply::success(&json!({"ready": ready, "message": message})).into_response()
+}
+
+/// Whether this replica makes sessions, for both protocols' status commands.
+pub fn state(gateway: &Gateway) -> (bool, &'static str) {
+    if gateway.stop.is_cancelled() {
+        (false, "this replica is shutting down")
+    } else {
+        (true, "sessions can be created")
+    }
+}
+
+async fn new_session(gateway: &Gateway, incoming: Incoming) -> Response {
+    let outcome = match collect(incoming.body, MAX_BODY).await {
+        Ok(body) => create(gateway, &incoming.headers, &body).await,
+        Err(error) => Err(Refusal::Command(WebDriverError::invalid_argument(error.to_string()))),
+    };
+    let counted = if outcome.is_ok() { Outcome::Created } else { Outcome::Refused };
+    gateway.metrics.requested(Front::Classic, counted);
+    match outcome {
+        Ok(value) => reply::success(&value).into_response(),
+        Err(Refusal::Command(error)) => failure(&error),
+        Err(Refusal::Caller(error)) => refuse_caller(&error),
+    }
+}
+
+enum Refusal {
+    Command(WebDriverError),
+    Caller(caller::Error),
+}
+
+impl From<WebDriverError> for Refusal {
+    fn from(error: WebDriverError) -> Self {
+        Self::Command(error)
+    }
+}
+
+async fn create(
+    gateway: &Gateway,
+    headers: &http::HeaderMap,
+    body: &[u8],
+) -> Result<Value, Refusal> {
+    let Ok(Value::Object(body)) = serde_json::from_slice(body) else {
+        return Err(WebDriverError::invalid_argument("the body must be a JSON object").into());
+    };
+    let asked = body.get("capabilities").cloned().unwrap_or_default();
+    process(&asked, Dialect::Classic)?;
+    let wanted = own::wanted(&asked)?;
+    let caller = gateway
+        .callers
+        .admit(headers, wanted.namespace.as_deref())
+        .await
+        .map_err(Refusal::Caller)?;
+    let entry = gateway.sessions.create(&caller, wanted, Protocol::Classic).await?;
+    let base =
+        urls::socket_base(gateway.external_url.as_deref(), urls::remote_url(&asked), headers);
+    Ok(json!({"sessionId": entry.session_id, "capabilities": capabilities(&entry, &base)}))
+}
+
+/// The session's capabilities, with the URL of its socket as this client can use it.
+fn capabilities(entry: &Entry, socket_base: &str) -> Value {
+    let mut capabilities = entry.capabilities.clone();
+    capabilities.remove("webSocketUrl");
+    if entry.bidi {
+        let url = format!("{socket_base}/session/{}", entry.session_id);
+        capabilities.insert("webSocketUrl".to_owned(), url.into());
+    }
+    capabilities.into()
+}
+
+/// A status that says what is missing, in WebDriver's envelope.
+fn refuse_caller(error: &caller::Error) -> Response {
+    let status = match error {
+        caller::Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+        caller::Error::Forbidden(_) => StatusCode::FORBIDDEN,
+        caller::Error::Unknown(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    let mut response = failure(&WebDriverError::session_not_created(error.to_string()));
+    *response.status_mut() = status;
+    if status == StatusCode::UNAUTHORIZED {
+        let scheme = HeaderValue::from_static("Bearer, Basic realm=\"browser-operator\"");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+    }
+    response
+}
+
+async fn delete_session(gateway: &Gateway, id: &str, incoming: Incoming) -> Response {
+    let Some(entry) = gateway.directory.find(id).await else {
+        return failure(&WebDriverError::invalid_session_id());
+    };
+    let response = forward(gateway, &entry, incoming).await;
+    if response.status().is_success() {
+        gateway.directory.forget(id);
+    }
+    response
+}
+
+async fn command(gateway: &Gateway, id: &str, incoming: Incoming) -> Response {
+    match gateway.directory.find(id).await {
+        Some(entry) => forward(gateway, &entry, incoming).await,
+        None => failure(&WebDriverError::invalid_session_id()),
+    }
+}
+
+async fn forward(gateway: &Gateway, entry: &Entry, incoming: Incoming) -> Response {
+    let Incoming { method, path, query, headers, body, .. } = incoming;
+    let path = route::without_hub(&path);
+    let target = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+    match proxy::command(entry, method, &target, headers, body).await {
+        Ok(response) => response,
+        Err(error) => {
+            tracing::debug!(uid = entry.uid, error = &error as &dyn std::error::Error, "pod gone");
+            gateway.directory.forget(&entry.session_id);
+            failure(&WebDriverError::invalid_session_id())
+        }
+    }
+}
+
+fn failure(error: &WebDriverError) -> Response {
+    reply::failure(error).into_response()
+}

@@ -1,0 +1,87 @@
+//! From the wire to objects, and traffic through. Any number of replicas, all alike: what a replica knows comes from
+//! its watch.
+
+mod caller;
+mod directory;
+mod frames;
+mod front;
+mod metrics;
+mod own;
+mod proxy;
+mod sessions;
+mod urls;
+
+use std::{sync::Arc, time::Duration};
+
+use kube::Client;
+use prometheus_client::registry::Registry;
+use runtime::{admin::Ready, http::serve::serve};
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use wire::token::InstallationKey;
+
+pub use metrics::Metrics;
+
+use crate::{directory::Directory, front::Gateway, sessions::Sessions};
+
+/// What the administrator decides.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The namespace of sessions whose client does not say who it is; `None`: it gets none.
+    pub anonymous_namespace: Option<String>,
+    /// The URL that clients reach the gateway by, without a slash at its end; `None`: what each request says.
+    pub external_url: Option<String>,
+    /// How long a client waits for its session.
+    pub create_timeout: Duration,
+    /// How long tunnels may go on after `stop`.
+    pub drain: Duration,
+}
+
+/// Registers the gateway's metrics.
+pub fn metrics(registry: &mut Registry) -> Metrics {
+    Metrics::register(registry)
+}
+
+/// Runs until `stop`, then lets tunnels go on for a while.
+pub async fn run(
+    client: Client,
+    key: InstallationKey,
+    settings: Settings,
+    metrics: Metrics,
+    listener: TcpListener,
+    ready: Ready,
+    stop: CancellationToken,
+) {
+    let tasks = TaskTracker::new();
+    let directory = Arc::new(Directory::new(key));
+    let watching = CancellationToken::new();
+    let watcher =
+        tokio::spawn(directory::watch(directory.clone(), client.clone(), ready, watching.clone()));
+
+    let sessions = Sessions {
+        client: client.clone(),
+        directory: directory.clone(),
+        timeout: settings.create_timeout,
+        tasks: tasks.clone(),
+    };
+    let drain = settings.drain;
+    let gateway = Arc::new(Gateway {
+        callers: caller::Callers { client, anonymous: settings.anonymous_namespace },
+        sessions,
+        directory,
+        external_url: settings.external_url,
+        metrics,
+        tasks: tasks.clone(),
+        stop: stop.clone(),
+    });
+    serve(listener, warp::service(front::routes(gateway)), stop, tasks.clone()).await;
+
+    tasks.close();
+    if tokio::time::timeout(drain, tasks.wait()).await.is_err() {
+        tracing::info!(left = tasks.len(), "tunnels are cut");
+    }
+    watching.cancel();
+    if let Err(error) = watcher.await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "the watch ended badly");
+    }
+}

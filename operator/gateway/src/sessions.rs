@@ -1,0 +1,154 @@
+//! Making sessions for clients: an object is created, and the directory says when its browser is up.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use crds::{
+    BrowserSession, Reason,
+    names::{CALLER_ANNOTATION, END_ANNOTATION, PROTOCOL_ANNOTATION, Protocol},
+};
+use kube::{
+    Api, Client,
+    api::{ObjectMeta, Patch, PatchParams, PostParams},
+};
+use serde_json::json;
+use tokio_util::task::TaskTracker;
+use wire::error::WebDriverError;
+
+use crate::{
+    caller::Caller,
+    directory::{Directory, Entry},
+    own::Wanted,
+};
+
+/// Names of sessions that the gateway makes begin so.
+const NAME_PREFIX: &str = "session-";
+const FIELD_MANAGER: &str = "browser-operator-gateway";
+
+/// Makes sessions.
+#[derive(Clone)]
+pub struct Sessions {
+    /// The cluster.
+    pub client: Client,
+    /// Where they appear.
+    pub directory: Arc<Directory>,
+    /// How long a client waits.
+    pub timeout: Duration,
+    /// Owns what must be done after a client has left.
+    pub tasks: TaskTracker,
+}
+
+impl Sessions {
+    /// Makes a session and waits until it is Ready. A caller that stops waiting takes its session along.
+    ///
+    /// # Errors
+    /// `session not created`, with the reason that the object has; `invalid argument` where admission refused.
+    pub async fn create(
+        &self,
+        caller: &Caller,
+        wanted: Wanted,
+        protocol: Protocol,
+    ) -> Result<Arc<Entry>, WebDriverError> {
+        let api = Api::<BrowserSession>::namespaced(self.client.clone(), &caller.namespace);
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
+        let created = api
+            .create(&params, &object(caller, wanted, protocol))
+            .await
+            .map_err(|error| refusal(&error, &caller.namespace))?;
+        let (Some(name), Some(uid)) = (created.metadata.name, created.metadata.uid) else {
+            return Err(WebDriverError::session_not_created("the API server gave no name"));
+        };
+        let abandon = Abandon { api, name, tasks: self.tasks.clone(), armed: true };
+        match tokio::time::timeout(self.timeout, self.directory.outcome(&uid)).await {
+            Ok(Ok(entry)) => {
+                abandon.disarm();
+                Ok(entry)
+            }
+            Ok(Err(over)) => {
+                abandon.disarm();
+                Err(WebDriverError::session_not_created(format!(
+                    "{}: {}",
+                    over.reason, over.message
+                )))
+            }
+            Err(_) => {
+                let why = self.directory.held_up_by(&uid).map_or_else(
+                    || "the controller has not said why".to_owned(),
+                    |why| format!("{}: {}", why.reason, why.message),
+                );
+                Err(WebDriverError::session_not_created(format!(
+                    "no browser within {} seconds: {why}",
+                    self.timeout.as_secs()
+                )))
+            }
+        }
+    }
+}
+
+fn object(caller: &Caller, wanted: Wanted, protocol: Protocol) -> BrowserSession {
+    let annotations: BTreeMap<String, String> = [
+        (CALLER_ANNOTATION.to_owned(), caller.name.clone()),
+        (PROTOCOL_ANNOTATION.to_owned(), protocol.as_str().to_owned()),
+    ]
+    .into();
+    BrowserSession {
+        metadata: ObjectMeta {
+            generate_name: Some(NAME_PREFIX.to_owned()),
+            annotations: Some(annotations),
+            ..ObjectMeta::default()
+        },
+        spec: wanted.spec,
+        status: None,
+    }
+}
+
+fn refusal(error: &kube::Error, namespace: &str) -> WebDriverError {
+    match error {
+        // The schema and the rules of the object: what the client asked for is wrong.
+        kube::Error::Api(status) if status.code == 422 => {
+            WebDriverError::invalid_argument(status.message.clone())
+        }
+        kube::Error::Api(status) => WebDriverError::session_not_created(format!(
+            "namespace {namespace}: {}",
+            status.message
+        )),
+        other => {
+            WebDriverError::session_not_created(format!("the API server did not answer: {other}"))
+        }
+    }
+}
+
+/// Ends the session unless disarmed: its client has left, or has been told that there is none.
+struct Abandon {
+    api: Api<BrowserSession>,
+    name: String,
+    tasks: TaskTracker,
+    armed: bool,
+}
+
+impl Abandon {
+    fn disarm(mut self) {
+        self.armed = false;
+    }
+}
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        if !self.armed {
+            return;
+        }
+        let (api, name) = (self.api.clone(), std::mem::take(&mut self.name));
+        self.tasks.spawn(async move {
+            let end = json!({"metadata": {"annotations": {
+                END_ANNOTATION: Reason::ClientGaveUp.as_str(),
+            }}});
+            if let Err(error) =
+                api.patch_metadata(&name, &PatchParams::default(), &Patch::Merge(end)).await
+            {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "an abandoned session stays until its limits"
+                );
+            }
+        });
+    }
+}

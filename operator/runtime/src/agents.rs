@@ -1,0 +1,163 @@
+//! Talking to the agent in a browser pod: every connection begins with a proof of both ends.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::{Request, Response, Uri};
+use hyper::body::Incoming;
+use hyper_util::{
+    client::legacy,
+    rt::{TokioExecutor, TokioIo},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use wire::{
+    bind::{AGENT_PORT, AUTHENTICATE_PATH, CHALLENGE_HEADER, PROOF_HEADER},
+    token::PodToken,
+};
+
+use crate::http::{Body, BoxError};
+
+/// How long a pod may take to accept a connection and prove itself.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The most bytes of the reply to the proof.
+const MAX_PROOF_REPLY: usize = 4096;
+/// The bytes of a challenge.
+const CHALLENGE_BYTES: usize = 16;
+
+/// Why an agent gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nothing listens there, or it hung up before an answer.
+    #[error("the pod does not answer")]
+    Unreachable(#[source] legacy::Error),
+    /// The connection broke, or what came is not HTTP.
+    #[error("the pod's answer broke off")]
+    Broken(#[source] BoxError),
+}
+
+/// The way to one pod's agent. Connections are kept for the next request.
+#[derive(Clone, Debug)]
+pub struct Agent {
+    client: legacy::Client<Connector, Body>,
+}
+
+impl Agent {
+    /// The agent at a pod's address.
+    #[must_use]
+    pub fn new(ip: IpAddr, token: PodToken) -> Self {
+        let connector = Connector { address: SocketAddr::new(ip, AGENT_PORT), token };
+        let client = legacy::Client::builder(TokioExecutor::new()).build(connector);
+        Self { client }
+    }
+
+    /// The URI of a path (with its query) at this agent.
+    ///
+    /// # Errors
+    /// A path that HTTP cannot carry.
+    pub fn uri(path_and_query: &str) -> Result<Uri, http::Error> {
+        Uri::builder().scheme("http").authority("agent").path_and_query(path_and_query).build()
+    }
+
+    /// Sends a request and gives its reply, whatever its status.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`].
+    pub async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, Error> {
+        self.client.request(request).await.map_err(Error::Unreachable)
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Connector {
+    address: SocketAddr,
+    token: PodToken,
+}
+
+impl tower::Service<Uri> for Connector {
+    type Response = TokioIo<TcpStream>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let Self { address, token } = self.clone();
+        Box::pin(async move {
+            let connecting = tokio::time::timeout(CONNECT_TIMEOUT, connect(address, &token));
+            Ok(TokioIo::new(connecting.await??))
+        })
+    }
+}
+
+async fn connect(address: SocketAddr, token: &PodToken) -> io::Result<TcpStream> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let mut challenge = [0; CHALLENGE_BYTES];
+    getrandom::fill(&mut challenge).map_err(io::Error::other)?;
+    let challenge = hex::encode(challenge);
+
+    let request = format!(
+        "GET {AUTHENTICATE_PATH} HTTP/1.1\r\nhost: agent\r\nauthorization: Bearer {}\r\n{CHALLENGE_HEADER}: {challenge}\r\n\r\n",
+        token.reveal()
+    );
+    stream.write_all(request.as_bytes()).await?;
+
+    let mut reply = Vec::with_capacity(512);
+    while !reply.ends_with(b"\r\n\r\n") {
+        if reply.len() >= MAX_PROOF_REPLY || stream.read_buf(&mut reply).await? == 0 {
+            return Err(io::Error::other("no agent answers at the pod's address"));
+        }
+    }
+    if is_proven(&reply, token, &challenge) {
+        Ok(stream)
+    } else {
+        Err(io::Error::other("what answers at the pod's address is not this pod's agent"))
+    }
+}
+
+fn is_proven(reply: &[u8], token: &PodToken, challenge: &str) -> bool {
+    let mut headers = [httparse::EMPTY_HEADER; 16];
+    let mut response = httparse::Response::new(&mut headers);
+    if !matches!(response.parse(reply), Ok(httparse::Status::Complete(_)))
+        || response.code != Some(204)
+    {
+        return false;
+    }
+    response
+        .headers
+        .iter()
+        .find(|header| header.name.eq_ignore_ascii_case(PROOF_HEADER))
+        .and_then(|header| std::str::from_utf8(header.value).ok())
+        .is_some_and(|proof| token.hash().is_proven_by(challenge, proof))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::token::InstallationKey;
+
+    #[test]
+    fn only_the_pods_own_agent_is_believed() {
+        let key = InstallationKey::new(&[1; 32]).unwrap();
+        let (token, other) = (key.pod_token("a", "b"), key.pod_token("a", "c"));
+        let reply = |hash: wire::token::TokenHash, status| {
+            format!("HTTP/1.1 {status} X\r\n{PROOF_HEADER}: {}\r\n\r\n", hash.prove("c"))
+        };
+        assert!(is_proven(reply(token.hash(), 204).as_bytes(), &token, "c"));
+        assert!(!is_proven(reply(token.hash(), 204).as_bytes(), &token, "d"));
+        assert!(!is_proven(reply(token.hash(), 200).as_bytes(), &token, "c"));
+        assert!(!is_proven(reply(other.hash(), 204).as_bytes(), &token, "c"));
+        assert!(!is_proven(b"HTTP/1.1 204 X\r\n\r\n", &token, "c"));
+        assert!(!is_proven(b"hello", &token, "c"));
+    }
+}

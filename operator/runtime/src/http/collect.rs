@@ -1,0 +1,49 @@
+//! Reading a whole body, up to a limit.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use http_body_util::BodyExt;
+
+/// Why a body could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It is longer than allowed.
+    #[error("the body has more than {0} bytes")]
+    TooLong(usize),
+    /// It broke off.
+    #[error("the body broke off: {0}")]
+    Broken(String),
+}
+
+/// Reads a body of at most `limit` bytes.
+///
+/// # Errors
+/// It is longer, or breaks off.
+pub async fn collect<B>(mut body: B, limit: usize) -> Result<Bytes, Error>
+where
+    B: hyper::body::Body + Unpin,
+    B::Error: std::fmt::Display,
+{
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Error::Broken(error.to_string()))?;
+        if let Ok(data) = frame.into_data() {
+            if bytes.len() + data.remaining() > limit {
+                return Err(Error::TooLong(limit));
+            }
+            bytes.put(data);
+        }
+    }
+    Ok(bytes.freeze())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::forward::full;
+
+    #[tokio::test]
+    async fn a_body_is_read_up_to_its_limit() {
+        assert_eq!(collect(full("four"), 4).await.unwrap(), "four");
+        assert!(matches!(collect(full("fives"), 4).await, Err(Error::TooLong(4))));
+    }
+}

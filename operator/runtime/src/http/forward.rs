@@ -1,0 +1,123 @@
+//! Carrying a request to another server and its reply back, without holding either in memory.
+
+use bytes::{Buf, Bytes};
+use futures::{Stream, TryStreamExt};
+use http::{HeaderMap, HeaderName, Method, Request, Uri, header};
+use http_body_util::{BodyDataStream, BodyExt, Empty, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use warp::{Reply, reply::Response};
+
+use super::{Body, BoxError};
+
+/// Headers that belong to one connection (RFC 9110, section 7.6.1), and `Host`, which the client sets anew.
+const HOP_BY_HOP: [HeaderName; 8] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::UPGRADE,
+    header::HOST,
+];
+
+/// A body with nothing in it.
+#[must_use]
+pub fn empty() -> Body {
+    Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A body of bytes that are there already.
+#[must_use]
+pub fn full(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A body that is read while it is sent.
+pub fn streamed<B: Buf, E: Into<BoxError> + 'static>(
+    stream: impl Stream<Item = Result<B, E>> + Send + 'static,
+) -> Body {
+    let frames = stream
+        .map_ok(|mut chunk| Frame::data(chunk.copy_to_bytes(chunk.remaining())))
+        .map_err(Into::into);
+    StreamBody::new(frames).boxed_unsync()
+}
+
+/// Whether a request with these headers has a body (RFC 9112, section 6).
+#[must_use]
+pub fn has_body(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::TRANSFER_ENCODING)
+        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
+}
+
+/// The request to send on, with the client's headers but those of its connection. Path and query stay as they are.
+#[must_use]
+pub fn request(method: Method, uri: Uri, mut headers: HeaderMap, body: Body) -> Request<Body> {
+    remove_hop_by_hop(&mut headers);
+    let mut request = Request::new(body);
+    *request.method_mut() = method;
+    *request.uri_mut() = uri;
+    *request.headers_mut() = headers;
+    request
+}
+
+/// The reply to send back, streamed.
+#[must_use]
+pub fn reply(response: http::Response<Incoming>) -> Response {
+    let (mut parts, body) = response.into_parts();
+    remove_hop_by_hop(&mut parts.headers);
+    let mut reply = warp::reply::stream(BodyDataStream::new(body)).into_response();
+    *reply.status_mut() = parts.status;
+    *reply.headers_mut() = parts.headers;
+    reply
+}
+
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in HOP_BY_HOP.iter().chain(&named) {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn what_belongs_to_one_connection_is_not_carried_on() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "keep-alive, x-hop"),
+            ("x-hop", "1"),
+            ("host", "gateway"),
+            ("content-type", "application/json"),
+            ("content-length", "2"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        let uri = Uri::from_static("http://agent/session/a/url?b=%2F");
+        let request = request(Method::POST, uri, headers, full("{}"));
+        let mut names: Vec<&str> = request.headers().keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["content-length", "content-type"]);
+        assert_eq!(request.uri(), "http://agent/session/a/url?b=%2F");
+    }
+
+    #[test]
+    fn a_request_has_a_body_when_its_headers_say_so() {
+        let headers = |name, value| {
+            HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static(value))])
+        };
+        assert!(has_body(&headers("content-length", "2")));
+        assert!(has_body(&headers("transfer-encoding", "chunked")));
+        assert!(!has_body(&headers("content-length", "0")));
+        assert!(!has_body(&HeaderMap::new()));
+    }
+}

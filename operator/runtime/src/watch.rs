@@ -1,0 +1,51 @@
+//! Watching one kind, for as long as the process runs.
+
+use std::fmt::Debug;
+
+use futures::{Stream, StreamExt, future::ready};
+use kube::{
+    Api, Client, Resource,
+    core::DeserializeGuard,
+    runtime::{
+        WatchStreamExt,
+        watcher::{Config, Event, watcher},
+    },
+};
+use serde::de::DeserializeOwned;
+
+/// The events of a kind in every namespace. A watch that breaks is logged and taken up again; an object that does not
+/// parse is logged and passed over, because it must not end the watch of the others.
+pub fn events<K>(client: &Client, config: Config) -> impl Stream<Item = Event<K>> + Send + use<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    let api = Api::<DeserializeGuard<K>>::all(client.clone());
+    watcher(api, config).default_backoff().filter_map(|event| {
+        ready(match event {
+            Ok(event) => parsed(event),
+            Err(error) => {
+                let kind = K::kind(&());
+                tracing::warn!(%kind, error = &error as &dyn std::error::Error, "watch broke");
+                None
+            }
+        })
+    })
+}
+
+fn parsed<K: Resource<DynamicType = ()>>(event: Event<DeserializeGuard<K>>) -> Option<Event<K>> {
+    let keep = |guarded: DeserializeGuard<K>| match guarded.0 {
+        Ok(object) => Some(object),
+        Err(error) => {
+            let name = error.metadata.name.as_deref().unwrap_or_default();
+            tracing::warn!(kind = %K::kind(&()), name, error = error.error, "passed over");
+            None
+        }
+    };
+    Some(match event {
+        Event::Apply(object) => Event::Apply(keep(object)?),
+        Event::InitApply(object) => Event::InitApply(keep(object)?),
+        Event::Delete(object) => Event::Delete(keep(object)?),
+        Event::Init => Event::Init,
+        Event::InitDone => Event::InitDone,
+    })
+}

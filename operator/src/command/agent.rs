@@ -1,0 +1,70 @@
+//! `browser-operator agent`.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::Context;
+use runtime::signals;
+use wire::{bind::Prepare, token::TokenHash};
+
+use super::common::LogArgs;
+
+/// Flags of the agent. None of them is a secret.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Where controller and gateway come in.
+    #[arg(long, default_value = "0.0.0.0:4444")]
+    listen: SocketAddr,
+    /// The SHA-256 of the token that they show, in hexadecimal.
+    #[arg(long)]
+    token_sha256: String,
+    /// What to have ready before the bind, as JSON.
+    #[arg(long)]
+    prepare: String,
+    /// The driver's program.
+    #[arg(long, env = "BROWSER_DRIVER", default_value = "/usr/bin/chromedriver")]
+    driver: PathBuf,
+    /// The browser's program. Absent: the driver's choice.
+    #[arg(long, env = "BROWSER_BINARY")]
+    browser: Option<PathBuf>,
+    /// Where the last word goes.
+    #[arg(long, default_value = "/dev/termination-log")]
+    termination_log: PathBuf,
+    /// How long to wait for a session, in seconds.
+    #[arg(long, default_value = "600")]
+    unbound_timeout_seconds: u64,
+    #[command(flatten)]
+    logs: LogArgs,
+}
+
+/// Runs the agent until its session ends.
+///
+/// # Errors
+/// It could not begin, or could not leave its last word.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    let Args {
+        listen,
+        token_sha256,
+        prepare,
+        driver,
+        browser,
+        termination_log,
+        unbound_timeout_seconds,
+        logs,
+    } = args;
+    logs.start();
+    // What the page gets hold of must not read this process, which knows the session's id.
+    nix::sys::prctl::set_dumpable(false).context("make this process undumpable")?;
+    let config = agent::Config {
+        listen,
+        token_hash: TokenHash::from_hex(&token_sha256)
+            .context("--token-sha256 must be 64 hexadecimal digits")?,
+        prepare: serde_json::from_str::<Prepare>(&prepare).context("--prepare")?,
+        driver,
+        browser,
+        termination_log,
+        unbound_timeout: Duration::from_secs(unbound_timeout_seconds),
+    };
+    let stop = signals::shutdown().context("listen for signals")?;
+    agent::run(config, stop).await?;
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! What the roles have in common: their logs, their second port, their client.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use kube::Client;
+use prometheus_client::registry::Registry;
+use runtime::{
+    admin::{self, Ready},
+    logs,
+};
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Flags of every role's logs.
+#[derive(Args, Debug)]
+pub struct LogArgs {
+    /// How a log line looks.
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "json")]
+    log_format: LogFormat,
+    /// What is logged: a list of target=level.
+    #[arg(long, env = "LOG_FILTER", default_value = "info")]
+    log_filter: String,
+}
+
+impl LogArgs {
+    /// Starts logging.
+    pub fn start(&self) {
+        let format = match self.log_format {
+            LogFormat::Json => logs::Format::Json,
+            LogFormat::Text => logs::Format::Text,
+        };
+        logs::start(format, &self.log_filter);
+    }
+}
+
+/// Flags of a role's second port.
+#[derive(Args, Debug)]
+pub struct AdminArgs {
+    /// Where /healthz, /readyz and /metrics are.
+    #[arg(long, env = "ADMIN_LISTEN", default_value = "0.0.0.0:8080")]
+    admin_listen: SocketAddr,
+}
+
+impl AdminArgs {
+    /// Serves the second port.
+    ///
+    /// # Errors
+    /// The port cannot be listened on.
+    pub async fn start(
+        &self,
+        ready: Ready,
+        metrics: Registry,
+        stop: CancellationToken,
+        tasks: &TaskTracker,
+    ) -> anyhow::Result<()> {
+        let listener = listen(self.admin_listen).await?;
+        tasks.spawn(admin::run(listener, ready, Arc::new(metrics), stop, tasks.clone()));
+        Ok(())
+    }
+}
+
+/// Listens on an address.
+///
+/// # Errors
+/// It is taken, or not ours.
+pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))
+}
+
+/// A client of the cluster that this process is in, or that KUBECONFIG names.
+///
+/// # Errors
+/// There is no such cluster.
+pub async fn client() -> anyhow::Result<Client> {
+    Client::try_default().await.context("find the cluster")
+}
+
+/// Runs a role on its own runtime.
+///
+/// # Errors
+/// The role's.
+pub fn block_on(role: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("start the runtime")?
+        .block_on(role)
+}

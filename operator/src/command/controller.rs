@@ -1,0 +1,53 @@
+//! `browser-operator controller`.
+
+use anyhow::Context;
+use jiff::Timestamp;
+use prometheus_client::registry::Registry;
+use runtime::{admin::Ready, installation, signals};
+use tokio_util::task::TaskTracker;
+
+use super::common::{AdminArgs, LogArgs, client};
+
+/// Flags of the controller.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The operator's own namespace, where its secrets are.
+    #[arg(long, env = "POD_NAMESPACE")]
+    namespace: String,
+    /// The gateway's URL in a session's status.
+    #[arg(long, env = "GATEWAY_URL")]
+    gateway_url: String,
+    /// The domain of the cluster's names.
+    #[arg(long, env = "CLUSTER_DOMAIN", default_value = "cluster.local")]
+    cluster_domain: String,
+    #[command(flatten)]
+    admin: AdminArgs,
+    #[command(flatten)]
+    logs: LogArgs,
+}
+
+/// Runs the controller until it is told to stop.
+///
+/// # Errors
+/// The cluster cannot be reached, or the installation key is not to be had.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    let Args { namespace, gateway_url, cluster_domain, admin, logs } = args;
+    logs.start();
+    let stop = signals::shutdown().context("listen for signals")?;
+    let (tasks, ready, mut registry) = (TaskTracker::new(), Ready::default(), Registry::default());
+    let metrics = controller::metrics(&mut registry);
+    admin.start(ready.clone(), registry, stop.clone(), &tasks).await?;
+
+    let client = client().await?;
+    let key = installation::ensure(client.clone(), &namespace).await?;
+    let settings = controller::Settings {
+        gateway_url: gateway_url.trim_end_matches('/').to_owned(),
+        cluster_domain,
+    };
+    #[expect(clippy::disallowed_methods, reason = "here the clock enters")]
+    let clock = Timestamp::now;
+    controller::run(client, key, settings, metrics, clock, ready, stop).await;
+    tasks.close();
+    tasks.wait().await;
+    Ok(())
+}

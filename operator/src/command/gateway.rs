@@ -1,0 +1,77 @@
+//! `browser-operator gateway`.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::Context;
+use prometheus_client::registry::Registry;
+use runtime::{admin::Ready, installation, signals};
+use tokio_util::task::TaskTracker;
+
+use super::common::{AdminArgs, LogArgs, client, listen};
+
+/// Flags of the gateway.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The operator's own namespace, where its secrets are.
+    #[arg(long, env = "POD_NAMESPACE")]
+    namespace: String,
+    /// Where clients come in.
+    #[arg(long, env = "LISTEN", default_value = "0.0.0.0:4444")]
+    listen: SocketAddr,
+    /// The namespace of sessions whose client does not say who it is. Absent: such a client gets none.
+    #[arg(long, env = "ANONYMOUS_NAMESPACE")]
+    anonymous_namespace: Option<String>,
+    /// The URL that clients reach the gateway by. Absent: what each request says.
+    #[arg(long, env = "EXTERNAL_URL")]
+    external_url: Option<String>,
+    /// How long a client waits for its session, in seconds.
+    #[arg(long, env = "CREATE_TIMEOUT_SECONDS", default_value = "110")]
+    create_timeout_seconds: u64,
+    /// How long tunnels may go on after SIGTERM, in seconds.
+    #[arg(long, env = "DRAIN_SECONDS", default_value = "20")]
+    drain_seconds: u64,
+    #[command(flatten)]
+    admin: AdminArgs,
+    #[command(flatten)]
+    logs: LogArgs,
+}
+
+/// Runs the gateway until it is told to stop.
+///
+/// # Errors
+/// The cluster cannot be reached, or a port cannot be listened on.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    let Args {
+        namespace,
+        listen: address,
+        anonymous_namespace,
+        external_url,
+        create_timeout_seconds,
+        drain_seconds,
+        admin,
+        logs,
+    } = args;
+    logs.start();
+    let stop = signals::shutdown().context("listen for signals")?;
+    let (tasks, ready, mut registry) = (TaskTracker::new(), Ready::default(), Registry::default());
+    let metrics = gateway::metrics(&mut registry);
+    // The second port outlives the first, to say that this replica is not ready any more.
+    let admin_stop = stop.child_token();
+    admin.start(ready.clone(), registry, admin_stop, &tasks).await?;
+
+    let client = client().await?;
+    let key = tokio::select! {
+        key = installation::wait(client.clone(), &namespace) => key?,
+        () = stop.cancelled() => return Ok(()),
+    };
+    let settings = gateway::Settings {
+        anonymous_namespace,
+        external_url: external_url.map(|url| url.trim_end_matches('/').to_owned()),
+        create_timeout: Duration::from_secs(create_timeout_seconds),
+        drain: Duration::from_secs(drain_seconds),
+    };
+    gateway::run(client, key, settings, metrics, listen(address).await?, ready, stop).await;
+    tasks.close();
+    tasks.wait().await;
+    Ok(())
+}

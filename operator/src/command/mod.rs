@@ -1,0 +1,39 @@
+//! The subcommands.
+
+mod agent;
+mod common;
+mod controller;
+mod crd;
+mod gateway;
+mod node;
+
+use clap::Subcommand;
+
+/// What this process is.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Reconciles BrowserSessions into pods, services and status.
+    Controller(controller::Args),
+    /// Serves WebDriver and BiDi, and carries sessions' traffic.
+    Gateway(gateway::Args),
+    /// Fronts the driver in a browser's container, as its PID 1.
+    Agent(agent::Args),
+    /// Keeps the browsers' seccomp profiles on a node.
+    Node(node::Args),
+    /// Writes the CustomResourceDefinitions.
+    Crd(crd::Args),
+}
+
+/// Runs one.
+///
+/// # Errors
+/// What ended it.
+pub fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Controller(args) => common::block_on(controller::run(args)),
+        Command::Gateway(args) => common::block_on(gateway::run(args)),
+        Command::Agent(args) => common::block_on(agent::run(args)),
+        Command::Node(args) => common::block_on(node::run(args)),
+        Command::Crd(args) => crd::run(&args),
+    }
+}

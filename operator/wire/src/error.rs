@@ -1,0 +1,151 @@
+//! WebDriver's errors (WebDriver, section "Errors"; BiDi, section "Errors").
+
+use http::StatusCode;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $status:literal $text:literal,)+) => {
+        /// An error code, with its HTTP status and its JSON word.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum ErrorCode { $($(#[$doc])* $name,)+ }
+
+        impl ErrorCode {
+            /// Every code.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// The JSON error code.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)+ }
+            }
+
+            /// The status of a Classic reply with this error.
+            #[must_use]
+            pub fn status(self) -> StatusCode {
+                let status: u16 = match self { $(Self::$name => $status,)+ };
+                StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+            }
+        }
+    };
+}
+
+codes! {
+    /// Something else covers the element.
+    ElementClickIntercepted = 400 "element click intercepted",
+    /// The element is not pointer- or keyboard-interactable.
+    ElementNotInteractable = 400 "element not interactable",
+    /// The page's certificate is not trusted.
+    InsecureCertificate = 400 "insecure certificate",
+    /// The arguments are malformed.
+    InvalidArgument = 400 "invalid argument",
+    /// The cookie's domain is not the page's.
+    InvalidCookieDomain = 400 "invalid cookie domain",
+    /// The element is in a state in which the command cannot run.
+    InvalidElementState = 400 "invalid element state",
+    /// The selector is malformed.
+    InvalidSelector = 400 "invalid selector",
+    /// No active session has this id.
+    InvalidSessionId = 404 "invalid session id",
+    /// A script threw.
+    JavascriptError = 500 "javascript error",
+    /// The target is outside of the viewport.
+    MoveTargetOutOfBounds = 500 "move target out of bounds",
+    /// There is no open prompt.
+    NoSuchAlert = 404 "no such alert",
+    /// No cookie of that name.
+    NoSuchCookie = 404 "no such cookie",
+    /// No element was found.
+    NoSuchElement = 404 "no such element",
+    /// No such frame.
+    NoSuchFrame = 404 "no such frame",
+    /// The element has no shadow root.
+    NoSuchShadowRoot = 404 "no such shadow root",
+    /// No such window.
+    NoSuchWindow = 404 "no such window",
+    /// A script did not end in time.
+    ScriptTimeout = 500 "script timeout",
+    /// No session could be made.
+    SessionNotCreated = 500 "session not created",
+    /// The element has left the page.
+    StaleElementReference = 404 "stale element reference",
+    /// The shadow root has left the page.
+    DetachedShadowRoot = 404 "detached shadow root",
+    /// Something did not happen in time.
+    Timeout = 500 "timeout",
+    /// The cookie could not be set.
+    UnableToSetCookie = 500 "unable to set cookie",
+    /// No picture could be taken.
+    UnableToCaptureScreen = 500 "unable to capture screen",
+    /// A prompt is open.
+    UnexpectedAlertOpen = 500 "unexpected alert open",
+    /// No command has this path.
+    UnknownCommand = 404 "unknown command",
+    /// Something else went wrong.
+    UnknownError = 500 "unknown error",
+    /// A command has this path, but not with this method.
+    UnknownMethod = 405 "unknown method",
+    /// The browser cannot do this.
+    UnsupportedOperation = 500 "unsupported operation",
+}
+
+/// An error of a remote end.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {message}", code.as_str())]
+pub struct WebDriverError {
+    /// What kind of error.
+    pub code: ErrorCode,
+    /// For a person.
+    pub message: String,
+}
+
+impl WebDriverError {
+    /// An error with its text.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    /// `invalid argument`.
+    pub fn invalid_argument(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::InvalidArgument, message)
+    }
+
+    /// `session not created`.
+    pub fn session_not_created(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::SessionNotCreated, message)
+    }
+
+    /// `invalid session id`, which says nothing about why, so that ids cannot be tried out.
+    #[must_use]
+    pub fn invalid_session_id() -> Self {
+        Self::new(ErrorCode::InvalidSessionId, "no active session has this id")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_those_of_the_specification() {
+        for code in ErrorCode::ALL {
+            let expected = match code.as_str() {
+                "unknown method" => 405,
+                text if text.starts_with("no such")
+                    || text.starts_with("stale")
+                    || text.starts_with("detached")
+                    || text == "invalid session id"
+                    || text == "unknown command" =>
+                {
+                    404
+                }
+                text if text.starts_with("invalid")
+                    || text.starts_with("element")
+                    || text.starts_with("insecure") =>
+                {
+                    400
+                }
+                _ => 500,
+            };
+            assert_eq!(code.status(), expected, "{}", code.as_str());
+        }
+    }
+}
