@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Runs the end-to-end tests: on a cluster of its own, which it brings up and takes down, or on the one that
+# KUBECONFIG names. On failure it tells the story of what failed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+cluster() { cargo run --quiet --package cluster -- "$@"; }
+
+export PYTHONDONTWRITEBYTECODE=1
+if [[ -n "${KUBECONFIG:-}" ]]; then
+    echo "==> end-to-end tests on the cluster of $KUBECONFIG"
+    cargo test --locked --package e2e
+    exit
+fi
+
+# One that an earlier run left over is in nobody's way for long.
+cluster down --name test
+finish() {
+    local status=$?
+    if ((status != 0)); then
+        cluster logs --name test || true
+    fi
+    cluster down --name test
+    exit "$status"
+}
+trap finish EXIT
+# Beside the build of the cluster's parts there is nothing to wait for.
+cluster up --name test
+# shellcheck disable=SC1091
+source e2e/cluster/state-test/env
+cargo test --locked --package e2e
