@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use hyper::upgrade::OnUpgrade;
 use runtime::http::{
     Body, BoxError,
-    collect::collect,
+    collect::{collect, drain},
     forward::{self, empty, streamed},
     serve::Connection,
     tunnel,
@@ -151,9 +151,11 @@ async fn web_driver(shared: &Arc<Shared>, incoming: Incoming, trusted: bool) -> 
         match route::classic(&incoming.method, path) {
             Route::DeleteSession { id } | Route::Command { id, .. } => id,
             Route::UnknownMethod => {
+                drain(incoming.body).await;
                 return failure(ErrorCode::UnknownMethod, "the command has another method");
             }
             Route::Status | Route::NewSession | Route::UnknownCommand => {
+                drain(incoming.body).await;
                 return failure(ErrorCode::UnknownCommand, "no such command here");
             }
         }
@@ -166,6 +168,7 @@ async fn web_driver(shared: &Arc<Shared>, incoming: Incoming, trusted: bool) -> 
         return if wants_socket {
             not_here()
         } else {
+            drain(incoming.body).await;
             into_response(reply::failure(&WebDriverError::invalid_session_id()))
         };
     };

@@ -23,6 +23,15 @@ use super::{DriverSession, chrome};
 /// The most bytes of a reply that the agent reads for itself.
 const MAX_REPLY: usize = 16 << 20;
 
+/// The most lines of a driver's message that say something; what follows is its own stack.
+const MAX_MESSAGE_LINES: usize = 3;
+
+/// A driver's message in one line.
+fn short(message: &str) -> String {
+    let lines: Vec<&str> = message.lines().map(str::trim).take(MAX_MESSAGE_LINES).collect();
+    lines.join(": ")
+}
+
 /// Why the driver did not do it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
@@ -94,7 +103,7 @@ impl Client {
             return Ok(value);
         }
         let message = value.get("message").and_then(Value::as_str).unwrap_or("no reason given");
-        Err(Error::Refused(message.lines().next().unwrap_or_default().to_owned()))
+        Err(Error::Refused(short(message)))
     }
 
     /// Makes a session.

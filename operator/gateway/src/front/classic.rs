@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crds::names::Protocol;
 use http::{HeaderValue, StatusCode, header};
-use runtime::http::collect::collect;
+use runtime::http::collect::{collect, drain};
 use serde_json::{Value, json};
 use warp::{Reply, reply::Response};
 use wire::{
@@ -29,17 +29,21 @@ const MAX_BODY: usize = 1 << 20;
 pub async fn run(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
     let path = incoming.path.clone();
     match route::classic(&incoming.method, &path) {
-        Route::Status => status(&gateway),
+        Route::Status => {
+            drain(incoming.body).await;
+            status(&gateway)
+        }
         Route::NewSession => new_session(&gateway, incoming).await,
         Route::DeleteSession { id } => delete_session(&gateway, id, incoming).await,
         Route::Command { id, .. } => command(&gateway, id, incoming).await,
         Route::UnknownCommand => {
-            failure(&WebDriverError::new(ErrorCode::UnknownCommand, "no command has this path"))
+            let error = WebDriverError::new(ErrorCode::UnknownCommand, "no command has this path");
+            refuse(incoming, &error).await
         }
-        Route::UnknownMethod => failure(&WebDriverError::new(
-            ErrorCode::UnknownMethod,
-            "the command at this path has another method",
-        )),
+        Route::UnknownMethod => {
+            let message = "the command at this path has another method";
+            refuse(incoming, &WebDriverError::new(ErrorCode::UnknownMethod, message)).await
+        }
     }
 }
 
@@ -133,7 +137,7 @@ fn refuse_caller(error: &caller::Error) -> Response {
 
 async fn delete_session(gateway: &Gateway, id: &str, incoming: Incoming) -> Response {
     let Some(entry) = gateway.directory.find(id).await else {
-        return failure(&WebDriverError::invalid_session_id());
+        return refuse(incoming, &WebDriverError::invalid_session_id()).await;
     };
     let response = forward(gateway, &entry, incoming).await;
     if response.status().is_success() {
@@ -145,8 +149,14 @@ async fn delete_session(gateway: &Gateway, id: &str, incoming: Incoming) -> Resp
 async fn command(gateway: &Gateway, id: &str, incoming: Incoming) -> Response {
     match gateway.directory.find(id).await {
         Some(entry) => forward(gateway, &entry, incoming).await,
-        None => failure(&WebDriverError::invalid_session_id()),
+        None => refuse(incoming, &WebDriverError::invalid_session_id()).await,
     }
+}
+
+/// An error, after the body that came with the request.
+async fn refuse(incoming: Incoming, error: &WebDriverError) -> Response {
+    drain(incoming.body).await;
+    failure(error)
 }
 
 async fn forward(gateway: &Gateway, entry: &Entry, incoming: Incoming) -> Response {

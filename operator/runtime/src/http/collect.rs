@@ -36,6 +36,21 @@ where
     Ok(bytes.freeze())
 }
 
+/// The most bytes of a body that nobody wants and that are read all the same.
+const MAX_UNWANTED: usize = 64 * 1024;
+
+/// Reads what a refused request still sends, within reason: a connection with an unread body cannot be used again, and
+/// closing it makes some clients miss the answer.
+pub async fn drain<B>(body: B)
+where
+    B: hyper::body::Body + Unpin,
+    B::Error: std::fmt::Display,
+{
+    if let Err(error) = collect(body, MAX_UNWANTED).await {
+        tracing::debug!(%error, "unwanted body");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""Holds the rendered charts to what no schema can say.
+
+usage: rules.py GENERATED <RENDERED
+
+Both are JSON documents: the CustomResourceDefinitions of crds/yaml, and all that both charts render.
+"""
+
+import pathlib
+import sys
+
+from schemas import documents
+
+KEY = "browser-operator-installation-key"
+
+
+def rules_of(objects, kind, name):
+    (role,) = [o for o in objects if o["kind"] == kind and o["metadata"]["name"] == f"browser-operator-{name}"]
+    return role["rules"]
+
+
+def resources(rules):
+    return {resource.split("/")[0] for rule in rules for resource in rule["resources"]}
+
+
+def check_roles(objects):
+    for role in (o for o in objects if o["kind"] in ("ClusterRole", "Role")):
+        for rule in role["rules"]:
+            words = rule["apiGroups"] + rule["resources"] + rule["verbs"]
+            assert "*" not in words, f"{role['metadata']['name']} has a wildcard: {rule}"
+            forbidden = {"escalate", "bind", "impersonate"} & set(rule["verbs"])
+            assert not forbidden, f"{role['metadata']['name']} may {forbidden}"
+            if role["kind"] == "ClusterRole":
+                assert "secrets" not in rule["resources"], f"{role['metadata']['name']} has secrets of every namespace"
+            elif "secrets" in rule["resources"] and rule["verbs"] != ["create"]:
+                assert (rule["verbs"], rule.get("resourceNames")) == (["get"], [KEY]), rule
+    gateway = resources(rules_of(objects, "ClusterRole", "gateway"))
+    allowed = {"browsersessions", "browserclasses", "tokenreviews", "subjectaccessreviews"}
+    assert gateway <= allowed, f"the gateway may touch {gateway - allowed}"
+    controller = resources(rules_of(objects, "ClusterRole", "controller"))
+    allowed = {"browsersessions", "browserclasses", "pods", "services", "events"}
+    assert controller <= allowed, f"the controller may touch {controller - allowed}"
+
+
+def check_pods(objects):
+    workloads = {o["metadata"]["name"]: o for o in objects if o["kind"] in ("Deployment", "DaemonSet")}
+    expected = {f"browser-operator-{role}" for role in ("controller", "gateway", "node")}
+    assert set(workloads) == expected, workloads.keys()
+    for name, workload in workloads.items():
+        template = workload["spec"]["template"]
+        # That label is the browser pods': the controller would take this one for such a pod.
+        assert template["metadata"]["labels"].get("app.kubernetes.io/managed-by") != "browser-operator", name
+        spec, node = template["spec"], name == "browser-operator-node"
+        assert spec["automountServiceAccountToken"] is not node, name
+        assert spec["securityContext"]["runAsNonRoot"] is not node, name
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        for word in ("hostNetwork", "hostPID", "hostIPC"):
+            assert word not in spec, (name, word)
+        host = [volume for volume in spec.get("volumes", []) if "hostPath" in volume]
+        assert len(host) == (1 if node else 0), (name, host)
+        if node:
+            # Otherwise `helm --wait` returns before the profiles are there.
+            assert workload["spec"]["updateStrategy"]["rollingUpdate"]["maxUnavailable"] == 0, name
+        for container in spec["containers"]:
+            security = container["securityContext"]
+            assert security["allowPrivilegeEscalation"] is False, name
+            assert security["readOnlyRootFilesystem"] is True, name
+            assert security["capabilities"] == {"drop": ["ALL"]}, name
+            assert "memory" in container["resources"]["limits"], name
+
+
+def check_definitions(objects, generated):
+    rendered = {o["metadata"]["name"]: o for o in objects if o["kind"] == "CustomResourceDefinition"}
+    assert rendered.keys() == generated.keys(), (rendered.keys(), generated.keys())
+    for name, definition in generated.items():
+        assert rendered[name]["spec"] == definition["spec"], f"{name} is changed by its chart"
+        assert rendered[name]["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep", name
+
+
+def main(generated):
+    objects = list(documents(sys.stdin.read()))
+    definitions = documents(pathlib.Path(generated).read_text())
+    check_roles(objects)
+    check_pods(objects)
+    check_definitions(objects, {definition["metadata"]["name"]: definition for definition in definitions})
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
