@@ -12,6 +12,8 @@ pub enum Reason {
     CapacityReached,
     /// A ResourceQuota refused the pod; the session waits for room.
     QuotaExceeded,
+    /// The API server refuses the pod: an admission policy of the cluster; the message has its words.
+    PodRefused,
     /// The scheduler finds no node for the pod.
     Unschedulable,
     /// The kubelet cannot get the class's image.
@@ -66,11 +68,12 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of this file.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::BrowserReady,
         Self::Starting,
         Self::CapacityReached,
         Self::QuotaExceeded,
+        Self::PodRefused,
         Self::Unschedulable,
         Self::ImageUnavailable,
         Self::ContainerUnavailable,
@@ -105,6 +108,7 @@ impl Reason {
             Self::Starting => "Starting",
             Self::CapacityReached => "CapacityReached",
             Self::QuotaExceeded => "QuotaExceeded",
+            Self::PodRefused => "PodRefused",
             Self::Unschedulable => "Unschedulable",
             Self::ImageUnavailable => "ImageUnavailable",
             Self::ContainerUnavailable => "ContainerUnavailable",
@@ -155,5 +159,12 @@ mod tests {
             assert_eq!(Reason::parse(reason.as_str()), Some(reason));
         }
         assert_eq!(Reason::parse("Because"), None);
+    }
+    #[test]
+    fn every_reason_has_its_line_in_the_docs() {
+        let docs = include_str!("../../docs/reasons.md");
+        for reason in Reason::ALL {
+            assert!(docs.contains(&format!("| `{reason}` |")), "{reason}");
+        }
     }
 }

@@ -18,9 +18,10 @@ use crate::{
     observe::{Observed, Trouble, observe},
 };
 
-/// How long a session may be on its way before its status says so: most are Ready sooner, and a write that nobody
+/// How long a session may be on its way before its status says so, from a creation time that is cut to whole seconds:
+/// at least one second, then. Most are Ready sooner, and a write that nobody
 /// reads costs them time.
-const QUIET: SignedDuration = SignedDuration::from_secs(1);
+const QUIET: SignedDuration = SignedDuration::from_secs(2);
 /// The start timeout of a class that is gone.
 const DEFAULT_START_TIMEOUT_SECONDS: i32 = 60;
 

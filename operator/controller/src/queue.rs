@@ -19,6 +19,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
+/// How long work that is under way may take at the end.
+const GRACE: Duration = Duration::from_secs(5);
+
 /// What a key's work says when it is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
@@ -39,7 +42,7 @@ struct Entry {
     later: Option<delay_queue::Key>,
 }
 
-/// Works on keys until `stop`, then waits for the work that is under way. `work` gets the key, and a notification of
+/// Works on keys until `stop`, then waits a little for the work that is under way. `work` gets the key, and a notification of
 /// changes that come while it runs.
 pub async fn run<F: Future<Output = Next> + Send + 'static>(
     mut keys: mpsc::UnboundedReceiver<Key>,
@@ -90,7 +93,11 @@ pub async fn run<F: Future<Output = Next> + Send + 'static>(
         let working = work(due.clone(), changed);
         workers.spawn(async move { (due, working.await) });
     }
-    while workers.join_next().await.is_some() {}
+    let finished = async { while workers.join_next().await.is_some() {} };
+    if tokio::time::timeout(GRACE, finished).await.is_err() {
+        // Whoever comes next looks at these again, and finds them as they are.
+        workers.shutdown().await;
+    }
 }
 
 /// Notes what work on a key came to; gives whether the key is due at once.

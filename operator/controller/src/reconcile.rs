@@ -147,7 +147,8 @@ impl Look<'_> {
             // A ResourceQuota, or an admission policy: it may have room, or mercy, later.
             Err(error) if error.code() == Some(403) => {
                 let now = (self.context.clock)();
-                let reason = Reason::QuotaExceeded;
+                let is_quota = error.message().contains("exceeded quota");
+                let reason = if is_quota { Reason::QuotaExceeded } else { Reason::PodRefused };
                 if let Some(status) = decide::held_back(session, reason, &error.message(), now) {
                     self.write(session, status).await?;
                 }

@@ -73,27 +73,28 @@ pub fn start(
 
     let session_keys = keys.clone();
     let sessions =
-        watch::<BrowserSession>(client, all.clone(), stop, tasks, move |event, store| {
-            for session in touched(event) {
+        watch::<BrowserSession>(client, all.clone(), stop, tasks, move |touched, store| {
+            for session in touched {
                 send(&session_keys, Key::of_session(session));
-                // One that is over may make room for those that wait.
-                if session.is_terminal() || matches!(event, watcher::Event::Delete(_)) {
-                    wake_waiting(store, &session_keys);
-                }
+            }
+            // One that is over may make room for those that wait.
+            let is_over = |session: &BrowserSession| {
+                session.is_terminal() || store.get(&ObjectRef::from_obj(session)).is_none()
+            };
+            if touched.iter().any(|session| is_over(session)) {
+                wake_waiting(store, &session_keys);
             }
         });
     let pod_keys = keys.clone();
-    let pods = watch::<Pod>(client, ours, stop, tasks, move |event, _| {
-        for pod in touched(event) {
+    let pods = watch::<Pod>(client, ours, stop, tasks, move |touched, _| {
+        for pod in touched {
             send(&pod_keys, Key::of_pod(pod));
         }
     });
     // A class that comes or changes may be what a session waits for.
     let waiting = sessions.clone();
-    let classes = watch::<BrowserClass>(client, all, stop, tasks, move |event, _| {
-        if touched(event).next().is_some() {
-            wake_waiting(&waiting, &keys);
-        }
+    let classes = watch::<BrowserClass>(client, all, stop, tasks, move |_, _| {
+        wake_waiting(&waiting, &keys);
     });
     (Stores { sessions, pods, classes }, changed)
 }
@@ -113,24 +114,14 @@ fn send(keys: &mpsc::UnboundedSender<Key>, key: Option<Key>) {
     let _ = key.map(|key| keys.send(key));
 }
 
-/// The object of an event, whatever became of it.
-fn touched<K>(event: &watcher::Event<K>) -> impl Iterator<Item = &K> {
-    match event {
-        watcher::Event::Apply(object)
-        | watcher::Event::InitApply(object)
-        | watcher::Event::Delete(object) => Some(object),
-        watcher::Event::Init | watcher::Event::InitDone => None,
-    }
-    .into_iter()
-}
-
-/// Watches one kind: into its store first, so that whoever is told finds it there.
+/// Watches one kind. `seen` is told of the objects that an event touched, after the store has it: those that came,
+/// changed or went; after a new list, all that were or are there.
 fn watch<K>(
     client: &Client,
     config: watcher::Config,
     stop: &CancellationToken,
     tasks: &TaskTracker,
-    seen: impl Fn(&watcher::Event<K>, &Store<K>) + Send + 'static,
+    seen: impl Fn(&[Arc<K>], &Store<K>) + Send + 'static,
 ) -> Store<K>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
@@ -146,8 +137,20 @@ where
                 event = events.next() => event,
             };
             let Some(event) = event else { return };
+            let mut touched = match &event {
+                watcher::Event::Apply(object) | watcher::Event::Delete(object) => {
+                    vec![Arc::new(object.clone())]
+                }
+                watcher::Event::InitDone => told.state(),
+                watcher::Event::Init | watcher::Event::InitApply(_) => Vec::new(),
+            };
             writer.apply_watcher_event(&event);
-            seen(&event, &told);
+            if matches!(event, watcher::Event::InitDone) {
+                touched.extend(told.state());
+            }
+            if !touched.is_empty() {
+                seen(&touched, &told);
+            }
         }
     });
     store

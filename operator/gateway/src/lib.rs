@@ -55,8 +55,12 @@ pub async fn run(
     let tasks = TaskTracker::new();
     let directory = Arc::new(Directory::new(key));
     let watching = CancellationToken::new();
-    let watcher =
-        tokio::spawn(directory::watch(directory.clone(), client.clone(), ready, watching.clone()));
+    let watcher = tokio::spawn(directory::watch(
+        directory.clone(),
+        client.clone(),
+        ready.clone(),
+        watching.clone(),
+    ));
 
     let sessions = Sessions {
         client: client.clone(),
@@ -75,6 +79,7 @@ pub async fn run(
         stop: stop.clone(),
     });
     serve(listener, warp::service(front::routes(gateway)), stop, tasks.clone()).await;
+    ready.set(false);
 
     tasks.close();
     if tokio::time::timeout(drain, tasks.wait()).await.is_err() {

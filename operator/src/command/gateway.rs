@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use anyhow::Context;
 use prometheus_client::registry::Registry;
 use runtime::{admin::Ready, installation, signals};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::common::{AdminArgs, LogArgs, client, listen};
 
@@ -56,8 +56,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let (tasks, ready, mut registry) = (TaskTracker::new(), Ready::default(), Registry::default());
     let metrics = gateway::metrics(&mut registry);
     // The second port outlives the first, to say that this replica is not ready any more.
-    let admin_stop = stop.child_token();
-    admin.start(ready.clone(), registry, admin_stop, &tasks).await?;
+    let admin_stop = CancellationToken::new();
+    admin.start(ready.clone(), registry, admin_stop.clone(), &tasks).await?;
 
     let client = client().await?;
     let key = tokio::select! {
@@ -71,6 +71,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         drain: Duration::from_secs(drain_seconds),
     };
     gateway::run(client, key, settings, metrics, listen(address).await?, ready, stop).await;
+    admin_stop.cancel();
     tasks.close();
     tasks.wait().await;
     Ok(())
