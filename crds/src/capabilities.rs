@@ -69,7 +69,8 @@ fn capability_set(_: &mut SchemaGenerator) -> Schema {
             "acceptInsecureCerts": boolean(),
             "browserName": string(),
             "browserVersion": string(),
-            "pageLoadStrategy": {"type": "string", "enum": ["none", "eager", "normal", null], "nullable": true},
+            // No enum: the API server takes no null for one, whatever it lists.
+            "pageLoadStrategy": {"type": "string", "pattern": "^(none|eager|normal)$", "nullable": true},
             "platformName": string(),
             "proxy": {"type": "object", "nullable": true, "x-kubernetes-preserve-unknown-fields": true},
             "strictFileInteractability": boolean(),

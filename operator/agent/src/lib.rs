@@ -26,6 +26,9 @@ use crate::{driver::Prepared, ending::Ending, shared::Shared};
 /// How long replies and Close frames may take to leave, at the end.
 const DRAIN: Duration = Duration::from_secs(2);
 
+/// How long the controller may take to say why, after the pod was told to stop: the garbage collector may be faster.
+const REASON: Duration = Duration::from_secs(1);
+
 /// What an agent is told at its start.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -92,10 +95,13 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<Termination,
 
     let last_word = tokio::select! {
         last_word = ending.wait() => last_word,
-        () = stop.cancelled() => {
-            ending.begin(EndReason::PodDeleted.as_str(), "the pod was told to stop");
-            ending.wait().await
-        }
+        () = stop.cancelled() => match timeout(REASON, ending.wait()).await {
+            Ok(last_word) => last_word,
+            Err(_) => {
+                ending.begin(EndReason::PodDeleted.as_str(), "the pod was told to stop");
+                ending.wait().await
+            }
+        },
     };
     tracing::info!(reason = last_word.reason, message = last_word.message, "the session ends");
     // First of all, so that it is there however the rest goes.

@@ -15,7 +15,7 @@ use wire::capabilities::CapabilitySet;
 use crate::{
     admission::{self, Placement},
     build::MATCHED_ANNOTATION,
-    observe::{Observed, Trouble, observe},
+    observe::{Observed, Trouble, live_address, observe},
 };
 
 /// How long a session may be on its way before its status says so, from a creation time that is cut to whole seconds:
@@ -84,9 +84,11 @@ pub fn decide<'a>(seen: &Seen<'a>) -> Step<'a> {
     }
 }
 
+/// A pod that nobody wants goes. One that goes already (the garbage collector may be first) is still told why.
 fn pod_away<'a>(pod: Option<&Pod>) -> Option<Step<'a>> {
     let pod = pod?;
-    Some(if pod.metadata.deletion_timestamp.is_none() { Step::DeletePod } else { Step::Wait(None) })
+    let is_going = pod.metadata.deletion_timestamp.is_some();
+    Some(if is_going && live_address(pod).is_none() { Step::Wait(None) } else { Step::DeletePod })
 }
 
 /// A record that has a time to live goes when it has passed.
@@ -444,19 +446,24 @@ mod tests {
             "state": {"terminated": {"exitCode": 0, "message": "{\"reason\":\"ClientEnded\"}"}},
         }]}}));
         let going = pod(json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}));
+        let going_live = pod(json!({
+            "metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"},
+            "status": {"podIP": "10.0.0.1"},
+        }));
 
         for (session, pod, classes, before, after, expected) in [
             (None, None, &all, 0, 0, "wait"),
             (None, Some(&up), &all, 0, 0, "delete pod"),
             (None, Some(&going), &all, 0, 0, "wait"),
+            (None, Some(&going_live), &all, 0, 0, "delete pod"),
             (Some(&deleted), Some(&up), &all, 0, 0, "delete pod"),
             (Some(&deleted), None, &all, 0, 0, "wait"),
             (Some(&fresh), None, &all, 5, 0, "create i"),
             (Some(&fresh), None, &full, 0, 0, "create i"),
-            (Some(&fresh), None, &full, 1, 0, "wait 1"),
+            (Some(&fresh), None, &full, 1, 0, "wait 2"),
             (Some(&fresh), None, &full, 1, 2, "report Pending CapacityReached Ready"),
             (Some(&misplaced), None, &all, 0, 0, "end Failed ClassNotFound Ready+Stalled"),
-            (Some(&fresh), Some(&blank), &all, 0, 0, "wait 1"),
+            (Some(&fresh), Some(&blank), &all, 0, 0, "wait 2"),
             (Some(&fresh), Some(&blank), &all, 0, 2, "report Starting Starting Ready"),
             (Some(&fresh), Some(&imageless), &all, 0, 2, "report Starting ImageUnavailable Ready"),
             (

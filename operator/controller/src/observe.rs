@@ -45,6 +45,14 @@ pub fn observe(pod: &Pod) -> Observed {
     }
 }
 
+/// The address of an agent that may still be told something, whatever becomes of its pod.
+pub fn live_address(pod: &Pod) -> Option<std::net::IpAddr> {
+    let status = pod.status.as_ref()?;
+    let has_ended = matches!(status.phase.as_deref(), Some("Failed" | "Succeeded"))
+        || container(pod).is_some_and(|c| c.state.as_ref().is_some_and(|s| s.terminated.is_some()));
+    if has_ended { None } else { status.pod_ip.as_deref()?.parse().ok() }
+}
+
 fn ended(pod: &Pod) -> Option<Trouble> {
     let status = pod.status.as_ref();
     if let Some(terminated) = container(pod).and_then(|c| c.state.as_ref()?.terminated.as_ref()) {

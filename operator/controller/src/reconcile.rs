@@ -23,7 +23,7 @@ use crate::{
     events::Events,
     key::Key,
     metrics::Metrics,
-    observe::{Observed, observe},
+    observe::{Observed, live_address, observe},
     queue::Next,
     watches::Stores,
 };
@@ -193,8 +193,12 @@ impl Look<'_> {
                 for warning in &reply.warnings {
                     self.context.events.tell(session, true, Reason::BrowserReady, warning);
                 }
-                let status = self.ready(session, pod, session_id, reply, now);
-                self.write(session, status).await?;
+                // As it is by now: a report may have been written since the look began.
+                let Some(session) = self.context.stores.session(self.key) else {
+                    return Ok(Next::Wait);
+                };
+                let status = self.ready(&session, pod, session_id, reply, now);
+                self.write(&session, status).await?;
                 Ok(Next::Wait)
             }
             Err(BindError::Refused { reason, message }) => {
@@ -294,7 +298,7 @@ impl Look<'_> {
         pod: &Pod,
     ) -> Result<(), apply::Error> {
         let client = &self.context.client;
-        if let Observed::Reachable { ip } = observe(pod) {
+        if let Some(ip) = live_address(pod) {
             let end = session.filter(|session| session.is_terminal()).and_then(|session| {
                 let ready = session.ready_condition()?;
                 Some((Reason::parse(&ready.reason)?, ready.message.clone()))

@@ -48,16 +48,7 @@ impl Sessions {
         wanted: Wanted,
         protocol: Protocol,
     ) -> Result<Arc<Entry>, WebDriverError> {
-        let api = Api::<BrowserSession>::namespaced(self.client.clone(), &caller.namespace);
-        let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
-        let created = api
-            .create(&params, &object(caller, wanted, protocol))
-            .await
-            .map_err(|error| refusal(&error, &caller.namespace))?;
-        let (Some(name), Some(uid)) = (created.metadata.name, created.metadata.uid) else {
-            return Err(WebDriverError::session_not_created("the API server gave no name"));
-        };
-        let abandon = Abandon { api, name, tasks: self.tasks.clone(), armed: true };
+        let (uid, abandon) = self.make(object(caller, wanted, protocol), &caller.namespace).await?;
         match tokio::time::timeout(self.timeout, self.directory.outcome(&uid)).await {
             Ok(Ok(entry)) => {
                 abandon.disarm();
@@ -81,6 +72,32 @@ impl Sessions {
                 )))
             }
         }
+    }
+}
+
+impl Sessions {
+    /// Creates the object, in a task of its own: a client may leave while the API server has it in hand, and then the
+    /// task's result is dropped, and the object ended with it.
+    async fn make(
+        &self,
+        object: BrowserSession,
+        namespace: &str,
+    ) -> Result<(String, Abandon), WebDriverError> {
+        let api = Api::<BrowserSession>::namespaced(self.client.clone(), namespace);
+        let (tasks, namespace) = (self.tasks.clone(), namespace.to_owned());
+        let creating = self.tasks.spawn(async move {
+            let params =
+                PostParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
+            let created =
+                api.create(&params, &object).await.map_err(|error| refusal(&error, &namespace))?;
+            let (Some(name), Some(uid)) = (created.metadata.name, created.metadata.uid) else {
+                return Err(WebDriverError::session_not_created("the API server gave no name"));
+            };
+            Ok((uid, Abandon { api, name, tasks, armed: true }))
+        });
+        creating.await.unwrap_or_else(|error| {
+            Err(WebDriverError::session_not_created(format!("the gateway is ending: {error}")))
+        })
     }
 }
 
