@@ -14,6 +14,7 @@ mod shared;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use runtime::agents::AGENT_IDLE;
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use wire::{
@@ -88,6 +89,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<Termination,
     tasks.spawn(runtime::http::serve::serve(
         listener,
         warp::service(routes::routes(shared.clone())),
+        AGENT_IDLE,
         ending.begun(),
         tasks.clone(),
     ));

@@ -19,7 +19,7 @@ use warp::{Filter, Reply, filters::path::FullPath, reply::Response};
 use wire::{
     bind::{
         AUTHENTICATE_PATH, BIND_PATH, BindRefusal, CHALLENGE_HEADER, END_PATH, EndReason,
-        EndRequest, HEALTH_PATH, PROOF_HEADER,
+        EndRequest, HEALTH_PATH, PROOF_HEADER, PROVE_PATH,
     },
     error::{ErrorCode, WebDriverError},
     reply,
@@ -71,6 +71,7 @@ pub fn routes(
 async fn dispatch(shared: Arc<Shared>, incoming: Incoming) -> Response {
     match (incoming.method.as_str(), incoming.path.as_str()) {
         ("GET", HEALTH_PATH) => return StatusCode::OK.into_response(),
+        ("GET", PROVE_PATH) => return prove(&shared, &incoming.headers),
         ("GET", AUTHENTICATE_PATH) => {
             return authenticate(&shared, &incoming.connection, &incoming.headers);
         }
@@ -84,22 +85,25 @@ async fn dispatch(shared: Arc<Shared>, incoming: Incoming) -> Response {
     }
 }
 
-fn authenticate(shared: &Shared, connection: &Connection, headers: &HeaderMap) -> Response {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let token = text("authorization").and_then(|value| value.strip_prefix("Bearer "));
-    let (Some(token), Some(challenge)) = (token, text(CHALLENGE_HEADER)) else {
-        return StatusCode::UNAUTHORIZED.into_response();
-    };
-    if !shared.token_hash.accepts(token) {
-        return StatusCode::UNAUTHORIZED.into_response();
-    }
-    let Ok(proof) = HeaderValue::from_str(&shared.token_hash.prove(challenge)) else {
-        return StatusCode::BAD_REQUEST.into_response();
-    };
-    connection.authenticate();
+fn prove(shared: &Shared, headers: &HeaderMap) -> Response {
+    let challenge = headers.get(CHALLENGE_HEADER).and_then(|value| value.to_str().ok());
+    let proof = challenge
+        .and_then(|challenge| HeaderValue::from_str(&shared.token_hash.prove(challenge)).ok());
+    let Some(proof) = proof else { return StatusCode::BAD_REQUEST.into_response() };
     let mut reply = StatusCode::NO_CONTENT.into_response();
     reply.headers_mut().insert(PROOF_HEADER, proof);
     reply
+}
+
+fn authenticate(shared: &Shared, connection: &Connection, headers: &HeaderMap) -> Response {
+    let shown = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    if !shown.is_some_and(|token| shared.token_hash.accepts(token)) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    connection.authenticate();
+    StatusCode::NO_CONTENT.into_response()
 }
 
 async fn operate_bind(shared: &Arc<Shared>, body: Body) -> Response {

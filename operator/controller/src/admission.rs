@@ -219,20 +219,20 @@ fn names_of(names: impl Iterator<Item = String>) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-/// How many sessions of the class are before this one: all that live or wait and are older. A session whose place
-/// is below the class's capacity may have its pod; so the oldest always live, and no count can race.
+/// How many sessions are before this one: those that have been admitted, and of those that wait the older ones. A session
+/// whose place is below the class's capacity may have its pod. `others` are the sessions of the class, each with whether
+/// it has been admitted.
 pub fn place_in_line<'a>(
     session: &BrowserSession,
-    class: &str,
-    all: impl Iterator<Item = &'a BrowserSession>,
-    class_of: impl Fn(&BrowserSession) -> Option<String>,
+    others: impl Iterator<Item = (&'a BrowserSession, bool)>,
 ) -> usize {
     let age = |session: &BrowserSession| {
         (session.metadata.creation_timestamp.clone(), session.metadata.uid.clone())
     };
     let own = age(session);
-    all.filter(|other| !other.is_terminal() && age(other) < own)
-        .filter(|other| class_of(other).as_deref() == Some(class))
+    others
+        .filter(|(other, _)| other.metadata.uid != session.metadata.uid && !other.is_terminal())
+        .filter(|(other, admitted)| *admitted || age(other) < own)
         .count()
 }
 
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_are_first_in_line() {
+    fn those_that_were_admitted_are_first_and_then_the_oldest() {
         let aged = |uid: &str, second: i64, phase: Option<&str>| {
             let mut aged = session(json!({}));
             aged.metadata.uid = Some(uid.into());
@@ -367,16 +367,15 @@ mod tests {
             aged
         };
         let all = [
-            aged("a", 1, Some("Ready")),
-            aged("b", 2, Some("Completed")),
-            aged("c", 3, None),
-            aged("d", 3, None),
-            aged("e", 4, None),
+            (aged("a", 1, Some("Ready")), true),
+            (aged("b", 2, Some("Completed")), false),
+            (aged("c", 3, None), false),
+            (aged("d", 3, None), false),
+            (aged("e", 4, None), true),
         ];
-        let of = |session: &BrowserSession| {
-            place_in_line(session, "chromium", all.iter(), |_| Some("chromium".into()))
-        };
-        assert_eq!(all.each_ref().map(of), [0, 1, 1, 2, 3]);
-        assert_eq!(place_in_line(&all[4], "other", all.iter(), |_| Some("chromium".into())), 0);
+        let places = all.each_ref().map(|(session, _)| {
+            place_in_line(session, all.iter().map(|(other, admitted)| (other, *admitted)))
+        });
+        assert_eq!(places, [1, 2, 2, 3, 3]);
     }
 }

@@ -26,15 +26,15 @@ const QUIET: SignedDuration = SignedDuration::from_secs(2);
 const DEFAULT_START_TIMEOUT_SECONDS: i32 = 60;
 
 /// What is seen of one session.
-pub struct Seen<'a> {
+pub struct Seen<'a, 'l> {
     /// The object; `None` once it is gone.
     pub session: Option<&'a BrowserSession>,
     /// Its pod, if there is one.
     pub pod: Option<&'a Pod>,
     /// Every class.
     pub classes: &'a [BrowserClass],
-    /// How many sessions of a class are before this one.
-    pub place_in_line: &'a (dyn Fn(&str) -> usize + Sync),
+    /// How many sessions of a class are before this one. Asked only where it matters.
+    pub place_in_line: &'l (dyn Fn(&str) -> usize + Sync),
     /// Now.
     pub now: Timestamp,
 }
@@ -65,8 +65,38 @@ pub enum Step<'a> {
     DeleteSession,
 }
 
+/// What a step takes for absent. Watches of different kinds run apart, so a last step that rests on an absence is
+/// taken only after the API server has confirmed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// The session of a pod.
+    Session,
+    /// The pod of a session that had one.
+    Pod,
+    /// A class that gives what is asked for.
+    Class,
+}
+
+/// The absence that a step rests on.
+pub fn rests_on(seen: &Seen<'_, '_>, step: &Step<'_>) -> Option<Absence> {
+    match (step, seen.session, seen.pod) {
+        (Step::DeletePod, None, Some(_)) => Some(Absence::Session),
+        (Step::End(status), Some(_), None) => {
+            let reason = status.conditions.first().and_then(|c| Reason::parse(&c.reason))?;
+            match reason {
+                Reason::PodDeleted => Some(Absence::Pod),
+                Reason::ClassNotFound | Reason::RegionNotFound | Reason::CapabilitiesNotMatched => {
+                    Some(Absence::Class)
+                }
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
 /// Decides.
-pub fn decide<'a>(seen: &Seen<'a>) -> Step<'a> {
+pub fn decide<'a>(seen: &Seen<'a, '_>) -> Step<'a> {
     let Some(session) =
         seen.session.filter(|session| session.metadata.deletion_timestamp.is_none())
     else {
@@ -109,7 +139,7 @@ fn end_annotation(session: &BrowserSession) -> Option<Reason> {
     Some(Reason::parse(word).unwrap_or(Reason::ClientEnded))
 }
 
-fn without_pod<'a>(seen: &Seen<'a>, session: &BrowserSession) -> Step<'a> {
+fn without_pod<'a>(seen: &Seen<'a, '_>, session: &BrowserSession) -> Step<'a> {
     if session.status.as_ref().is_some_and(|status| status.pod_name.is_some()) {
         return end(session, Reason::PodDeleted, "the browser's pod is gone", seen.now);
     }
@@ -118,9 +148,8 @@ fn without_pod<'a>(seen: &Seen<'a>, session: &BrowserSession) -> Step<'a> {
         Err(refusal) => return end(session, refusal.reason, &refusal.message, seen.now),
     };
     let class = placement.class.name_any();
-    let before = (seen.place_in_line)(&class);
     match placement.class.spec.capacity.and_then(|n| usize::try_from(n).ok()) {
-        Some(capacity) if before >= capacity => {
+        Some(capacity) if (seen.place_in_line)(&class) >= capacity => {
             let message = format!("class {class} has room for {capacity} sessions at a time");
             report(seen, session, Phase::Pending, Reason::CapacityReached, &message, None)
         }
@@ -128,7 +157,7 @@ fn without_pod<'a>(seen: &Seen<'a>, session: &BrowserSession) -> Step<'a> {
     }
 }
 
-fn with_pod<'a>(seen: &Seen<'a>, session: &BrowserSession, pod: &Pod) -> Step<'a> {
+fn with_pod<'a>(seen: &Seen<'a, '_>, session: &BrowserSession, pod: &Pod) -> Step<'a> {
     let observed = observe(pod);
     if let Observed::Ended(Trouble { reason, message }) = observed {
         return end(session, reason, &message, seen.now);
@@ -167,7 +196,7 @@ fn with_pod<'a>(seen: &Seen<'a>, session: &BrowserSession, pod: &Pod) -> Step<'a
 
 /// Publishes how far a session is, unless that is known or it is young.
 fn report<'a>(
-    seen: &Seen<'_>,
+    seen: &Seen<'_, '_>,
     session: &BrowserSession,
     phase: Phase,
     reason: Reason,
@@ -498,6 +527,27 @@ mod tests {
             let got = next(session, pod, classes, before, after);
             let name = session.map(|s| serde_json::to_string(&s.status).unwrap());
             assert_eq!(got, expected, "{name:?} {pod:?} after {after}");
+        }
+    }
+
+    #[test]
+    fn a_last_step_that_rests_on_an_absence_says_on_which() {
+        let all = classes(json!({}));
+        let reported = session(json!({"status": {"phase": "Starting", "podName": "s-1"}}));
+        let misplaced = session(json!({"spec": {"className": "mosaic"}}));
+        let malformed = session(json!({"spec": {"capabilities": {"alwaysMatch": {"x": 1}}}}));
+        let up = pod(json!({"status": {"podIP": "10.0.0.1"}}));
+        let now: Timestamp = "2026-01-01T00:00:09Z".parse().unwrap();
+        for (session, pod, expected) in [
+            (None, Some(&up), Some(Absence::Session)),
+            (Some(&reported), None, Some(Absence::Pod)),
+            (Some(&misplaced), None, Some(Absence::Class)),
+            (Some(&malformed), None, None),
+            (Some(&reported), Some(&up), None),
+        ] {
+            let place_in_line = |_: &str| 0;
+            let seen = Seen { session, pod, classes: &all, place_in_line: &place_in_line, now };
+            assert_eq!(rests_on(&seen, &decide(&seen)), expected);
         }
     }
 

@@ -1,7 +1,7 @@
 //! What work is keyed by: one session in one life.
 
 use crds::BrowserSession;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{Resource, ResourceExt};
 
 /// One session object; another object of the same name has another uid, and so another key.
@@ -27,10 +27,19 @@ impl Key {
 
     /// The key of the session that a pod was made for.
     pub fn of_pod(pod: &Pod) -> Option<Self> {
-        let owner = pod.owner_references().iter().find(|owner| {
+        Self::of_pod_metadata(&pod.metadata)
+    }
+
+    /// The same, of a pod whose metadata alone is known.
+    pub fn of_pod_metadata(pod: &ObjectMeta) -> Option<Self> {
+        let owner = pod.owner_references.iter().flatten().find(|owner| {
             owner.kind == BrowserSession::kind(&())
                 && owner.api_version == BrowserSession::api_version(&())
         })?;
-        Some(Self { namespace: pod.namespace()?, name: owner.name.clone(), uid: owner.uid.clone() })
+        Some(Self {
+            namespace: pod.namespace.clone()?,
+            name: owner.name.clone(),
+            uid: owner.uid.clone(),
+        })
     }
 }

@@ -7,6 +7,7 @@ mod admission;
 mod apply;
 mod bind;
 pub mod build;
+mod confirm;
 mod decide;
 mod events;
 mod key;
@@ -59,6 +60,7 @@ pub async fn run(
         metrics,
         clock,
         named: Mutex::default(),
+        admitted: Mutex::default(),
     });
 
     tokio::select! {

@@ -19,7 +19,8 @@ use crate::{
     apply,
     bind::{self, Error as BindError},
     build::{self, Settings, pod_name},
-    decide::{self, Bound, Seen, Step, decide},
+    confirm,
+    decide::{self, Absence, Bound, Seen, Step, decide, rests_on},
     events::Events,
     key::Key,
     metrics::Metrics,
@@ -27,6 +28,9 @@ use crate::{
     queue::Next,
     watches::Stores,
 };
+
+/// How far one watch may be behind another.
+const WATCH_LAG: Duration = Duration::from_secs(1);
 
 /// What a look needs.
 pub struct Context {
@@ -37,6 +41,8 @@ pub struct Context {
     pub events: Events,
     pub metrics: Metrics,
     pub clock: fn() -> Timestamp,
+    /// The uids of sessions that this process has given a place in their class.
+    pub admitted: Mutex<HashSet<String>>,
     /// Namespaces whose headless Service this process has applied.
     pub named: Mutex<HashSet<String>>,
 }
@@ -49,26 +55,7 @@ impl Context {
 
 /// Looks at one session, and says when to look again.
 pub async fn reconcile(context: Arc<Context>, key: Key, changed: Arc<Notify>) -> Next {
-    let session = context.stores.session(&key);
-    let pod = context.stores.pod(&key.namespace, &pod_name(&key)).filter(|pod| {
-        // A pod of this name that is not this session's is not ours to touch.
-        Key::of_pod(pod).as_ref() == Some(&key)
-    });
-    let classes: Vec<BrowserClass> =
-        context.stores.classes().iter().map(|class| BrowserClass::clone(class)).collect();
-    let line = |class: &str| {
-        session.as_deref().map_or(0, |session| place_in_line(&context, &classes, session, class))
-    };
-    let seen = Seen {
-        session: session.as_deref(),
-        pod: pod.as_deref(),
-        classes: &classes,
-        place_in_line: &line,
-        now: (context.clock)(),
-    };
-    let step = decide(&seen);
-    let look = Look { context: &context, key: &key, changed: &changed };
-    match look.take(step, session.as_deref(), pod.as_deref()).await {
+    match look(&context, &key, &changed).await {
         Ok(next) => next,
         Err(error) => {
             let cause = error.source().map(ToString::to_string).unwrap_or_default();
@@ -78,19 +65,89 @@ pub async fn reconcile(context: Arc<Context>, key: Key, changed: Arc<Notify>) ->
     }
 }
 
+async fn look(context: &Context, key: &Key, changed: &Notify) -> Result<Next, Error> {
+    let session = context.stores.session(key);
+    let pod = context.stores.pod(&key.namespace, &pod_name(key)).filter(|pod| {
+        // A pod of this name that is not this session's is not ours to touch.
+        Key::of_pod(pod).as_ref() == Some(key)
+    });
+    let (session, pod) = (session.as_deref(), pod.as_deref());
+    let look = Look { context, key, changed };
+    let watched: Vec<BrowserClass> =
+        context.stores.classes().iter().map(|class| BrowserClass::clone(class)).collect();
+    let (step, absence) = admit(context, key, session, pod, &watched);
+    let is_there = match absence {
+        None => false,
+        Some(Absence::Session) => confirm::has_session(&context.client, key).await?,
+        Some(Absence::Pod) => confirm::has_pod(&context.client, key, &pod_name(key)).await?,
+        Some(Absence::Class) => {
+            let listed = confirm::classes(&context.client).await?;
+            let (step, _) = admit(context, key, session, pod, &listed);
+            return Ok(look.take(step, session, pod).await?);
+        }
+    };
+    if is_there { Ok(Next::After(WATCH_LAG)) } else { Ok(look.take(step, session, pod).await?) }
+}
+
+/// Decides, and keeps the place of a session that gets its pod, in one go: two that are decided at the same time must
+/// not take the same place.
+fn admit<'a>(
+    context: &Context,
+    key: &Key,
+    session: Option<&'a BrowserSession>,
+    pod: Option<&'a Pod>,
+    classes: &'a [BrowserClass],
+) -> (Step<'a>, Option<Absence>) {
+    let mut admitted = context.admitted.lock();
+    let (step, absence) = {
+        let line = |class: &str| {
+            session.map_or(0, |session| place_in_line(context, &admitted, classes, session, class))
+        };
+        let now = (context.clock)();
+        let seen = Seen { session, pod, classes, place_in_line: &line, now };
+        let step = decide(&seen);
+        let absence = rests_on(&seen, &step);
+        (step, absence)
+    };
+    if matches!(step, Step::CreatePod(_)) {
+        admitted.insert(key.uid.clone());
+    } else if session.is_none_or(BrowserSession::is_terminal) {
+        admitted.remove(&key.uid);
+    }
+    (step, absence)
+}
+
 fn place_in_line(
     context: &Context,
+    admitted: &HashSet<String>,
     classes: &[BrowserClass],
     session: &BrowserSession,
     class: &str,
 ) -> usize {
-    let all = context.stores.sessions();
     let class_of = |other: &BrowserSession| {
         other.status.as_ref().and_then(|status| status.class_name.clone()).or_else(|| {
             admission::place(other, classes).ok().map(|placement| placement.class.name_any())
         })
     };
-    admission::place_in_line(session, class, all.iter().map(Arc::as_ref), class_of)
+    let is_admitted = |other: &BrowserSession| {
+        context.stores.has_pod(other)
+            || other.metadata.uid.as_ref().is_some_and(|uid| admitted.contains(uid))
+    };
+    let all = context.stores.sessions();
+    let others = all
+        .iter()
+        .filter(|other| !other.is_terminal() && class_of(other).as_deref() == Some(class))
+        .map(|other| (other.as_ref(), is_admitted(other)));
+    admission::place_in_line(session, others)
+}
+
+/// Why a look failed.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Apply(#[from] apply::Error),
+    #[error("confirm with the API server")]
+    Confirm(#[from] kube::Error),
 }
 
 struct Look<'a> {
@@ -140,23 +197,29 @@ impl Look<'_> {
         session: &BrowserSession,
         placement: &Placement<'_>,
     ) -> Result<Next, apply::Error> {
-        let (client, key) = (&self.context.client, self.key);
+        let key = self.key;
         let pod = build::pod(key, session, placement, &self.context.token(key).hash());
-        match apply::create_pod(client, key, &pod).await {
-            Ok(()) => {}
-            // A ResourceQuota, or an admission policy: it may have room, or mercy, later.
-            Err(error) if error.code() == Some(403) => {
+        match self.create_all(session, &pod).await {
+            Ok(()) => Ok(Next::Wait),
+            // A quota, an admission policy, or an object that the API server does not take: it may have room, or the
+            // class be mended, later.
+            Err(error) if matches!(error.code(), Some(400 | 403 | 413 | 422)) => {
+                self.context.admitted.lock().remove(&key.uid);
                 let now = (self.context.clock)();
                 let is_quota = error.message().contains("exceeded quota");
                 let reason = if is_quota { Reason::QuotaExceeded } else { Reason::PodRefused };
                 if let Some(status) = decide::held_back(session, reason, &error.message(), now) {
                     self.write(session, status).await?;
                 }
-                return Ok(Next::Retry);
+                Ok(Next::Retry)
             }
-            Err(error) => return Err(error),
+            Err(error) => Err(error),
         }
-        // Off the path: the pod's start takes longer than these.
+    }
+
+    /// The Services first: a session that is Ready must be found by the names in its status.
+    async fn create_all(&self, session: &BrowserSession, pod: &Pod) -> Result<(), apply::Error> {
+        let (client, key) = (&self.context.client, self.key);
         if !self.context.named.lock().contains(&key.namespace) {
             apply::apply_service(client, &build::browsers(&key.namespace)).await?;
             self.context.named.lock().insert(key.namespace.clone());
@@ -164,7 +227,7 @@ impl Look<'_> {
         if let Some(expose) = session.spec.expose {
             apply::apply_service(client, &build::exposed(key, session, expose)).await?;
         }
-        Ok(Next::Wait)
+        apply::create_pod(client, key, pod).await
     }
 
     async fn bind(
@@ -193,8 +256,10 @@ impl Look<'_> {
                 for warning in &reply.warnings {
                     self.context.events.tell(session, true, Reason::BrowserReady, warning);
                 }
-                // As it is by now: a report may have been written since the look began.
-                let Some(session) = self.context.stores.session(self.key) else {
+                // As it is by now: a report may have been written since the look began, or the end by another
+                // controller.
+                let session = self.context.stores.session(self.key);
+                let Some(session) = session.filter(|s| self.is_wanted() && !s.is_ready()) else {
                     return Ok(Next::Wait);
                 };
                 let status = self.ready(&session, pod, session_id, reply, now);
@@ -287,7 +352,7 @@ impl Look<'_> {
         self.write(session, status).await?;
         match pod {
             Some(pod) => self.take_away(Some(&ended), pod).await,
-            None => Ok(()),
+            None => self.delete_service(session).await,
         }
     }
 
@@ -310,10 +375,18 @@ impl Look<'_> {
         if pod.metadata.deletion_timestamp.is_none() {
             apply::delete_pod(client, pod).await?;
         }
-        if session.is_some_and(|session| session.spec.expose.is_some()) {
-            apply::delete_service(client, self.key, &pod_name(self.key)).await?;
+        match session {
+            Some(session) => self.delete_service(session).await,
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Deletes a session's own Service; without its session it goes by its owner reference.
+    async fn delete_service(&self, session: &BrowserSession) -> Result<(), apply::Error> {
+        if session.spec.expose.is_none() {
+            return Ok(());
+        }
+        apply::delete_service(&self.context.client, self.key, &pod_name(self.key)).await
     }
 
     /// The one place where a status is written: with its log line, Event and metric.

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::key::Key;
+use crate::{build::pod_name, key::Key};
 
 /// What the watches have seen.
 pub struct Stores {
@@ -39,6 +39,12 @@ impl Stores {
         self.sessions
             .get(&ObjectRef::new(&key.name).within(&key.namespace))
             .filter(|session| session.metadata.uid.as_ref() == Some(&key.uid))
+    }
+
+    /// Whether a session has its pod.
+    pub fn has_pod(&self, session: &BrowserSession) -> bool {
+        Key::of_session(session)
+            .is_some_and(|key| self.pod(&key.namespace, &pod_name(&key)).is_some())
     }
 
     /// A pod by its name.

@@ -134,7 +134,8 @@ fn token(headers: &HeaderMap) -> Option<String> {
         "bearer" => Some(value.trim().to_owned()),
         "basic" => {
             let text = String::from_utf8(BASE64_STANDARD.decode(value.trim()).ok()?).ok()?;
-            Some(text.split_once(':')?.1.to_owned())
+            let password = text.split_once(':')?.1;
+            (!password.is_empty()).then(|| password.to_owned())
         }
         _ => None,
     }
@@ -156,6 +157,7 @@ mod tests {
         };
         assert_eq!(of("Bearer abc").as_deref(), Some("abc"));
         assert_eq!(of("basic dXNlcjphYmM=").as_deref(), Some("abc"));
+        assert_eq!(of("Basic dXNlcjo="), None);
         assert_eq!(of("Digest abc"), None);
         assert_eq!(token(&HeaderMap::new()), None);
     }

@@ -33,12 +33,16 @@ pub struct Entry {
     pub session_id: String,
     /// The uid of its object.
     pub uid: String,
+    /// The name of its object.
+    pub name: String,
     /// As the browser matched them.
     pub capabilities: CapabilitySet,
     /// Whether it speaks BiDi.
     pub bidi: bool,
     /// The way to its pod.
     pub agent: Agent,
+    /// Cancelled when it is over.
+    pub over: CancellationToken,
 }
 
 /// Why a session will not be Ready (again).
@@ -101,19 +105,10 @@ impl Directory {
             }
             let (send, waiting) = oneshot::channel();
             inner.patient.entry(id.to_owned()).or_default().push(send);
-            waiting
+            Patient { waiting, _leaves: Leaves { directory: self, id } }
         };
-        let found = tokio::time::timeout(PATIENCE, waiting).await.ok().and_then(Result::ok);
-        if found.is_none() {
-            let mut inner = self.inner.lock();
-            if let Some(senders) = inner.patient.get_mut(id) {
-                senders.retain(|sender| !sender.is_closed());
-                if senders.is_empty() {
-                    inner.patient.remove(id);
-                }
-            }
-        }
-        found
+        let Patient { waiting, _leaves } = waiting;
+        tokio::time::timeout(PATIENCE, waiting).await.ok().and_then(Result::ok)
     }
 
     /// Waits until the session with this uid is Ready or over.
@@ -179,6 +174,29 @@ impl Directory {
     }
 }
 
+/// A request that waits for its id, and takes its place along when it stops, also by being dropped.
+struct Patient<'a> {
+    waiting: oneshot::Receiver<Arc<Entry>>,
+    _leaves: Leaves<'a>,
+}
+
+struct Leaves<'a> {
+    directory: &'a Directory,
+    id: &'a str,
+}
+
+impl Drop for Leaves<'_> {
+    fn drop(&mut self) {
+        let mut inner = self.directory.inner.lock();
+        if let Some(senders) = inner.patient.get_mut(self.id) {
+            senders.retain(|sender| !sender.is_closed());
+            if senders.is_empty() {
+                inner.patient.remove(self.id);
+            }
+        }
+    }
+}
+
 impl Inner {
     fn apply(&mut self, session: &BrowserSession, key: &InstallationKey, now: Instant) {
         let Some(uid) = session.uid() else { return };
@@ -232,7 +250,9 @@ impl Inner {
     }
 
     fn end(&mut self, id: &str, now: Instant) {
-        self.by_id.remove(id);
+        if let Some(entry) = self.by_id.remove(id) {
+            entry.over.cancel();
+        }
         if self.ended.insert(id.to_owned()) {
             self.ended_in_order.push_back((now, id.to_owned()));
         }
@@ -247,9 +267,11 @@ fn ready(session: &BrowserSession, uid: &str, key: &InstallationKey) -> Option<E
     Some(Entry {
         session_id: status.session_id.clone()?,
         uid: uid.to_owned(),
+        name: session.name_any(),
         capabilities: status.capabilities.clone().unwrap_or_default(),
         bidi: status.web_socket_url.is_some(),
         agent: Agent::new(ip, token),
+        over: CancellationToken::new(),
     })
 }
 

@@ -24,6 +24,9 @@ pub use metrics::Metrics;
 
 use crate::{directory::Directory, front::Gateway, sessions::Sessions};
 
+/// How long a client's connection may be silent between two commands.
+const IDLE: Duration = Duration::from_secs(90);
+
 /// What the administrator decides.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -31,6 +34,8 @@ pub struct Settings {
     pub anonymous_namespace: Option<String>,
     /// The URL that clients reach the gateway by, without a slash at its end; `None`: what each request says.
     pub external_url: Option<String>,
+    /// Web origins whose pages may ask.
+    pub allowed_origins: Vec<String>,
     /// How long a client waits for its session.
     pub create_timeout: Duration,
     /// How long tunnels may go on after `stop`.
@@ -74,11 +79,12 @@ pub async fn run(
         sessions,
         directory,
         external_url: settings.external_url,
+        allowed_origins: settings.allowed_origins,
         metrics,
         tasks: tasks.clone(),
         stop: stop.clone(),
     });
-    serve(listener, warp::service(front::routes(gateway)), stop, tasks.clone()).await;
+    serve(listener, warp::service(front::routes(gateway)), IDLE, stop, tasks.clone()).await;
     ready.set(false);
 
     tasks.close();

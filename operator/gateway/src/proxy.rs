@@ -1,5 +1,7 @@
 //! Traffic of a session that exists: commands are streamed, sockets are tunnels.
 
+use std::time::Duration;
+
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
@@ -11,6 +13,7 @@ use runtime::{
         tunnel,
     },
 };
+use tokio::io::AsyncWriteExt;
 use tokio_util::sync::CancellationToken;
 use warp::{Reply, reply::Response};
 
@@ -65,12 +68,13 @@ pub async fn handshake(entry: &Entry, key: &HeaderValue) -> Result<Handshake, ag
     })
 }
 
-/// Carries a socket's bytes until either end is done.
-pub async fn carry(client: OnUpgrade, agent: OnUpgrade, _counted: Tunnel) {
-    match tokio::try_join!(client, agent) {
-        Ok((client, agent)) => {
-            tunnel::join(TokioIo::new(client), TokioIo::new(agent)).await;
-        }
+/// How long the last words of a session that is over may take through its tunnels.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// Carries a socket's bytes until both ends are done, or its session is `over`.
+pub async fn carry(client: OnUpgrade, agent: OnUpgrade, over: CancellationToken, _counted: Tunnel) {
+    match client.await {
+        Ok(client) => carry_on(TokioIo::new(client), &[], agent, over).await,
         Err(error) => {
             tracing::debug!(error = &error as &dyn std::error::Error, "no tunnel came of it");
         }
@@ -79,13 +83,11 @@ pub async fn carry(client: OnUpgrade, agent: OnUpgrade, _counted: Tunnel) {
 
 /// The same for a client whose first messages have been read here; `read` is what it sent behind them.
 pub async fn carry_on(
-    mut client: TokioIo<Upgraded>,
+    client: TokioIo<Upgraded>,
     read: &[u8],
     agent: OnUpgrade,
-    stop: &CancellationToken,
+    over: CancellationToken,
 ) {
-    use tokio::io::AsyncWriteExt;
-
     let mut agent = match agent.await {
         Ok(agent) => TokioIo::new(agent),
         Err(error) => {
@@ -97,9 +99,13 @@ pub async fn carry_on(
         tracing::debug!(error = &error as &dyn std::error::Error, "tunnel broke");
         return;
     }
+    let cut = async {
+        over.cancelled().await;
+        tokio::time::sleep(LAST_WORDS).await;
+    };
     tokio::select! {
-        () = tunnel::join(&mut client, &mut agent) => {}
-        () = stop.cancelled() => {}
+        () = tunnel::join(client, agent) => {}
+        () = cut => tracing::debug!("tunnel cut: its session is over"),
     }
 }
 

@@ -76,6 +76,12 @@ impl Sessions {
 }
 
 impl Sessions {
+    /// Ends a session that its client never got.
+    pub fn give_up(&self, namespace: &str, name: &str) {
+        let api = Api::<BrowserSession>::namespaced(self.client.clone(), namespace);
+        drop(Abandon { api, name: name.to_owned(), tasks: self.tasks.clone(), armed: true });
+    }
+
     /// Creates the object, in a task of its own: a client may leave while the API server has it in hand, and then the
     /// task's result is dropped, and the object ended with it.
     async fn make(

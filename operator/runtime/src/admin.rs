@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use http::{HeaderValue, StatusCode, header};
@@ -15,6 +16,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use warp::{Filter, Reply, reply::Response};
 
 use crate::http::serve::serve;
+
+/// How long a connection may be silent.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// Whether this process should get traffic; false until [`Ready::set`].
 #[derive(Clone, Debug, Default)]
@@ -41,7 +45,7 @@ pub async fn run(
     stop: CancellationToken,
     tasks: TaskTracker,
 ) {
-    serve(listener, warp::service(routes(ready, metrics)), stop, tasks).await;
+    serve(listener, warp::service(routes(ready, metrics)), IDLE, stop, tasks).await;
 }
 
 fn routes(

@@ -12,23 +12,28 @@ use http::{Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper_util::{
     client::legacy,
-    rt::{TokioExecutor, TokioIo},
+    rt::{TokioExecutor, TokioIo, TokioTimer},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 use wire::{
-    bind::{AGENT_PORT, AUTHENTICATE_PATH, CHALLENGE_HEADER, PROOF_HEADER},
+    bind::{AGENT_PORT, AUTHENTICATE_PATH, CHALLENGE_HEADER, PROOF_HEADER, PROVE_PATH},
     token::PodToken,
 };
 
-use crate::http::{Body, BoxError};
+use crate::http::{Body, BoxError, socket};
 
 /// How long a pod may take to accept a connection and prove itself.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The most bytes of the reply to the proof.
-const MAX_PROOF_REPLY: usize = 4096;
+/// How long a connection that is not used is kept. Shorter than the agent keeps it, so that no command is written to a
+/// connection that is being closed.
+const POOL_IDLE: Duration = Duration::from_secs(60);
+/// How long the agent keeps it.
+pub const AGENT_IDLE: Duration = Duration::from_secs(180);
+/// The most bytes of a reply before a connection is proven.
+const MAX_REPLY: usize = 4096;
 /// The bytes of a challenge.
 const CHALLENGE_BYTES: usize = 16;
 
@@ -54,7 +59,10 @@ impl Agent {
     #[must_use]
     pub fn new(ip: IpAddr, token: PodToken) -> Self {
         let connector = Connector { address: SocketAddr::new(ip, AGENT_PORT), token };
-        let client = legacy::Client::builder(TokioExecutor::new()).build(connector);
+        let client = legacy::Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(POOL_IDLE)
+            .build(connector);
         Self { client }
     }
 
@@ -101,44 +109,56 @@ impl tower::Service<Uri> for Connector {
 
 async fn connect(address: SocketAddr, token: &PodToken) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
+    socket::prepare(&stream)?;
     let mut challenge = [0; CHALLENGE_BYTES];
     getrandom::fill(&mut challenge).map_err(io::Error::other)?;
     let challenge = hex::encode(challenge);
 
-    let request = format!(
-        "GET {AUTHENTICATE_PATH} HTTP/1.1\r\nhost: agent\r\nauthorization: Bearer {}\r\n{CHALLENGE_HEADER}: {challenge}\r\n\r\n",
-        token.reveal()
-    );
-    stream.write_all(request.as_bytes()).await?;
-
-    let mut reply = Vec::with_capacity(512);
-    while !reply.ends_with(b"\r\n\r\n") {
-        if reply.len() >= MAX_PROOF_REPLY || stream.read_buf(&mut reply).await? == 0 {
-            return Err(io::Error::other("no agent answers at the pod's address"));
-        }
+    let head = format!("{CHALLENGE_HEADER}: {challenge}");
+    let reply = ask(&mut stream, PROVE_PATH, &head).await?;
+    if !is_proven(&reply, token, &challenge) {
+        return Err(io::Error::other("what answers at the pod's address is not this pod's agent"));
     }
-    if is_proven(&reply, token, &challenge) {
+    let head = format!("authorization: Bearer {}", token.reveal());
+    let reply = ask(&mut stream, AUTHENTICATE_PATH, &head).await?;
+    if parse(&reply, |response| response.code) == Some(Some(204)) {
         Ok(stream)
     } else {
-        Err(io::Error::other("what answers at the pod's address is not this pod's agent"))
+        Err(io::Error::other("the pod's agent does not accept its token"))
     }
 }
 
+/// One request by hand, before HTTP's client gets the connection; the reply has no body.
+async fn ask(stream: &mut TcpStream, path: &str, head: &str) -> io::Result<Vec<u8>> {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: agent\r\n{head}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut reply = Vec::with_capacity(512);
+    while !reply.ends_with(b"\r\n\r\n") {
+        if reply.len() >= MAX_REPLY || stream.read_buf(&mut reply).await? == 0 {
+            return Err(io::Error::other("no agent answers at the pod's address"));
+        }
+    }
+    Ok(reply)
+}
+
 fn is_proven(reply: &[u8], token: &PodToken, challenge: &str) -> bool {
+    parse(reply, |response| {
+        let proof = response.headers.iter().find(|h| h.name.eq_ignore_ascii_case(PROOF_HEADER));
+        response.code == Some(204)
+            && proof
+                .and_then(|proof| std::str::from_utf8(proof.value).ok())
+                .is_some_and(|proof| token.hash().is_proven_by(challenge, proof))
+    }) == Some(true)
+}
+
+/// Looks into a whole reply; `None` where it is no HTTP.
+fn parse<T>(reply: &[u8], look: impl FnOnce(&httparse::Response<'_, '_>) -> T) -> Option<T> {
     let mut headers = [httparse::EMPTY_HEADER; 16];
     let mut response = httparse::Response::new(&mut headers);
-    if !matches!(response.parse(reply), Ok(httparse::Status::Complete(_)))
-        || response.code != Some(204)
-    {
-        return false;
+    match response.parse(reply) {
+        Ok(httparse::Status::Complete(_)) => Some(look(&response)),
+        _ => None,
     }
-    response
-        .headers
-        .iter()
-        .find(|header| header.name.eq_ignore_ascii_case(PROOF_HEADER))
-        .and_then(|header| std::str::from_utf8(header.value).ok())
-        .is_some_and(|proof| token.hash().is_proven_by(challenge, proof))
 }
 
 #[cfg(test)]

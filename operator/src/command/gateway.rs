@@ -24,6 +24,9 @@ pub struct Args {
     /// The URL that clients reach the gateway by. Absent: what each request says.
     #[arg(long, env = "EXTERNAL_URL")]
     external_url: Option<String>,
+    /// The web origins whose pages may ask, separated by commas. Client libraries send no Origin and need none.
+    #[arg(long, env = "ALLOWED_ORIGINS", value_delimiter = ',')]
+    allowed_origins: Vec<String>,
     /// How long a client waits for its session, in seconds.
     #[arg(long, env = "CREATE_TIMEOUT_SECONDS", default_value = "110")]
     create_timeout_seconds: u64,
@@ -46,6 +49,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         listen: address,
         anonymous_namespace,
         external_url,
+        allowed_origins,
         create_timeout_seconds,
         drain_seconds,
         admin,
@@ -67,6 +71,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let settings = gateway::Settings {
         anonymous_namespace,
         external_url: external_url.map(|url| url.trim_end_matches('/').to_owned()),
+        allowed_origins,
         create_timeout: Duration::from_secs(create_timeout_seconds),
         drain: Duration::from_secs(drain_seconds),
     };

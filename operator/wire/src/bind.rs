@@ -1,7 +1,8 @@
 //! The messages between the controller, the gateway and a pod's agent.
 //!
-//! A connection to an agent begins with [`AUTHENTICATE_PATH`]: the token in, the proof out. After it, the controller
-//! posts a [`BindRequest`], and the gateway sends WebDriver commands.
+//! A connection to an agent begins with [`PROVE_PATH`], by which the agent proves itself, and only then
+//! [`AUTHENTICATE_PATH`], by which the caller does: whoever has got hold of a pod's address is never shown its token. After
+//! both, the controller posts a [`BindRequest`], and the gateway sends WebDriver commands.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -10,7 +11,9 @@ use serde_json::{Map, Value};
 pub const VERSION: u32 = 1;
 /// The port that an agent listens on.
 pub const AGENT_PORT: u16 = 4444;
-/// `GET`: the first request of a connection. Answers 204 with [`PROOF_HEADER`], or 401.
+/// `GET` with [`CHALLENGE_HEADER`]: the first request of a connection. Answers 204 with [`PROOF_HEADER`].
+pub const PROVE_PATH: &str = "/agent/prove";
+/// `GET` with the token as Bearer: the second request of a connection. Answers 204, or 401.
 pub const AUTHENTICATE_PATH: &str = "/agent/authenticate";
 /// `POST` a [`BindRequest`]. Answers 200 with a [`BindReply`], or a status with a [`BindRefusal`].
 pub const BIND_PATH: &str = "/agent/bind";

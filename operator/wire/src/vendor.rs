@@ -10,24 +10,25 @@ const CHROME_OPTIONS: [&str; 6] =
     ["androidPackage", "binary", "debuggerAddress", "env", "logPath", "minidumpPath"];
 
 /// Chromium's switches that are refused by name.
-const CHROME_SWITCHES: [&str; 14] = [
+const CHROME_SWITCHES: [&str; 13] = [
     "browser-subprocess-path",
     "crash-dumps-dir",
     "disk-cache-dir",
     "enable-logging-to-file",
-    "gpu-launcher",
+    "gssapi-library-name",
     "host-resolver-rules",
     "host-rules",
     "log-file",
     "no-proxy-server",
+    "register-pepper-plugins",
     "single-process",
     "user-data-dir",
-    "utility-cmd-prefix",
-    "renderer-cmd-prefix",
     "winhttp-proxy-resolver",
 ];
 /// The same, for every switch that begins so.
 const CHROME_SWITCH_PREFIXES: [&str; 2] = ["proxy-", "remote-"];
+/// The same, for every switch that ends so: each runs a program before, or instead of, one of the browser's own.
+const CHROME_SWITCH_SUFFIXES: [&str; 2] = ["-cmd-prefix", "-launcher"];
 /// Preferences that are refused, with everything below them.
 const CHROME_PREFERENCES: [&str; 1] = ["proxy"];
 
@@ -55,6 +56,7 @@ pub fn refused(set: &CapabilitySet, browser_sandbox: bool) -> Option<String> {
         let unsandboxes = name.contains("sandbox") || name == "no-zygote";
         if CHROME_SWITCHES.contains(&name.as_str())
             || CHROME_SWITCH_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+            || CHROME_SWITCH_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
         {
             return Some(format!("goog:chromeOptions.args: --{name} is not allowed"));
         }
@@ -98,6 +100,8 @@ mod tests {
             (json!({"args": ["no-sandbox"]}), "no-sandbox"),
             (json!({"args": ["--headless", "--Proxy-Server=x:1"]}), "proxy-server"),
             (json!({"args": ["--renderer-cmd-prefix=/bin/sh"]}), "renderer-cmd-prefix"),
+            (json!({"args": ["--zygote-cmd-prefix=/bin/sh"]}), "zygote-cmd-prefix"),
+            (json!({"args": ["gpu-launcher=/bin/sh"]}), "gpu-launcher"),
             (json!({"args": ["remote-debugging-port=9"]}), "remote-debugging-port"),
             (json!({"args": ["--user-data-dir=/x"]}), "user-data-dir"),
             (json!({"prefs": {"proxy.mode": "x"}}), "proxy.mode"),

@@ -35,6 +35,10 @@ use crate::{ending::Ending, session::Session};
 
 /// How often a socket on which nothing is sent gets a ping.
 const PING: Duration = Duration::from_secs(30);
+/// How many pings a client may leave unanswered.
+const MAX_UNANSWERED: u32 = 2;
+/// How long a client may take to read one message.
+const READ: Duration = Duration::from_secs(60);
 /// How long a Close frame may take to leave.
 const CLOSE: Duration = Duration::from_secs(1);
 
@@ -73,6 +77,7 @@ async fn attend(
     hub.tell(ToHub::Join(client, messages)).await;
     let stop = ending.begun();
     let mut quiet_until = Instant::now() + PING;
+    let mut unanswered = 0;
     loop {
         let sent = tokio::select! {
             () = stop.cancelled() => {
@@ -81,26 +86,35 @@ async fn attend(
                 return true;
             }
             message = queued.recv() => match message {
-                Some(message) => to_client.send(Message::Text(message)).await,
+                Some(message) => send(&mut to_client, Message::Text(message)).await,
+                // The hub has ended with its session; the reason is said above.
+                None if ending.has_begun() => continue,
                 None => {
                     close(&mut to_client, CloseCode::Again, "messages were not read in time").await;
                     return false;
                 }
             },
             () = tokio::time::sleep_until(quiet_until) => {
-                to_client.send(Message::Ping(bytes::Bytes::new())).await
+                unanswered += 1;
+                if unanswered > MAX_UNANSWERED {
+                    tracing::debug!("the client answers no ping");
+                    return false;
+                }
+                send(&mut to_client, Message::Ping(bytes::Bytes::new())).await
             }
-            message = from_client.next() => match message {
+            message = from_client.next() => {
+                unanswered = 0;
+                match message {
                 Some(Ok(Message::Text(text))) => {
                     session.life.touch();
                     match answer(text, client, hub, ending).await {
-                        Some(reply) => to_client.send(Message::text(reply)).await,
+                        Some(reply) => send(&mut to_client, Message::text(reply)).await,
                         None => continue,
                     }
                 }
                 Some(Ok(Message::Binary(_))) => {
                     session.life.touch();
-                    to_client.send(Message::text(bidi::not_text())).await
+                    send(&mut to_client, Message::text(bidi::not_text())).await
                 }
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
                 Some(Ok(Message::Close(_))) => {
@@ -115,10 +129,10 @@ async fn attend(
                     return false;
                 }
                 None => return false,
-            },
+                }
+            }
         };
-        if let Err(error) = sent {
-            tracing::debug!(%error, "socket broke");
+        if !sent {
             return false;
         }
         quiet_until = Instant::now() + PING;
@@ -149,6 +163,21 @@ async fn answer(text: Utf8Bytes, client: ClientId, hub: &Hub, ending: &Ending) -
     };
     hub.tell(ToHub::Command { client, id, message: text }).await;
     None
+}
+
+/// Sends one message to a client that has to read it in time. Gives whether it did.
+async fn send(to_client: &mut Sink, message: Message) -> bool {
+    match tokio::time::timeout(READ, to_client.send(message)).await {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "socket broke");
+            false
+        }
+        Err(_) => {
+            tracing::debug!("the client does not read");
+            false
+        }
+    }
 }
 
 async fn close(to_client: &mut Sink, code: CloseCode, reason: &str) {

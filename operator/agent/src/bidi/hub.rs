@@ -96,7 +96,10 @@ async fn run(
             }
             message = from_browser.next() => match message {
                 Some(Ok(Message::Text(text))) => {
-                    life.touch();
+                    // What nobody hears is no use of the session.
+                    if !clients.is_empty() {
+                        life.touch();
+                    }
                     give(text, &mut clients, &mut pending);
                 }
                 // tungstenite answers pings by itself.

@@ -20,7 +20,7 @@ pub const MATCHED_ANNOTATION: &str = "browser-operator.io/matched";
 /// The container with the browser.
 pub const CONTAINER: &str = "browser";
 /// The longest part of a session's name in its pod's.
-const MAX_STEM: usize = 50;
+const MAX_STEM: usize = 48;
 /// The part of a pod's name that is never used twice.
 const NONCE: usize = 12;
 
@@ -36,8 +36,14 @@ pub struct Settings {
 /// The name of a session's pod: its own, and a part that no other life of that name shares. It is a DNS label.
 #[must_use]
 pub fn pod_name(key: &Key) -> String {
-    let stem: String =
-        key.name.chars().map(|c| if c == '.' { '-' } else { c }).take(MAX_STEM).collect();
+    // A Service of this name must begin with a letter (RFC 1035, section 2.3.1).
+    let letter = if key.name.starts_with(|c: char| c.is_ascii_digit()) { "s" } else { "" };
+    let stem: String = letter
+        .chars()
+        .chain(key.name.chars())
+        .map(|c| if c == '.' { '-' } else { c })
+        .take(MAX_STEM)
+        .collect();
     let nonce = hex::encode(Sha256::digest(key.uid.as_bytes()));
     format!("{}-{}", stem.trim_end_matches('-'), &nonce[..NONCE])
 }
@@ -62,6 +68,7 @@ mod tests {
         };
         assert_eq!(pod_name(&key("a.b", "u")), "a-b-0bfe935e70c3");
         assert_ne!(pod_name(&key("a", "u")), pod_name(&key("a", "v")));
+        assert!(pod_name(&key("1st", "u")).starts_with("s1st-"));
         let long = pod_name(&key(&"x.".repeat(100), "u"));
         assert!(long.len() <= 63 && !long.contains("--"), "{long}");
     }

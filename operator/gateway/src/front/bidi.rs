@@ -1,6 +1,6 @@
 //! WebDriver BiDi: sockets of sessions that exist, and bare sockets on which one is made.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crds::{capabilities::CapabilitySet, names::Protocol};
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -10,6 +10,7 @@ use runtime::http::tunnel;
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_accept_key};
+use tokio_util::sync::CancellationToken;
 use warp::{Reply, reply::Response};
 use wire::{
     bidi::{self, Command},
@@ -27,6 +28,9 @@ use crate::{
     proxy::{self, Handshake},
     urls,
 };
+
+/// How long a socket without a session may be silent.
+const IDLE: Duration = Duration::from_secs(300);
 
 /// Answers a handshake.
 pub async fn socket(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
@@ -59,13 +63,13 @@ async fn of_session(
     };
     match proxy::handshake(&entry, key).await {
         Ok(Handshake::Accepted(response, agent)) => {
-            gateway.tasks.spawn(proxy::carry(upgrade, agent, gateway.metrics.tunnel()));
+            let over = entry.over.clone();
+            gateway.tasks.spawn(proxy::carry(upgrade, agent, over, gateway.metrics.tunnel()));
             response
         }
         Ok(Handshake::Refused(response)) => response,
         Err(error) => {
-            tracing::debug!(uid = entry.uid, error = &error as &dyn std::error::Error, "pod gone");
-            gateway.directory.forget(id);
+            tracing::debug!(uid = entry.uid, error = &error as &dyn std::error::Error, "no answer");
             StatusCode::NOT_FOUND.into_response()
         }
     }
@@ -105,8 +109,8 @@ struct Bare<'a> {
 enum Then {
     /// The socket stays bare.
     Stay,
-    /// It is a session's now; the agent's end of it.
-    Tunnel(OnUpgrade),
+    /// It is a session's now; the agent's end of it, and the session's own end.
+    Tunnel(OnUpgrade, CancellationToken),
     /// It is done.
     Leave,
 }
@@ -123,6 +127,10 @@ impl<'a> Bare<'a> {
                 Ok(Some(received)) => self.take(received).await,
                 Ok(None) => tokio::select! {
                     then = self.read() => then,
+                    () = tokio::time::sleep(IDLE) => {
+                        self.send(frames::close(1001, "no message for too long")).await;
+                        Then::Leave
+                    }
                     () = stop.cancelled() => {
                         self.send(frames::close(1001, "this replica is shutting down")).await;
                         Then::Leave
@@ -136,11 +144,9 @@ impl<'a> Bare<'a> {
             match then {
                 Then::Stay => {}
                 Then::Leave => return,
-                Then::Tunnel(agent) => {
+                Then::Tunnel(agent, over) => {
                     let Self { io, reader, .. } = self;
-                    // Tunnels outlive `stop`, up to the limit of their drain.
-                    let never = tokio_util::sync::CancellationToken::new();
-                    proxy::carry_on(io, &reader.buffer, agent, &never).await;
+                    proxy::carry_on(io, &reader.buffer, agent, over).await;
                     return;
                 }
             }
@@ -207,9 +213,9 @@ impl<'a> Bare<'a> {
         let counted = if outcome.is_ok() { Outcome::Created } else { Outcome::Refused };
         self.gateway.metrics.requested(Front::Bidi, counted);
         match outcome {
-            Ok((result, agent)) => {
+            Ok(Created { result, agent, over }) => {
                 match self.send(frames::text(bidi::success(command.id, &result))).await {
-                    Then::Stay => Then::Tunnel(agent),
+                    Then::Stay => Then::Tunnel(agent, over),
                     other => other,
                 }
             }
@@ -229,11 +235,21 @@ async fn gone(io: &mut TokioIo<Upgraded>, reader: &mut Reader) {
     std::future::pending().await
 }
 
+/// A session on a socket that was bare.
+struct Created {
+    /// What session.new answers.
+    result: Value,
+    /// The agent's end of the tunnel.
+    agent: OnUpgrade,
+    /// The session's own end.
+    over: CancellationToken,
+}
+
 async fn create(
     gateway: &Gateway,
     headers: &HeaderMap,
     params: Map<String, Value>,
-) -> Result<(Value, OnUpgrade), WebDriverError> {
+) -> Result<Created, WebDriverError> {
     let asked = params.get("capabilities").cloned().unwrap_or_default();
     process(&asked, Dialect::Bidi)?;
     let mut wanted = own::wanted(&asked)?;
@@ -253,13 +269,19 @@ async fn create(
         .await
         .map_err(|error| WebDriverError::session_not_created(error.to_string()))?;
     let entry = gateway.sessions.create(&caller, wanted, Protocol::Bidi).await?;
-    let agent = connect(&entry).await?;
+    let agent = match connect(&entry).await {
+        Ok(agent) => agent,
+        Err(error) => {
+            gateway.sessions.give_up(&caller.namespace, &entry.name);
+            return Err(error);
+        }
+    };
     let base = urls::socket_base(gateway.external_url.as_deref(), None, headers);
     let result = json!({
         "sessionId": entry.session_id,
         "capabilities": capabilities(&entry, &base),
     });
-    Ok((result, agent))
+    Ok(Created { result, agent, over: entry.over.clone() })
 }
 
 async fn connect(entry: &Entry) -> Result<OnUpgrade, WebDriverError> {

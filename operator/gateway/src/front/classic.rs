@@ -1,10 +1,13 @@
 //! WebDriver Classic.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crds::names::Protocol;
 use http::{HeaderValue, StatusCode, header};
-use runtime::http::collect::{collect, drain};
+use runtime::{
+    agents,
+    http::collect::{collect, drain},
+};
 use serde_json::{Value, json};
 use warp::{Reply, reply::Response};
 use wire::{
@@ -22,6 +25,8 @@ use crate::{
     own, proxy, urls,
 };
 
+/// How long the directory may take to say that a pod is gone.
+const SAY_SO: Duration = Duration::from_secs(2);
 /// The most bytes of New Session's body: it becomes an object of the cluster.
 const MAX_BODY: usize = 1 << 20;
 
@@ -139,7 +144,7 @@ async fn delete_session(gateway: &Gateway, id: &str, incoming: Incoming) -> Resp
     let Some(entry) = gateway.directory.find(id).await else {
         return refuse(incoming, &WebDriverError::invalid_session_id()).await;
     };
-    let response = forward(gateway, &entry, incoming).await;
+    let response = forward(&entry, incoming).await;
     if response.status().is_success() {
         gateway.directory.forget(id);
     }
@@ -148,7 +153,7 @@ async fn delete_session(gateway: &Gateway, id: &str, incoming: Incoming) -> Resp
 
 async fn command(gateway: &Gateway, id: &str, incoming: Incoming) -> Response {
     match gateway.directory.find(id).await {
-        Some(entry) => forward(gateway, &entry, incoming).await,
+        Some(entry) => forward(&entry, incoming).await,
         None => refuse(incoming, &WebDriverError::invalid_session_id()).await,
     }
 }
@@ -159,17 +164,25 @@ async fn refuse(incoming: Incoming, error: &WebDriverError) -> Response {
     failure(error)
 }
 
-async fn forward(gateway: &Gateway, entry: &Entry, incoming: Incoming) -> Response {
+async fn forward(entry: &Entry, incoming: Incoming) -> Response {
     let Incoming { method, path, query, headers, body, .. } = incoming;
     let path = route::without_hub(&path);
     let target = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
     match proxy::command(entry, method, &target, headers, body).await {
         Ok(response) => response,
-        Err(error) => {
-            tracing::debug!(uid = entry.uid, error = &error as &dyn std::error::Error, "pod gone");
-            gateway.directory.forget(&entry.session_id);
-            failure(&WebDriverError::invalid_session_id())
-        }
+        Err(error) => no_answer(entry, &error).await,
+    }
+}
+
+/// A pod that does not answer is most often gone, and the directory will say so. If it does not, the session is left
+/// alone: one failure is no end.
+async fn no_answer(entry: &Entry, error: &agents::Error) -> Response {
+    tracing::debug!(uid = entry.uid, error = error as &dyn std::error::Error, "no answer");
+    if tokio::time::timeout(SAY_SO, entry.over.cancelled()).await.is_ok() {
+        failure(&WebDriverError::invalid_session_id())
+    } else {
+        let message = format!("the browser's pod gave no answer: {error}");
+        failure(&WebDriverError::new(ErrorCode::UnknownError, message))
     }
 }
 

@@ -5,11 +5,15 @@ mod classic;
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
-use runtime::http::{Body, forward::streamed, tunnel};
+use runtime::http::{Body, collect::drain, forward::streamed, tunnel};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use warp::{Filter, filters::path::FullPath, reply::Response};
+use warp::{Filter, Reply, filters::path::FullPath, reply::Response};
+use wire::{
+    error::{ErrorCode, WebDriverError},
+    reply,
+};
 
 use crate::{caller::Callers, directory::Directory, metrics::Metrics, sessions::Sessions};
 
@@ -23,6 +27,8 @@ pub struct Gateway {
     pub directory: Arc<Directory>,
     /// The URL that clients reach this by, where it is known.
     pub external_url: Option<String>,
+    /// Web origins whose pages may ask; no other page may.
+    pub allowed_origins: Vec<String>,
     /// What is counted.
     pub metrics: Metrics,
     /// Owns every tunnel.
@@ -63,11 +69,48 @@ pub fn routes(
         .then(move |incoming: Incoming| {
             let gateway = gateway.clone();
             async move {
-                if tunnel::wants_websocket(&incoming.headers) {
+                if let Some(origin) = refused_origin(&incoming.headers, &gateway.allowed_origins) {
+                    drain(incoming.body).await;
+                    refuse_origin(&origin)
+                } else if tunnel::wants_websocket(&incoming.headers) {
                     bidi::socket(gateway, incoming).await
                 } else {
                     classic::run(gateway, incoming).await
                 }
             }
         })
+}
+
+/// The origin of a request that comes from a web page which may not ask. Client libraries send none; browsers always do,
+/// and a page must not drive sessions because its reader can reach this gateway.
+fn refused_origin(headers: &HeaderMap, allowed: &[String]) -> Option<String> {
+    let origin = headers.get(header::ORIGIN)?;
+    let origin = String::from_utf8_lossy(origin.as_bytes()).into_owned();
+    (!allowed.contains(&origin)).then_some(origin)
+}
+
+fn refuse_origin(origin: &str) -> Response {
+    let message =
+        format!("Origin {origin:?} is not allowed here; see the gateway's allowedOrigins");
+    let error = WebDriverError::new(ErrorCode::UnknownError, message);
+    let mut response = reply::failure(&error).into_response();
+    *response.status_mut() = StatusCode::FORBIDDEN;
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn a_web_page_is_refused_unless_its_origin_is_allowed() {
+        let from =
+            |origin| HeaderMap::from_iter([(header::ORIGIN, HeaderValue::from_static(origin))]);
+        let allowed = ["https://tools.example".to_owned()];
+        assert_eq!(refused_origin(&HeaderMap::new(), &allowed), None);
+        assert_eq!(refused_origin(&from("https://tools.example"), &allowed), None);
+        assert!(refused_origin(&from("https://evil.example"), &allowed).is_some());
+        assert!(refused_origin(&from("null"), &[]).is_some());
+    }
 }

@@ -9,6 +9,9 @@ use warp::{Reply, reply::Response};
 
 use super::{Body, BoxError};
 
+/// What a client proves itself with to the gateway, and nobody behind it may see.
+const CREDENTIALS: [HeaderName; 2] = [header::AUTHORIZATION, header::COOKIE];
+
 /// Headers that belong to one connection (RFC 9110, section 7.6.1), and `Host`, which the client sets anew.
 const HOP_BY_HOP: [HeaderName; 8] = [
     header::CONNECTION,
@@ -50,10 +53,14 @@ pub fn has_body(headers: &HeaderMap) -> bool {
         || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
 }
 
-/// The request to send on, with the client's headers but those of its connection. Path and query stay as they are.
+/// The request to send on, with the client's headers but those of its connection and its credentials. Path and query
+/// stay as they are.
 #[must_use]
 pub fn request(method: Method, uri: Uri, mut headers: HeaderMap, body: Body) -> Request<Body> {
     remove_hop_by_hop(&mut headers);
+    for name in &CREDENTIALS {
+        headers.remove(name);
+    }
     let mut request = Request::new(body);
     *request.method_mut() = method;
     *request.uri_mut() = uri;
@@ -97,6 +104,8 @@ mod tests {
             ("connection", "keep-alive, x-hop"),
             ("x-hop", "1"),
             ("host", "gateway"),
+            ("authorization", "Bearer secret"),
+            ("cookie", "a=b"),
             ("content-type", "application/json"),
             ("content-length", "2"),
         ] {

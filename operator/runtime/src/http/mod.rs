@@ -3,6 +3,7 @@
 pub mod collect;
 pub mod forward;
 pub mod serve;
+pub mod socket;
 pub mod tunnel;
 
 use bytes::Bytes;

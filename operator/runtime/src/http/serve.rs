@@ -19,8 +19,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 use warp::reply::Response;
 
-/// How long a client may take to send a request's headers.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+use super::socket;
+
 /// The most bytes of a request's headers, and of what is read ahead of a slow handler.
 const MAX_BUFFER: usize = 64 * 1024;
 /// The most headers of a request.
@@ -49,10 +49,12 @@ impl Connection {
     }
 }
 
-/// Serves until `stop`, then lets requests that are running finish. `tasks` owns every connection.
+/// Serves until `stop`, then lets requests that are running finish. `idle` is how long a connection may take until
+/// the headers of a request are there, of the first or of the next. `tasks` owns every connection.
 pub async fn serve<S>(
     listener: TcpListener,
     service: S,
+    idle: Duration,
     stop: CancellationToken,
     tasks: TaskTracker,
 ) where
@@ -66,7 +68,7 @@ pub async fn serve<S>(
         };
         match accepted {
             Ok((stream, peer)) => {
-                tasks.spawn(connection(stream, peer, service.clone(), stop.clone()));
+                tasks.spawn(connection(stream, peer, service.clone(), idle, stop.clone()));
             }
             // Out of descriptors, or a client that was gone at once: the next may do better.
             Err(error) => {
@@ -77,13 +79,18 @@ pub async fn serve<S>(
     }
 }
 
-async fn connection<S>(stream: TcpStream, peer: SocketAddr, service: S, stop: CancellationToken)
-where
+async fn connection<S>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    service: S,
+    idle: Duration,
+    stop: CancellationToken,
+) where
     S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%peer, error = &error as &dyn std::error::Error, "no TCP_NODELAY");
+    if let Err(error) = socket::prepare(&stream) {
+        tracing::debug!(%peer, error = &error as &dyn std::error::Error, "socket options");
     }
     let state = Connection { peer, authenticated: Arc::default() };
     let handler = service_fn(move |mut request: Request<Incoming>| {
@@ -92,7 +99,7 @@ where
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
+        .header_read_timeout(idle)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_BUFFER)
         .serve_connection(TokioIo::new(stream), handler)
