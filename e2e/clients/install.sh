@@ -1,0 +1,31 @@
+#!/bin/sh
+# Installs the stock clients that the tests and the demo run, and prints the folder that they are in: bin/python and
+# node_modules. Does nothing if they are there; another lock file means another folder.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+cache=${BROWSER_OPERATOR_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/browser-operator}
+# Debian splits venv from Python.
+missing=
+python3 -c 'import ensurepip, venv' 2>/dev/null || missing="python3 python3-venv"
+command -v npm >/dev/null || missing="$missing nodejs npm"
+if [ -n "$missing" ]; then
+    echo "installing $missing" >&2
+    # shellcheck disable=SC2086
+    { apt-get update && apt-get install --yes --no-install-recommends $missing; } >&2
+fi
+key=$({ python3 --version; cat "$here/requirements.txt" "$here/package-lock.json" "$0"; } | sha256sum | cut -c1-16)
+folder=$cache/clients/$key
+
+mkdir -p "$cache/clients"
+exec 9>"$cache/clients/lock"
+flock 9
+if [ ! -e "$folder/complete" ]; then
+    rm -rf "$folder"
+    python3 -m venv "$folder" >&2
+    "$folder/bin/pip" install --quiet --no-deps --requirement "$here/requirements.txt" >&2
+    cp "$here/package.json" "$here/package-lock.json" "$here/.npmrc" "$folder/"
+    (cd "$folder" && npm ci --ignore-scripts --silent) >&2
+    touch "$folder/complete"
+fi
+echo "$folder"

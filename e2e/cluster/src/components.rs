@@ -1,0 +1,382 @@
+//! The components: their command lines and their configuration files.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::path::Path;
+
+use crate::certs;
+use crate::images::PAUSE;
+use crate::kubeconfig;
+use crate::plan::Name;
+
+/// A process that the supervisor starts and watches.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Component {
+    /// Its name, and its log's.
+    pub name: String,
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// What must succeed before the next one starts.
+    pub ready: Option<Vec<String>>,
+    /// Whether images can be imported once it is ready.
+    pub imports: bool,
+}
+
+/// A configuration file, by its path under the cluster's data.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ConfigFile {
+    /// Such as `config/kubelet.json`.
+    pub path: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// The containerd socket, in the cluster's own `/run`.
+const CONTAINERD: &str = "/run/containerd/containerd.sock";
+
+/// All components, in the order in which they start.
+#[must_use]
+pub fn components(name: Name, kubernetes: &Path, kubectl: &Path) -> Vec<Component> {
+    let config = |file: &str| path(name, file);
+    let kubeconfig = |who: &str| path(name, &format!("{who}.kubeconfig"));
+    let kubernetes = |component: &str, flags: Vec<String>| Component {
+        name: component.to_owned(),
+        command: [vec![kubernetes.display().to_string(), component.to_owned()], flags].concat(),
+        ready: None,
+        imports: false,
+    };
+    let delegating = |who: &str| {
+        vec![
+            format!("--kubeconfig={}", kubeconfig(who)),
+            format!("--authentication-kubeconfig={}", kubeconfig(who)),
+            format!("--authorization-kubeconfig={}", kubeconfig(who)),
+            "--bind-address=127.0.0.1".to_owned(),
+        ]
+    };
+    vec![
+        etcd(),
+        Component {
+            name: "containerd".to_owned(),
+            command: words(&["containerd", "--config", &config("containerd.toml")]),
+            ready: Some(words(&["ctr", "--connect-timeout", "1s", "version"])),
+            imports: true,
+        },
+        Component {
+            ready: Some(words(&[
+                &kubectl.display().to_string(),
+                "--kubeconfig",
+                &kubeconfig("admin"),
+                "--request-timeout=2s",
+                "get",
+                "--raw=/readyz",
+            ])),
+            ..kubernetes("kube-apiserver", apiserver(name, &config("authentication.json")))
+        },
+        kubernetes(
+            "kube-controller-manager",
+            [
+                delegating("controller-manager"),
+                words(&[
+                    "--leader-elect=false",
+                    "--use-service-account-credentials=true",
+                    "--allocate-node-cidrs=false",
+                    "--kube-api-qps=400",
+                    "--kube-api-burst=800",
+                    "--concurrent-gc-syncs=40",
+                    &format!("--root-ca-file={}", certs::certificate(name, "ca")),
+                    &format!("--cluster-signing-cert-file={}", certs::certificate(name, "ca")),
+                    &format!("--cluster-signing-key-file={}", certs::key(name, "ca")),
+                    &format!(
+                        "--service-account-private-key-file={}",
+                        certs::key(name, "service-accounts")
+                    ),
+                ]),
+            ]
+            .concat(),
+        ),
+        kubernetes(
+            "kube-scheduler",
+            [delegating("scheduler"), vec![format!("--config={}", config("scheduler.json"))]]
+                .concat(),
+        ),
+        kubernetes(
+            "kubelet",
+            vec![
+                format!("--config={}", config("kubelet.json")),
+                format!("--kubeconfig={}", kubeconfig("kubelet")),
+                format!("--hostname-override={}", name.node()),
+                format!("--node-ip={}", name.node_address()),
+                "--root-dir=/var/lib/kubelet".to_owned(),
+            ],
+        ),
+        kubernetes("kube-proxy", vec![format!("--config={}", config("kube-proxy.json"))]),
+    ]
+}
+
+/// In memory: nothing of it outlives the cluster, and no disk slows it down.
+fn etcd() -> Component {
+    Component {
+        name: "etcd".to_owned(),
+        command: words(&[
+            "etcd",
+            "--name=node",
+            "--data-dir=/run/etcd",
+            "--listen-client-urls=http://127.0.0.1:2379",
+            "--advertise-client-urls=http://127.0.0.1:2379",
+            "--listen-peer-urls=http://127.0.0.1:2380",
+            "--initial-advertise-peer-urls=http://127.0.0.1:2380",
+            "--initial-cluster=node=http://127.0.0.1:2380",
+            "--auto-compaction-retention=10m",
+            "--quota-backend-bytes=1073741824",
+            "--logger=zap",
+            "--log-outputs=stderr",
+        ]),
+        ready: None,
+        imports: false,
+    }
+}
+
+fn apiserver(name: Name, authentication: &str) -> Vec<String> {
+    let certificate = |who| certs::certificate(name, who);
+    let key = |who| certs::key(name, who);
+    [
+        ("advertise-address", name.node_address()),
+        ("bind-address", name.node_address()),
+        ("secure-port", "6443".to_owned()),
+        ("etcd-servers", "http://127.0.0.1:2379".to_owned()),
+        ("service-cluster-ip-range", name.service_range()),
+        ("authentication-config", authentication.to_owned()),
+        ("authorization-mode", "Node,RBAC".to_owned()),
+        ("enable-admission-plugins", "NodeRestriction".to_owned()),
+        ("allow-privileged", "true".to_owned()),
+        ("client-ca-file", certificate("ca")),
+        ("tls-cert-file", certificate("apiserver")),
+        ("tls-private-key-file", key("apiserver")),
+        ("kubelet-certificate-authority", certificate("ca")),
+        ("kubelet-client-certificate", certificate("apiserver-kubelet")),
+        ("kubelet-client-key", key("apiserver-kubelet")),
+        ("kubelet-preferred-address-types", "InternalIP".to_owned()),
+        ("requestheader-client-ca-file", certificate("front-proxy-ca")),
+        ("requestheader-allowed-names", "front-proxy".to_owned()),
+        ("requestheader-username-headers", "X-Remote-User".to_owned()),
+        ("requestheader-group-headers", "X-Remote-Group".to_owned()),
+        ("requestheader-extra-headers-prefix", "X-Remote-Extra-".to_owned()),
+        ("proxy-client-cert-file", certificate("front-proxy")),
+        ("proxy-client-key-file", key("front-proxy")),
+        ("service-account-issuer", "https://kubernetes.default.svc.cluster.local".to_owned()),
+        ("service-account-key-file", certs::service_accounts(name)),
+        ("service-account-signing-key-file", key("service-accounts")),
+        ("profiling", "false".to_owned()),
+    ]
+    .into_iter()
+    .map(|(flag, value)| format!("--{flag}={value}"))
+    .collect()
+}
+
+/// All configuration files.
+#[must_use]
+pub fn files(name: Name) -> Vec<ConfigFile> {
+    let json_file = |path: &str, value: Value| ConfigFile {
+        path: format!("config/{path}"),
+        text: format!("{value:#}\n"),
+    };
+    let mut files = vec![
+        json_file("authentication.json", authentication()),
+        json_file("scheduler.json", scheduler(name)),
+        json_file("kubelet.json", kubelet(name)),
+        json_file("kube-proxy.json", kube_proxy(name)),
+        ConfigFile { path: "config/containerd.toml".to_owned(), text: containerd() },
+        ConfigFile {
+            path: "cni/10-bridge.conflist".to_owned(),
+            text: format!("{:#}\n", cni(name)),
+        },
+        ConfigFile {
+            // Pods ask the cluster's DNS only; nothing of the machine's leaks in.
+            path: "config/resolv.conf".to_owned(),
+            text: String::new(),
+        },
+    ];
+    for who in ["admin", "controller-manager", "scheduler", "proxy", "kubelet"] {
+        files.push(json_file(&format!("{who}.kubeconfig"), kubeconfig::of_component(name, who)));
+    }
+    files
+}
+
+/// The health endpoints answer anybody; nothing else does.
+fn authentication() -> Value {
+    json!({
+        "apiVersion": "apiserver.config.k8s.io/v1beta1",
+        "kind": "AuthenticationConfiguration",
+        "anonymous": {
+            "enabled": true,
+            "conditions": [{"path": "/livez"}, {"path": "/readyz"}, {"path": "/healthz"}],
+        },
+    })
+}
+
+fn scheduler(name: Name) -> Value {
+    json!({
+        "apiVersion": "kubescheduler.config.k8s.io/v1",
+        "kind": "KubeSchedulerConfiguration",
+        "clientConnection": {"kubeconfig": path(name, "scheduler.kubeconfig"), "qps": 400, "burst": 800},
+        "leaderElection": {"leaderElect": false},
+    })
+}
+
+fn kubelet(name: Name) -> Value {
+    json!({
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "address": name.node_address(),
+        "authentication": {
+            "anonymous": {"enabled": false},
+            "webhook": {"enabled": true},
+            "x509": {"clientCAFile": certs::certificate(name, "ca")},
+        },
+        "authorization": {"mode": "Webhook"},
+        "tlsCertFile": certs::certificate(name, "kubelet"),
+        "tlsPrivateKeyFile": certs::key(name, "kubelet"),
+        "containerRuntimeEndpoint": format!("unix://{CONTAINERD}"),
+        "cgroupDriver": "cgroupfs",
+        "cgroupRoot": format!("/{}/pods", name.cgroup()),
+        "failSwapOn": false,
+        "clusterDNS": [name.dns_address()],
+        "clusterDomain": "cluster.local",
+        "resolvConf": path(name, "resolv.conf"),
+        "maxPods": 110,
+        "podPidsLimit": 1024,
+        "serializeImagePulls": false,
+        "registerNode": true,
+        "oomScoreAdj": 0,
+        "makeIPTablesUtilChains": false,
+        "kubeAPIQPS": 400,
+        "kubeAPIBurst": 800,
+        "eventRecordQPS": 100,
+        "eventBurst": 200,
+        "volumePluginDir": "/var/lib/kubelet/plugins-exec",
+        // The machine's disk is not ours: however full it is, pods stay and images too.
+        "evictionHard": {"memory.available": "200Mi"},
+        "imageGCHighThresholdPercent": 100,
+        "imageGCLowThresholdPercent": 99,
+    })
+}
+
+/// The limits of connection tracking are the machine's, and can't be set from a network namespace.
+fn kube_proxy(name: Name) -> Value {
+    json!({
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "mode": "nftables",
+        "clientConnection": {"kubeconfig": path(name, "proxy.kubeconfig"), "qps": 100, "burst": 200},
+        "clusterCIDR": name.cluster_range(),
+        "hostnameOverride": name.node(),
+        "bindAddress": name.node_address(),
+        "healthzBindAddress": "127.0.0.1:10256",
+        "metricsBindAddress": "127.0.0.1:10249",
+        "oomScoreAdj": 0,
+        "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
+        "nftables": {"minSyncPeriod": "100ms", "syncPeriod": "30s"},
+    })
+}
+
+fn cni(name: Name) -> Value {
+    json!({
+        "cniVersion": "0.4.0",
+        "name": "pods",
+        "plugins": [{
+            "type": "bridge",
+            "bridge": "pods0",
+            "isGateway": true,
+            "isDefaultGateway": true,
+            "hairpinMode": true,
+            "ipam": {
+                "type": "host-local",
+                "ranges": [[{"subnet": name.pod_range()}]],
+                "dataDir": "/run/cni",
+            },
+        }],
+    })
+}
+
+/// `restrict_oom_score_adj`: without CAP_SYS_RESOURCE no sandbox would start.
+fn containerd() -> String {
+    format!(
+        r#"version = 2
+root = "/var/lib/containerd"
+state = "/run/containerd"
+disabled_plugins = [
+  "io.containerd.internal.v1.opt",
+  "io.containerd.snapshotter.v1.aufs",
+  "io.containerd.snapshotter.v1.btrfs",
+  "io.containerd.snapshotter.v1.devmapper",
+  "io.containerd.snapshotter.v1.zfs",
+]
+
+[grpc]
+address = "{CONTAINERD}"
+
+[plugins."io.containerd.grpc.v1.cri"]
+sandbox_image = "{PAUSE}"
+restrict_oom_score_adj = true
+stream_server_address = "127.0.0.1"
+enable_unprivileged_ports = true
+
+[plugins."io.containerd.grpc.v1.cri".cni]
+bin_dir = "/usr/lib/cni"
+conf_dir = "/etc/cni/net.d"
+
+[plugins."io.containerd.grpc.v1.cri".containerd]
+snapshotter = "overlayfs"
+default_runtime_name = "runc"
+
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+runtime_type = "io.containerd.runc.v2"
+
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+SystemdCgroup = false
+"#
+    )
+}
+
+fn path(name: Name, file: &str) -> String {
+    name.data().join("config").join(file).display().to_string()
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(name: Name) -> Vec<Component> {
+        components(name, Path::new("/t/kubernetes"), Path::new("/t/kubectl"))
+    }
+
+    #[test]
+    fn two_clusters_have_no_configuration_file_in_common() {
+        let dev = files(Name::Dev);
+        for file in files(Name::Test) {
+            if file.text.contains("browser-operator-") {
+                assert!(!dev.contains(&file), "{} is shared", file.path);
+            }
+        }
+    }
+
+    #[test]
+    fn the_api_server_is_ready_before_anything_that_calls_it_starts() {
+        let components = all(Name::Dev);
+        let place = |name| components.iter().position(|component| component.name == name);
+        assert!(place("kube-apiserver") < place("kubelet"));
+        let apiserver = &components[place("kube-apiserver").unwrap()];
+        assert!(apiserver.ready.is_some());
+    }
+
+    #[test]
+    fn nothing_listens_on_all_addresses() {
+        let flags = all(Name::Dev).into_iter().flat_map(|component| component.command);
+        let files = files(Name::Dev).into_iter().map(|file| file.text);
+        assert!(flags.chain(files).all(|text| !text.contains("0.0.0.0:")));
+    }
+}

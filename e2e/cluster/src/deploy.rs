@@ -1,0 +1,123 @@
+//! What runs in the cluster: DNS, the page server, the operator.
+
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::hash::Key;
+use crate::images;
+use crate::layers::Archive;
+use crate::plan::Name;
+use crate::settings::Settings;
+use crate::steps::{Run, output, step};
+
+const NAMESPACE: &str = "browser-operator";
+
+/// The tools and the kubeconfig to work with.
+pub struct Deploy<'a> {
+    /// The cluster.
+    pub name: Name,
+    /// The environment.
+    pub settings: &'a Settings,
+    /// The directory of helm and kubectl.
+    pub tools: PathBuf,
+    /// The administrator's kubeconfig.
+    pub kubeconfig: PathBuf,
+}
+
+impl Deploy<'_> {
+    /// Applies DNS and the page server; does not wait for them.
+    pub fn basics(&self, images: &[Archive]) -> Result<()> {
+        let site = images.iter().find(|archive| archive.reference == images::SITE);
+        let site = site.context("the page server has no image")?;
+        let coredns = include_str!("../manifests/coredns.yaml");
+        let manifests = [coredns, include_str!("../manifests/site.yaml")]
+            .join("\n---\n")
+            .replace("${MANIFEST_DIGEST}", &Key::default().text(coredns).done())
+            .replace("${COREDNS_IMAGE}", &images::coredns())
+            .replace("${DNS_ADDRESS}", &self.name.dns_address())
+            .replace("${SITE_IMAGE}", images::SITE)
+            .replace("${SITE_DIGEST}", &site.digest);
+        let file = self.name.data().join("config/basics.yaml");
+        fs::write(&file, manifests).with_context(|| format!("write {}", file.display()))?;
+        self.run("kubectl", &["apply", "--filename", &file.display().to_string()])
+    }
+
+    /// Waits for DNS and the page server.
+    pub fn wait_basics(&self) -> Result<()> {
+        for (namespace, deployment) in [("kube-system", "coredns"), ("site", "site")] {
+            self.rollout(namespace, &format!("deployment/{deployment}"))?;
+        }
+        Ok(())
+    }
+
+    /// Installs the operator or brings it up to date. `restart`: its image is new under the same name.
+    pub fn operator(&self, chromium_version: &str, restart: bool) -> Result<()> {
+        let charts = self.settings.checkout.join("charts");
+        step("install the operator", || {
+            self.helm("browser-operator-crds", &charts.join("browser-operator-crds"), &[])?;
+            let values = self.settings.own().join("values.yaml").display().to_string();
+            let address = self.name.gateway_address();
+            let set = format!(
+                "classes.chromium.versions[0].version={chromium_version},gateway.service.clusterIP={address},gateway.externalUrl=http://{address}:4444"
+            );
+            self.helm(
+                "browser-operator",
+                &charts.join("browser-operator"),
+                &["--values", &values, "--set-string", &set],
+            )
+        })?;
+        if restart {
+            step("restart the operator", || {
+                self.run(
+                    "kubectl",
+                    &["--namespace", NAMESPACE, "rollout", "restart", "deployment"],
+                )?;
+                let names = output(self.kubectl().args([
+                    "--namespace",
+                    NAMESPACE,
+                    "get",
+                    "deployments",
+                    "--output=name",
+                ]))?;
+                names.lines().try_for_each(|deployment| self.rollout(NAMESPACE, deployment))
+            })?;
+        }
+        Ok(())
+    }
+
+    fn helm(&self, release: &str, chart: &Path, more: &[&str]) -> Result<()> {
+        let chart = chart.display().to_string();
+        let fixed = [
+            "upgrade",
+            "--install",
+            release,
+            &chart,
+            "--namespace",
+            NAMESPACE,
+            "--create-namespace",
+            "--wait",
+            "--timeout=3m",
+        ];
+        self.run("helm", &[&fixed, more].concat())
+    }
+
+    fn rollout(&self, namespace: &str, what: &str) -> Result<()> {
+        self.run("kubectl", &["--namespace", namespace, "rollout", "status", "--timeout=2m", what])
+    }
+
+    fn run(&self, tool: &str, arguments: &[&str]) -> Result<()> {
+        let log = self.settings.build_log(&format!("{tool}-{}", self.name.text()));
+        Run::new(tool, &log, self.tools.join(tool))
+            .env("KUBECONFIG", &self.kubeconfig)
+            .args(arguments)
+            .run()
+    }
+
+    fn kubectl(&self) -> Command {
+        let mut command = Command::new(self.tools.join("kubectl"));
+        command.env("KUBECONFIG", &self.kubeconfig);
+        command
+    }
+}

@@ -1,0 +1,225 @@
+//! The images of the cluster, and their way into its image store.
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use std::fs;
+use std::path::PathBuf;
+
+use crate::containerfile;
+use crate::debian;
+use crate::enter;
+use crate::hash::Key;
+use crate::layers::{Archive, Entry, Layer, archive, keep_newest};
+use crate::plan::Name;
+use crate::record;
+use crate::settings::Settings;
+use crate::steps::{Run, step};
+use crate::tools;
+
+/// The first container of every pod.
+pub const PAUSE: &str = "browser-operator.io/pause:dev";
+/// The page server.
+pub const SITE: &str = "browser-operator.io/site:dev";
+/// The operator.
+pub const OPERATOR: &str = "browser-operator.io/operator:dev";
+/// The browser.
+pub const CHROMIUM: &str = "browser-operator.io/chromium:dev";
+
+/// The DNS server.
+#[must_use]
+pub fn coredns() -> String {
+    format!("browser-operator.io/coredns:{}", tools::COREDNS_VERSION)
+}
+
+/// The images that a cluster needs, without the operator's own.
+pub fn of_cluster(settings: &Settings) -> Result<Vec<Archive>> {
+    Ok(vec![
+        program(settings, PAUSE, "/pause", tools::pause(settings)?)?,
+        program(settings, &coredns(), "/coredns", tools::coredns(settings)?)?,
+        site(settings)?,
+    ])
+}
+
+/// The roots of the operator's images, as images of their own: with them in
+/// the image store, a new binary is but a small layer.
+pub struct Roots {
+    operator: Layer,
+    chromium: Layer,
+    /// The Debian version of Chromium.
+    pub chromium_version: String,
+}
+
+/// Makes the roots.
+pub fn roots(settings: &Settings) -> Result<Roots> {
+    let operator = debian::root(settings, &recipe(settings, "operator"))?;
+    let chromium = debian::root(settings, &recipe(settings, "chromium"))?;
+    Roots::new(operator, chromium)
+}
+
+fn recipe(settings: &Settings, image: &str) -> PathBuf {
+    settings.checkout.join("images").join(image)
+}
+
+impl Roots {
+    fn new(operator: Layer, chromium: Layer) -> Result<Self> {
+        let chromium_version =
+            chromium.version.clone().context("the version of Chromium is not known")?;
+        Ok(Self { operator, chromium, chromium_version })
+    }
+
+    /// The roots as images.
+    pub fn archives(&self, settings: &Settings) -> Result<Vec<Archive>> {
+        [("operator", &self.operator), ("chromium", &self.chromium)]
+            .into_iter()
+            .map(|(name, layer)| {
+                let reference = format!("browser-operator.io/{name}-root:dev");
+                archive(&archives(settings), &reference, &[], &[layer], &json!({}))
+            })
+            .collect()
+    }
+
+    /// The operator's images, which hold only the binary and need the roots to be there.
+    pub fn with_binary(
+        &self,
+        settings: &Settings,
+        binary: &std::path::Path,
+    ) -> Result<Vec<Archive>> {
+        let key = Key::default().file(binary)?.done();
+        let layer = layer(
+            settings,
+            "browser-operator-",
+            &key,
+            &[
+                Entry::Directory("usr/"),
+                Entry::Directory("usr/bin/"),
+                Entry::Program("usr/bin/browser-operator", binary),
+            ],
+        )?;
+        [("operator", OPERATOR, &self.operator), ("chromium", CHROMIUM, &self.chromium)]
+            .into_iter()
+            .map(|(name, reference, root)| {
+                let containerfile = recipe(settings, name).join("Containerfile");
+                archive(
+                    &archives(settings),
+                    reference,
+                    &[root],
+                    &[&layer],
+                    &containerfile::settings(&containerfile)?,
+                )
+            })
+            .collect()
+    }
+}
+
+/// Compiles the operator: as a release, but in pieces, so that a change costs seconds.
+/// The Containerfiles make the real release.
+pub fn operator_binary(settings: &Settings) -> Result<PathBuf> {
+    step("compile the operator", || {
+        Run::new("compile the operator", &settings.build_log("operator"), "cargo")
+            .directory(&settings.checkout)
+            .env("CARGO_TARGET_DIR", &settings.target)
+            .args(["build", "--package", "browser-operator"])
+            .args(["--profile", "cluster"])
+            .args(PROFILE.iter().flat_map(|line| ["--config", line]))
+            .run()?;
+        Ok(settings.target.join("cluster/browser-operator"))
+    })
+}
+
+/// Cargo's profile for the images of the cluster.
+const PROFILE: [&str; 5] = [
+    "profile.cluster.inherits='release'",
+    "profile.cluster.lto='off'",
+    "profile.cluster.codegen-units=16",
+    "profile.cluster.incremental=true",
+    "profile.cluster.opt-level=2",
+];
+
+/// Imports what the cluster does not have yet; returns the references of what it got.
+pub fn import(name: Name, settings: &Settings, archives: &[Archive]) -> Result<Vec<String>> {
+    let mut imported = record::imported(name)?;
+    let mut new = Vec::new();
+    for archive in archives {
+        if imported.get(&archive.reference) == Some(&archive.digest) {
+            continue;
+        }
+        step(&format!("import {}", archive.reference), || {
+            let log = settings.build_log(&format!("import-{}", name.text()));
+            Run::new("import", &log, "nsenter")
+                .env("PATH", &settings.path)
+                .args(enter::namespaces(name)?)
+                .args(["ctr", "--namespace", "k8s.io", "images", "import"])
+                .args([&archive.path])
+                .run()
+        })?;
+        imported.insert(archive.reference.clone(), archive.digest.clone());
+        record::set_imported(name, &imported)?;
+        new.push(archive.reference.clone());
+    }
+    Ok(new)
+}
+
+/// Notes that the cluster's image store came with these.
+pub fn has(name: Name, archives: &[Archive]) -> Result<()> {
+    let mut imported = record::imported(name)?;
+    for archive in archives {
+        imported.insert(archive.reference.clone(), archive.digest.clone());
+    }
+    record::set_imported(name, &imported)
+}
+
+fn archives(settings: &Settings) -> PathBuf {
+    settings.cache.join("images")
+}
+
+/// An image of one static program.
+fn program(settings: &Settings, reference: &str, path: &str, file: PathBuf) -> Result<Archive> {
+    let key = Key::default().text(path).file(&file)?.done();
+    let name = path.trim_start_matches('/');
+    let layer = layer(settings, &format!("{name}-"), &key, &[Entry::Program(name, &file)])?;
+    let config = json!({"Entrypoint": [path], "User": "65532:65532"});
+    archive(&archives(settings), reference, &[], &[&layer], &config)
+}
+
+fn site(settings: &Settings) -> Result<Archive> {
+    let busybox = debian::busybox(settings)?;
+    let recipe = recipe(settings, "site");
+    let mut pages: Vec<PathBuf> = fs::read_dir(&recipe)
+        .with_context(|| format!("read {}", recipe.display()))?
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "html"))
+        .collect();
+    pages.sort();
+    let mut key = Key::default().file(&busybox)?;
+    let mut names = Vec::new();
+    for page in &pages {
+        let file = page.file_name().context("a page without a name")?;
+        let name = format!("site/{}", file.display());
+        key = key.text(&name).file(page)?;
+        names.push(name);
+    }
+    let mut entries = vec![
+        Entry::Directory("bin/"),
+        Entry::Program("bin/busybox", &busybox),
+        Entry::Directory("site/"),
+    ];
+    entries.extend(names.iter().zip(&pages).map(|(name, page)| Entry::Data(name, page)));
+    let layer = layer(settings, "site-", &key.done(), &entries)?;
+    let config = containerfile::settings(&recipe.join("Containerfile"))?;
+    archive(&archives(settings), SITE, &[], &[&layer], &config)
+}
+
+/// `kind` and `key` name it; older ones of the kind are removed.
+fn layer(settings: &Settings, kind: &str, key: &str, entries: &[Entry<'_>]) -> Result<Layer> {
+    let name = format!("{kind}{key}");
+    let path = settings.cache.join("layers").join(format!("{name}.tar"));
+    match Layer::load(&path)? {
+        Some(layer) => Ok(layer),
+        None => {
+            let layer = Layer::write(&path, entries)?;
+            keep_newest(&settings.cache.join("layers"), kind)?;
+            Ok(layer)
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! A real one-node Kubernetes on any Linux machine, for the tests and the
+//! demo: no Docker, no registry, nothing that listens outside.
+
+mod boot;
+mod certs;
+mod cgroups;
+mod components;
+mod containerfile;
+mod debian;
+mod deploy;
+mod down;
+mod enter;
+mod hash;
+mod images;
+mod init;
+mod kubeconfig;
+mod layers;
+mod logs;
+mod network;
+mod node;
+mod packages;
+mod plan;
+mod process;
+mod record;
+mod settings;
+mod status;
+mod steps;
+mod store;
+mod supervise;
+mod tools;
+mod up;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::plan::Name;
+use crate::settings::Settings;
+
+/// A real one-node Kubernetes, made from Debian packages and Go modules.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Args)]
+struct Which {
+    /// Which cluster; two fit on one machine
+    #[arg(long, value_enum, default_value_t = Name::Dev)]
+    name: Name,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make everything, boot the cluster and install the operator; again: bring it up to date
+    Up {
+        #[command(flatten)]
+        which: Which,
+        /// Where `env`, the kubeconfig and the logs go [default: e2e/cluster/state, state-test]
+        #[arg(long)]
+        state_dir: Option<PathBuf>,
+    },
+    /// Stop the cluster and remove every trace of it from the machine
+    Down {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Say whether the cluster is up; the exit code is 0 if it is healthy
+    Status {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Run a command inside the cluster's namespaces, such as `ctr`, `nft` or `ip`
+    Exec {
+        #[command(flatten)]
+        which: Which,
+        /// The command and its arguments
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
+    /// Print the ends of the components' logs
+    Logs {
+        #[command(flatten)]
+        which: Which,
+        /// How many lines of each
+        #[arg(long, default_value_t = 40)]
+        lines: usize,
+        /// Only this component
+        component: Option<String>,
+    },
+    /// Build helm, kubectl and kubeconform, and print their directory
+    Tools,
+    /// Build the images, and print the archives
+    Images,
+    /// Be the first process of the cluster's namespaces
+    #[command(hide = true)]
+    Supervise {
+        #[command(flatten)]
+        which: Which,
+        /// Be the supervisor proper, under the first process
+        #[arg(long)]
+        inner: bool,
+    },
+}
+
+fn run() -> Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let settings = Settings::from_environment()?;
+    match arguments.command {
+        Command::Up { which, state_dir } => up::up(&settings, which.name, state_dir)?,
+        Command::Down { which } => down::down_alone(which.name)?,
+        Command::Status { which } => return status::status(which.name),
+        Command::Exec { which, command } => return enter::exec(which.name, &command),
+        Command::Logs { which, lines, component } => {
+            logs::logs(which.name, lines, component.as_deref())?
+        }
+        Command::Tools => println!("{}", tools::command_line_tools(&settings)?.display()),
+        Command::Images => up::images(&settings)?,
+        Command::Supervise { which, inner: true } => supervise::supervise(which.name)?,
+        Command::Supervise { which, inner: false } => return init::init(which.name),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("cluster: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

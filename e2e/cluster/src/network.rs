@@ -1,0 +1,77 @@
+//! The link between the machine and the node: a pair of virtual interfaces,
+//! and routes through it to the pods and the services.
+
+use anyhow::{Context, Result};
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::plan::Name;
+use crate::process::Process;
+use crate::steps::{output, wait_for};
+
+/// The link's interface on the node.
+const NODE_INTERFACE: &str = "node0";
+
+/// Makes the link, from the machine's side.
+pub fn create(name: Name, init: Process) -> Result<()> {
+    let host = name.host_interface();
+    let pid = init.pid.to_string();
+    ip(&["link", "add", &host, "type", "veth", "peer", "name", NODE_INTERFACE, "netns", &pid])?;
+    let address = format!("{}/30", name.host_address());
+    ip(&["address", "add", &address, "dev", &host])?;
+    ip(&["link", "set", &host, "up"])?;
+    for range in [name.pod_range(), name.service_range()] {
+        ip(&[
+            "route",
+            "replace",
+            &range,
+            "via",
+            &name.node_address(),
+            "src",
+            &name.host_address(),
+        ])?;
+    }
+    Ok(())
+}
+
+/// Sets up the node's side, as soon as the link is there.
+pub fn enter(name: Name) -> Result<()> {
+    ip(&["link", "set", "lo", "up"])?;
+    wait_for("the link to the machine", Duration::from_secs(20), || {
+        ip(&["link", "show", NODE_INTERFACE])
+    })?;
+    let address = format!("{}/30", name.node_address());
+    ip(&["address", "add", &address, "dev", NODE_INTERFACE])?;
+    ip(&["link", "set", NODE_INTERFACE, "up"])?;
+    for (file, value) in [
+        ("/proc/sys/net/ipv4/ip_forward", "1"),
+        ("/proc/sys/net/ipv4/conf/all/route_localnet", "0"),
+    ] {
+        fs::write(file, value).with_context(|| format!("write {file}"))?;
+    }
+    Ok(())
+}
+
+/// Removes the link. It goes with the node's namespace too, but that may take a while.
+pub fn remove(name: Name) -> Result<()> {
+    if exists(name) {
+        let removed = ip(&["link", "delete", &name.host_interface()]);
+        if exists(name) {
+            return removed;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the machine's end of the link is there.
+#[must_use]
+pub fn exists(name: Name) -> bool {
+    ip(&["link", "show", &name.host_interface()]).is_ok()
+}
+
+fn ip(arguments: &[&str]) -> Result<()> {
+    output(Command::new("ip").args(arguments))
+        .map(drop)
+        .with_context(|| format!("ip {}", arguments.join(" ")))
+}

@@ -1,0 +1,32 @@
+//! What a cluster is doing.
+
+use anyhow::Result;
+use std::io::Write;
+use std::process::ExitCode;
+
+use crate::boot;
+use crate::plan::Name;
+use crate::record;
+
+/// Prints it in a few lines.
+pub fn status(name: Name) -> Result<ExitCode> {
+    let Some(record) = record::load(name)? else {
+        println!("cluster {}: down", name.text());
+        return Ok(ExitCode::FAILURE);
+    };
+    let healthy = boot::still_up(name);
+    let mut text = match &healthy {
+        Ok(()) => format!("cluster {}: up\n", name.text()),
+        Err(error) => format!("cluster {}: failed: {error:#}\n", name.text()),
+    };
+    text.push_str(&format!("api server: {}\n", name.api_url()));
+    text.push_str(&format!("first process: {}\n", record.init.pid));
+    text.push_str(&format!("booted from: {}\n", record.boot_key));
+    text.push_str(&format!("state: {}\n", record.state_dir.display()));
+    for (reference, digest) in record::imported(name)? {
+        text.push_str(&format!("image: {reference} {digest}\n"));
+    }
+    // Whoever reads this may stop after the first line.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Ok(if healthy.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,209 @@
+//! The whole road to a cluster with the operator in it.
+
+use anyhow::{Context, Result, bail};
+use nix::unistd::Uid;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread::{self, ScopedJoinHandle};
+use std::time::Duration;
+use tokio::time::Instant;
+
+use crate::boot::{Boot, ready, still_up};
+use crate::deploy::Deploy;
+use crate::down::down;
+use crate::images::{self, Roots};
+use crate::kubeconfig;
+use crate::layers::Archive;
+use crate::packages;
+use crate::plan::Name;
+use crate::record;
+use crate::settings::Settings;
+use crate::steps::{cancel, human, output, step};
+use crate::store;
+use crate::tools;
+
+/// The pages' address, for browsers in the cluster.
+const SITE_URL: &str = "http://site.site.svc.cluster.local";
+
+/// What a cluster without the operator is made of.
+struct Base {
+    kubernetes: PathBuf,
+    kubectl: PathBuf,
+    tools: PathBuf,
+    images: Vec<Archive>,
+}
+
+/// Brings a cluster up, or up to date.
+pub fn up(settings: &Settings, name: Name, state_dir: Option<PathBuf>) -> Result<()> {
+    let start = Instant::now();
+    if !Uid::effective().is_root() {
+        bail!("a cluster needs root: it makes namespaces, mounts and cgroups");
+    }
+    let state = state_dir.unwrap_or_else(|| settings.own().join(name.state()));
+    fs::create_dir_all(&state).with_context(|| format!("make {}", state.display()))?;
+    let state = state.canonicalize().with_context(|| format!("find {}", state.display()))?;
+    let _lock = record::lock(name)?;
+    packages::install(settings)?;
+    thread::scope(|scope| {
+        // The operator is compiled and the roots are made while the cluster is built and boots.
+        let roots = scope.spawn(|| images::roots(settings));
+        let binary = scope.spawn(|| images::operator_binary(settings));
+        let work = || -> Result<()> {
+            let base = base(settings)?;
+            let roots = made(roots)?;
+            running(settings, name, &state, &base, &roots)?;
+            let deploy = Deploy {
+                name,
+                settings,
+                tools: base.tools.clone(),
+                kubeconfig: state.join("kubeconfig"),
+            };
+            kubeconfig::write_admin(name, &deploy.kubeconfig)?;
+            story(name, deploy_all(&deploy, &base, &roots, binary))?;
+            write_env(&deploy, &state)
+        };
+        work().inspect_err(|_| cancel())
+    })?;
+    println!(
+        "==> cluster {} is ready ({}); {}",
+        name.text(),
+        human(start.elapsed()),
+        state.join("env").display()
+    );
+    Ok(())
+}
+
+/// Takes the cluster that runs, or boots one.
+fn running(
+    settings: &Settings,
+    name: Name,
+    state: &Path,
+    base: &Base,
+    roots: &Roots,
+) -> Result<()> {
+    let boot = Boot {
+        name,
+        settings,
+        kubernetes: base.kubernetes.clone(),
+        kubectl: base.kubectl.clone(),
+        state: state.to_path_buf(),
+    };
+    let Err(reason) = usable(&boot) else {
+        println!("    cluster {} is up; it is brought up to date", name.text());
+        return Ok(());
+    };
+    if record::load(name).is_ok_and(|record| record.is_some()) {
+        println!("    cluster {} can't be reused: {reason:#}", name.text());
+    }
+    down(name)?;
+    // Pages change with the tests; everything else waits in the store.
+    let mut stored = roots.archives(settings)?;
+    stored.extend(base.images.iter().filter(|archive| archive.reference != images::SITE).cloned());
+    let store = store::prepare(settings, &stored)?;
+    let booted = step(&format!("boot cluster {}", name.text()), || {
+        let linked = store::link(&store, &name.data().join("containerd"))?;
+        boot.start()?;
+        if linked {
+            images::has(name, &stored)?;
+        }
+        boot.wait_importable()?;
+        thread::scope(|scope| {
+            // Images come while the API server starts.
+            let importing = scope.spawn(|| images::import(name, settings, &base.images));
+            boot.wait_ready()?;
+            made(importing)
+        })
+    });
+    story(name, booted.map(drop))
+}
+
+/// A crash of the cluster says more than the error of a command that met it.
+fn story(name: Name, result: Result<()>) -> Result<()> {
+    if result.is_err() {
+        // The supervisor ends a moment after what it watches.
+        thread::sleep(Duration::from_millis(300));
+        still_up(name).with_context(|| format!("cluster {}", name.text()))?;
+    }
+    result
+}
+
+/// Builds the images only.
+pub fn images(settings: &Settings) -> Result<()> {
+    packages::install(settings)?;
+    let roots = images::roots(settings)?;
+    let all = [
+        images::of_cluster(settings)?,
+        roots.archives(settings)?,
+        roots.with_binary(settings, &images::operator_binary(settings)?)?,
+    ];
+    for archive in all.iter().flatten() {
+        println!("{} {}", archive.reference, archive.path.display());
+    }
+    println!("chromium version {}", roots.chromium_version);
+    Ok(())
+}
+
+fn base(settings: &Settings) -> Result<Base> {
+    Ok(Base {
+        kubernetes: tools::kubernetes(settings)?,
+        kubectl: tools::kubectl(settings)?,
+        tools: tools::command_line_tools(settings)?,
+        images: images::of_cluster(settings)?,
+    })
+}
+
+/// Whether the cluster that runs is the one that would be booted; else why not.
+fn usable(boot: &Boot<'_>) -> Result<()> {
+    still_up(boot.name)?;
+    let record = record::load(boot.name)?.context("it has no record")?;
+    if record.boot_key != boot.key()? {
+        bail!("it was booted from other inputs");
+    }
+    if !matches!(record::phase(boot.name)?, Some(record::Phase::Running)) {
+        bail!("it never came up");
+    }
+    ready(boot.name, &boot.kubectl)
+}
+
+/// What another thread makes.
+type Making<'scope, T> = ScopedJoinHandle<'scope, Result<T>>;
+
+fn deploy_all(
+    deploy: &Deploy<'_>,
+    base: &Base,
+    roots: &Roots,
+    binary: Making<'_, PathBuf>,
+) -> Result<()> {
+    let (name, settings) = (deploy.name, deploy.settings);
+    images::import(name, settings, &base.images)?;
+    deploy.basics(&base.images)?;
+    images::import(name, settings, &roots.archives(settings)?)?;
+    let operator = roots.with_binary(settings, &made(binary)?)?;
+    let before = record::imported(name)?;
+    let new = images::import(name, settings, &operator)?;
+    step("start DNS and the page server", || deploy.wait_basics())?;
+    let restart =
+        new.iter().any(|reference| reference == images::OPERATOR && before.contains_key(reference));
+    deploy.operator(&roots.chromium_version, restart)
+}
+
+fn made<T>(making: Making<'_, T>) -> Result<T> {
+    making.join().unwrap_or_else(|_| bail!("a thread panicked"))
+}
+
+/// What a shell sources to work with the cluster.
+fn write_env(deploy: &Deploy<'_>, state: &Path) -> Result<()> {
+    let mut text = format!("export KUBECONFIG={}\n", quoted(&deploy.kubeconfig));
+    text.push_str(&format!("export PATH={}:$PATH\n", quoted(&deploy.tools)));
+    text.push_str(&format!("export SITE_URL={SITE_URL}\n"));
+    let gateway = deploy.name.gateway_address();
+    text.push_str(&format!("export GATEWAY_URL=http://{gateway}:4444\n"));
+    let file = state.join("env");
+    fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
+    output(Command::new("sh").arg("-n").arg(&file)).map(drop)
+}
+
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
+}

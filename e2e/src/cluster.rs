@@ -1,0 +1,120 @@
+//! The cluster under test.
+
+use anyhow::{Context, Result};
+use crds::{BrowserClass, BrowserSession};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{DeleteParams, ListParams, PostParams},
+};
+
+use crate::{bidi::Bidi, classic::Classic, settings::Settings};
+
+/// A cluster with the operator in it.
+#[derive(Clone)]
+pub struct Cluster {
+    /// Its API, as its administrator.
+    pub client: Client,
+    /// Where things are.
+    pub settings: Settings,
+}
+
+impl Cluster {
+    /// Connects to the cluster that the environment names.
+    ///
+    /// # Errors
+    /// It names none, or none that answers.
+    pub async fn connect() -> Result<Self> {
+        let settings = Settings::from_environment()?;
+        // An error means that another test of this process was first.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::try_default().await.context("read KUBECONFIG")?;
+        client.apiserver_version().await.context("the cluster that KUBECONFIG names")?;
+        Ok(Self { client, settings })
+    }
+
+    /// A page of the test site: `/` or one of its files.
+    #[must_use]
+    pub fn page(&self, path: &str) -> String {
+        format!("{}{path}", self.settings.site_url)
+    }
+
+    /// The gateway for a client that does not say who it is.
+    #[must_use]
+    pub fn anonymous(&self) -> Classic {
+        Classic::new(&self.settings.gateway_url, None)
+    }
+
+    /// Where a session's BiDi is, as this machine reaches it: status has the URL as clients in the cluster do.
+    #[must_use]
+    pub fn socket_url(&self, session_id: &str) -> String {
+        format!("{}/session/{session_id}", self.bare_socket_url().trim_end_matches("/session"))
+    }
+
+    /// Where BiDi sessions are made.
+    #[must_use]
+    pub fn bare_socket_url(&self) -> String {
+        format!("{}/session", self.settings.gateway_url.replacen("http", "ws", 1))
+    }
+
+    /// A socket on a session.
+    ///
+    /// # Errors
+    /// There is no such session.
+    pub async fn socket(&self, session_id: &str) -> Result<Bidi> {
+        Bidi::connect(&self.socket_url(session_id)).await
+    }
+
+    /// The classes.
+    #[must_use]
+    pub fn classes(&self) -> Api<BrowserClass> {
+        Api::all(self.client.clone())
+    }
+
+    /// The class that a session without a class name gets.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn default_class(&self) -> Result<BrowserClass> {
+        let classes = self.classes().list(&ListParams::default()).await.context("list classes")?;
+        classes
+            .items
+            .into_iter()
+            .find(BrowserClass::is_default)
+            .context("no BrowserClass is annotated as the default")
+    }
+
+    /// Runs a test with a class of its own, which is deleted after it.
+    ///
+    /// # Errors
+    /// The class is refused, or the test fails.
+    pub async fn with_class<T>(
+        &self,
+        class: &BrowserClass,
+        test: impl AsyncFnOnce() -> Result<T>,
+    ) -> Result<T> {
+        self.classes().create(&PostParams::default(), class).await.context("create the class")?;
+        let outcome = test().await;
+        self.classes()
+            .delete(&class.name_any(), &DeleteParams::default())
+            .await
+            .context("delete the class")?;
+        outcome
+    }
+
+    /// The object of a session that a client made.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn session_with_id(&self, session_id: &str) -> Result<BrowserSession> {
+        let sessions = Api::<BrowserSession>::all(self.client.clone());
+        let sessions = sessions.list(&ListParams::default()).await.context("list sessions")?;
+        sessions
+            .items
+            .into_iter()
+            .find(|session| {
+                session.status.as_ref().and_then(|status| status.session_id.as_deref())
+                    == Some(session_id)
+            })
+            .context("no BrowserSession has this id in its status")
+    }
+}

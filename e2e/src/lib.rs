@@ -1,0 +1,22 @@
+//! The words of the end-to-end tests: a cluster, a namespace of a test's own, conditions to wait for, and clients that
+//! speak as users' clients do. What waits, waits on a watch wherever there is one.
+
+pub mod agent;
+pub mod bidi;
+pub mod classic;
+pub mod cluster;
+pub mod dns;
+pub mod kubectl;
+pub mod local;
+pub mod namespace;
+pub mod objects;
+pub mod operator;
+pub mod settings;
+mod story;
+pub mod wait;
+
+pub use bidi::Bidi;
+pub use classic::{Classic, Reply};
+pub use cluster::Cluster;
+pub use namespace::{Namespace, with_namespace};
+pub use objects::{class_like_the_default, session};

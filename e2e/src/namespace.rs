@@ -1,0 +1,417 @@
+//! A namespace of a test's own: made fresh, gone afterwards, kept with its story where the test failed.
+
+use std::{
+    panic::{AssertUnwindSafe, resume_unwind},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use crds::{
+    BrowserSession, BrowserSessionStatus, Phase, Reason,
+    conditions::{READY, STALLED},
+    names::{MANAGED_BY, MANAGED_BY_LABEL, SESSION_UID_LABEL},
+};
+use futures::FutureExt;
+use k8s_openapi::{
+    api::{
+        authentication::v1::{TokenRequest, TokenRequestSpec},
+        authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
+        core::v1::{Namespace as KubeNamespace, Pod, Service, ServiceAccount},
+        rbac::v1::{Role, RoleBinding},
+    },
+    apimachinery::pkg::apis::meta::v1::Condition,
+};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, ListParams, PostParams},
+    runtime::watcher::Config,
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use crate::{
+    classic::Classic,
+    cluster::Cluster,
+    objects::session_json,
+    story,
+    wait::{eventually, until, until_all},
+};
+
+/// How long a session may take to be Ready on a machine that does other things as well.
+pub const READY_LIMIT: Duration = Duration::from_secs(60);
+/// How long an end may take until its record says so.
+pub const END_LIMIT: Duration = Duration::from_secs(30);
+/// How long a pod may take to go.
+pub const GONE_LIMIT: Duration = Duration::from_secs(45);
+
+/// How many tests of a process run at a time: more browsers than a small machine holds would only wait for each other.
+static ROOM: Semaphore = Semaphore::const_new(4);
+
+/// The ServiceAccount that may make sessions in its namespace.
+const RUNNER: &str = "runner";
+
+/// A namespace of a test's own.
+#[derive(Clone)]
+pub struct Namespace {
+    /// Its cluster.
+    pub cluster: Cluster,
+    /// Its name.
+    pub name: String,
+}
+
+/// Runs a test in a fresh namespace. Afterwards its sessions are deleted, and nothing may be left of them.
+///
+/// # Errors
+/// The test's, or what was left. The namespace is kept then, and what happened in it is printed.
+pub async fn with_namespace(test: impl AsyncFnOnce(Namespace) -> Result<()>) -> Result<()> {
+    let _turn = ROOM.acquire().await.context("a turn")?;
+    let namespace = Namespace::make(Cluster::connect().await?).await?;
+    let whole = async {
+        test(namespace.clone()).await?;
+        namespace.clear().await
+    };
+    match AssertUnwindSafe(whole).catch_unwind().await {
+        Ok(Ok(())) => namespace.remove().await,
+        Ok(Err(error)) => {
+            story::tell(&namespace, &format!("{error:#}")).await;
+            Err(error)
+        }
+        Err(panic) => {
+            story::tell(&namespace, "an assertion failed").await;
+            resume_unwind(panic)
+        }
+    }
+}
+
+impl Namespace {
+    async fn make(cluster: Cluster) -> Result<Self> {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let namespace: KubeNamespace = serde_json::from_value(json!({
+            "metadata": {
+                "generateName": format!("e2e-{number}-"),
+                "labels": {"browser-operator.io/e2e": "true"},
+            },
+        }))?;
+        let made = Api::<KubeNamespace>::all(cluster.client.clone())
+            .create(&PostParams::default(), &namespace)
+            .await
+            .context("make a namespace")?;
+        Ok(Self { cluster, name: made.name_any() })
+    }
+
+    async fn clear(&self) -> Result<()> {
+        self.sessions()
+            .delete_collection(&DeleteParams::default(), &ListParams::default())
+            .await
+            .context("delete the sessions")?;
+        self.nothing_left().await
+    }
+
+    /// Its end takes the API server some seconds, which nobody needs to wait for.
+    async fn remove(&self) -> Result<()> {
+        Api::<KubeNamespace>::all(self.cluster.client.clone())
+            .delete(&self.name, &DeleteParams::default())
+            .await
+            .context("delete the namespace")?;
+        Ok(())
+    }
+
+    fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.cluster.client.clone(), &self.name)
+    }
+
+    /// Its sessions.
+    #[must_use]
+    pub fn sessions(&self) -> Api<BrowserSession> {
+        self.api()
+    }
+
+    /// Its pods.
+    #[must_use]
+    pub fn pods(&self) -> Api<Pod> {
+        self.api()
+    }
+
+    /// Its Services.
+    #[must_use]
+    pub fn services(&self) -> Api<Service> {
+        self.api()
+    }
+
+    /// Creates a session from a manifest's JSON, under strict validation, as `kubectl` does.
+    ///
+    /// # Errors
+    /// The API server's refusal.
+    pub async fn submit(&self, manifest: &Value) -> kube::Result<BrowserSession> {
+        self.request("fieldValidation=Strict", manifest).await
+    }
+
+    /// Asks the API server whether it would take a session, without making it. Gives the object with its defaults.
+    ///
+    /// # Errors
+    /// The API server's refusal.
+    pub async fn try_out(&self, manifest: &Value) -> kube::Result<Value> {
+        self.request("fieldValidation=Strict&dryRun=All", manifest).await
+    }
+
+    async fn request<T: DeserializeOwned>(&self, query: &str, manifest: &Value) -> kube::Result<T> {
+        let uri = format!(
+            "/apis/browser-operator.io/v1alpha1/namespaces/{}/browsersessions?{query}",
+            self.name
+        );
+        let request = http::Request::post(uri)
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(manifest.to_string().into_bytes())
+            .map_err(|error| kube::Error::Service(Box::new(error)))?;
+        self.cluster.client.request(request).await
+    }
+
+    /// Creates a session.
+    ///
+    /// # Errors
+    /// The API server's refusal.
+    pub async fn create(&self, name: &str, spec: Value) -> Result<BrowserSession> {
+        self.submit(&session_json(name, spec))
+            .await
+            .with_context(|| format!("create session {name}"))
+    }
+
+    /// Creates a session and waits until it is Ready.
+    ///
+    /// # Errors
+    /// It is refused, or fails, or takes too long.
+    pub async fn create_ready(&self, name: &str, spec: Value) -> Result<Live> {
+        self.create(name, spec).await?;
+        self.ready(name).await
+    }
+
+    /// Waits until a session is Ready.
+    ///
+    /// # Errors
+    /// It fails, or takes too long.
+    pub async fn ready(&self, name: &str) -> Result<Live> {
+        let settled = |session: Option<&BrowserSession>| {
+            session.is_some_and(|s| s.is_ready() || s.is_terminal())
+        };
+        let session = until(&self.sessions(), name, "Ready", READY_LIMIT, settled).await?;
+        let session = session.context("it is there")?;
+        ensure!(session.is_ready(), "{name} is not Ready: {:?}", session.ready_condition());
+        Live::new(session)
+    }
+
+    /// Waits until a session's condition has a reason.
+    ///
+    /// # Errors
+    /// It has not within `limit`.
+    pub async fn reason(
+        &self,
+        name: &str,
+        reason: Reason,
+        limit: Duration,
+    ) -> Result<BrowserSession> {
+        let is_it = |session: Option<&BrowserSession>| {
+            session
+                .and_then(BrowserSession::ready_condition)
+                .is_some_and(|condition| condition.reason == reason.as_str())
+        };
+        let session = until(&self.sessions(), name, reason.as_str(), limit, is_it).await?;
+        session.context("it is there")
+    }
+
+    /// Waits until a session has ended, checks that its record is as a finished one's must be, and waits until its pod
+    /// is gone.
+    ///
+    /// # Errors
+    /// It goes on, or it ended in another way.
+    pub async fn ended(&self, name: &str, phase: Phase, reason: Reason) -> Result<BrowserSession> {
+        let session = until(&self.sessions(), name, "ended", END_LIMIT, |session| {
+            session.is_some_and(BrowserSession::is_terminal)
+        })
+        .await?
+        .context("it is there")?;
+        check_end(&session, phase, reason)?;
+        self.pod_gone(&session).await?;
+        Ok(session)
+    }
+
+    /// Waits until the pod of a session is gone.
+    ///
+    /// # Errors
+    /// It stays.
+    pub async fn pod_gone(&self, session: &BrowserSession) -> Result<()> {
+        let of_session = format!("{SESSION_UID_LABEL}={}", session.uid().unwrap_or_default());
+        let config = Config::default().labels(&of_session);
+        until_all(&self.pods(), config, "gone: the session's pod", GONE_LIMIT, |pods| {
+            pods.is_empty()
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Waits until there is neither a browser's pod nor a session's own Service.
+    ///
+    /// # Errors
+    /// There is.
+    pub async fn nothing_left(&self) -> Result<()> {
+        let ours = format!("{MANAGED_BY_LABEL}={MANAGED_BY}");
+        let config = Config::default().labels(&ours);
+        until_all(&self.pods(), config, "gone: browser pods", GONE_LIMIT, |pods| pods.is_empty())
+            .await?;
+        let config = Config::default().labels(SESSION_UID_LABEL);
+        until_all(&self.services(), config, "gone: sessions' Services", GONE_LIMIT, |services| {
+            services.is_empty()
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Deletes a session.
+    ///
+    /// # Errors
+    /// The API server's refusal.
+    pub async fn delete(&self, name: &str) -> Result<()> {
+        self.sessions()
+            .delete(name, &DeleteParams::default())
+            .await
+            .context("delete the session")?;
+        Ok(())
+    }
+
+    /// The gateway for a client with a token that may make sessions here.
+    ///
+    /// # Errors
+    /// The token is not to be had.
+    pub async fn client(&self) -> Result<Classic> {
+        let token = self.runner().await?;
+        Ok(Classic::new(&self.cluster.settings.gateway_url, Some(token)))
+    }
+
+    /// A token of a ServiceAccount that may make sessions here.
+    ///
+    /// # Errors
+    /// It is not to be had.
+    pub async fn runner(&self) -> Result<String> {
+        let token = self.service_account(RUNNER).await?;
+        let role: Role = serde_json::from_value(json!({
+            "metadata": {"name": RUNNER},
+            "rules": [{"apiGroups": ["browser-operator.io"], "resources": ["browsersessions"], "verbs": ["create"]}],
+        }))?;
+        let binding: RoleBinding = serde_json::from_value(json!({
+            "metadata": {"name": RUNNER},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": RUNNER},
+            "subjects": [{"kind": "ServiceAccount", "name": RUNNER, "namespace": self.name}],
+        }))?;
+        self.api().create(&PostParams::default(), &role).await.context("make a role")?;
+        self.api().create(&PostParams::default(), &binding).await.context("bind the role")?;
+        // The API server's authorizer learns of it a moment later.
+        eventually(Duration::from_secs(10), async || self.may_create(RUNNER).await).await?;
+        Ok(token)
+    }
+
+    /// A token of a ServiceAccount that may do nothing yet.
+    ///
+    /// # Errors
+    /// It is not to be had.
+    pub async fn service_account(&self, name: &str) -> Result<String> {
+        let accounts: Api<ServiceAccount> = self.api();
+        let account: ServiceAccount = serde_json::from_value(json!({"metadata": {"name": name}}))?;
+        accounts.create(&PostParams::default(), &account).await.context("make a ServiceAccount")?;
+        let request = TokenRequest { spec: TokenRequestSpec::default(), ..TokenRequest::default() };
+        let granted = accounts
+            .create_token_request(name, &PostParams::default(), &request)
+            .await
+            .context("ask for a token")?;
+        Ok(granted.status.context("a token")?.token)
+    }
+
+    async fn may_create(&self, account: &str) -> Result<()> {
+        let review = SubjectAccessReview {
+            spec: SubjectAccessReviewSpec {
+                user: Some(format!("system:serviceaccount:{}:{account}", self.name)),
+                resource_attributes: Some(ResourceAttributes {
+                    group: Some("browser-operator.io".to_owned()),
+                    resource: Some("browsersessions".to_owned()),
+                    namespace: Some(self.name.clone()),
+                    verb: Some("create".to_owned()),
+                    ..ResourceAttributes::default()
+                }),
+                ..SubjectAccessReviewSpec::default()
+            },
+            ..SubjectAccessReview::default()
+        };
+        let reviews = Api::<SubjectAccessReview>::all(self.cluster.client.clone());
+        let review = reviews.create(&PostParams::default(), &review).await?;
+        ensure!(review.status.is_some_and(|status| status.allowed), "{account} may not yet");
+        Ok(())
+    }
+}
+
+/// A session that is Ready, with what its status must have.
+#[derive(Clone, Debug)]
+pub struct Live {
+    /// The object.
+    pub session: BrowserSession,
+    /// Its status.
+    pub status: BrowserSessionStatus,
+    /// WebDriver's id.
+    pub id: String,
+    /// Its pod.
+    pub pod: String,
+    /// The pod's address.
+    pub ip: String,
+}
+
+impl Live {
+    fn new(session: BrowserSession) -> Result<Self> {
+        let status = session.status.clone().context("status")?;
+        Ok(Self {
+            id: status.session_id.clone().context("status.sessionId")?,
+            pod: status.pod_name.clone().context("status.podName")?,
+            ip: status.pod_ip.clone().context("status.podIP")?,
+            status,
+            session,
+        })
+    }
+}
+
+/// The condition of a type.
+#[must_use]
+pub fn condition<'a>(session: &'a BrowserSession, type_: &str) -> Option<&'a Condition> {
+    session.status.as_ref()?.conditions.iter().find(|condition| condition.type_ == type_)
+}
+
+/// Checks that a record is as one of a session that ended for this reason must be.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_end(session: &BrowserSession, phase: Phase, reason: Reason) -> Result<()> {
+    let status = session.status.as_ref().context("status")?;
+    let ready = condition(session, READY).context("the condition Ready")?;
+    ensure!(
+        ready.reason == reason.as_str(),
+        "ended for {} ({}), not {reason}",
+        ready.reason,
+        ready.message
+    );
+    ensure!(ready.status == "False", "Ready is {}", ready.status);
+    let stalled = condition(session, STALLED).context("the condition Stalled")?;
+    ensure!(stalled.status == "True" && stalled.reason == ready.reason, "Stalled is {stalled:?}");
+    ensure!(status.phase == Some(phase), "the phase is {:?}, not {phase:?}", status.phase);
+    ensure!(status.ended_at.is_some(), "status.endedAt is missing");
+    ensure!(
+        status.web_socket_url.is_none() && status.web_driver_url.is_none(),
+        "status still has URLs"
+    );
+    ensure!(
+        status.observed_generation == session.metadata.generation,
+        "status.observedGeneration is {:?}",
+        status.observed_generation
+    );
+    Ok(())
+}
