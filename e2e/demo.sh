@@ -4,6 +4,7 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$root"
 env_file=${1:-$root/e2e/cluster/state/env}
 pictures=${2:-$(dirname "$env_file")}
 # shellcheck disable=SC1090
@@ -22,7 +23,7 @@ clients=$("$root/e2e/clients/install.sh")
 step 'a browser from a manifest: examples/session.yaml'
 grep -v '^ *#' "$root/examples/session.yaml" | sed 's/^/      /'
 begun=$(date +%s%N)
-show kubectl apply -f "$root/examples/session.yaml"
+show kubectl apply -f examples/session.yaml
 show kubectl wait --for=condition=Ready --timeout=120s bs/example
 printf '    Ready after %s ms\n' $((($(date +%s%N) - begun) / 1000000))
 show kubectl get bs example -o wide

@@ -1,6 +1,6 @@
 //! From objects to pods, services and status: `fetch -> validate -> build -> apply -> observe`.
 //!
-//! [`watches`] feed stores and a queue of keys; for each key [`reconcile`] asks [`decide`] what to do next, which
+//! `watches` feed stores and a queue of keys; for each key `reconcile` asks `decide` what to do next, which
 //! never awaits, and does it, which never decides.
 
 mod admission;
