@@ -9,6 +9,10 @@ export BROWSER_OPERATOR_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/browser-
 export CARGO_TARGET_DIR ?= $(BROWSER_OPERATOR_CACHE)/target
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(BROWSER_OPERATOR_CACHE)/cargo-tools/$(CARGO_DENY_VERSION)/bin/cargo-deny
+# The tests run on a cluster that exists only if they are told so here, never because a shell has one at hand.
+ifneq ($(origin KUBECONFIG),command line)
+unexport KUBECONFIG
+endif
 CLUSTER := cargo run --quiet --package cluster --
 
 .PHONY: help

@@ -34,7 +34,13 @@ echo "    status.webSocketUrl is $url"
 "$clients/bin/python" "$root/examples/bidi.py" "$url" "$SITE_URL/" "$pictures/bidi.png" | sed 's/^/    /'
 
 step "a stock Selenium client through $GATEWAY_URL: examples/selenium_page.py"
-"$clients/bin/python" "$root/examples/selenium_page.py" "$pictures/selenium.png" | grep -v '^session:' | sed 's/^/    /'
+said=$("$clients/bin/python" "$root/examples/selenium_page.py" "$pictures/selenium.png")
+grep -v '^session:' <<<"$said" | sed 's/^/    /'
+id=$(sed -n 's/^session: //p' <<<"$said")
+# It quit; the record says so a moment later.
+record=$(kubectl get bs -A -o jsonpath="{range .items[?(@.status.sessionId=='$id')]}{.metadata.namespace} bs/{.metadata.name}{end}")
+# shellcheck disable=SC2086
+kubectl wait --for=condition=Stalled --timeout=30s -n $record >/dev/null
 
 step 'what is there now'
 show kubectl get browsers -A

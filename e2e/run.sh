@@ -6,10 +6,14 @@ cd "$(dirname "$0")/.."
 
 cluster() { cargo run --quiet --package cluster -- "$@"; }
 
-export PYTHONDONTWRITEBYTECODE=1
+export PYTHONDONTWRITEBYTECODE=1 RUST_BACKTRACE=0
 if [[ -n "${KUBECONFIG:-}" ]]; then
     echo "==> end-to-end tests on the cluster of $KUBECONFIG"
-    cargo test --locked --package e2e
+    # Where the chart and examples put them, unless they are elsewhere.
+    export GATEWAY_URL="${GATEWAY_URL:-http://$(kubectl --namespace browser-operator get service \
+        browser-operator-gateway --output 'jsonpath={.spec.clusterIP}:{.spec.ports[0].port}')}"
+    export SITE_URL="${SITE_URL:-http://site.site.svc.cluster.local}"
+    cargo test --locked --package e2e -- --show-output
     exit
 fi
 
@@ -24,8 +28,7 @@ finish() {
     exit "$status"
 }
 trap finish EXIT
-# Beside the build of the cluster's parts there is nothing to wait for.
 cluster up --name test
 # shellcheck disable=SC1091
 source e2e/cluster/state-test/env
-cargo test --locked --package e2e
+cargo test --locked --package e2e -- --show-output

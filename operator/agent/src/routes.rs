@@ -8,14 +8,15 @@ use hyper::upgrade::OnUpgrade;
 use runtime::http::{
     Body, BoxError,
     collect::{collect, drain},
-    forward::{self, empty, streamed},
+    forward::{self, empty},
+    incoming::{Incoming, incoming},
     serve::Connection,
     tunnel,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use warp::{Filter, Reply, filters::path::FullPath, reply::Response};
+use warp::{Filter, Reply, reply::Response};
 use wire::{
     bind::{
         AUTHENTICATE_PATH, BIND_PATH, BindRefusal, CHALLENGE_HEADER, END_PATH, EndReason,
@@ -33,39 +34,11 @@ const MAX_MESSAGE: usize = 64 << 20;
 /// The most bytes of a driver's reply that the agent looks into.
 const MAX_LOOKED_INTO: usize = 1 << 20;
 
-/// One request, with its body still to come.
-struct Incoming {
-    method: Method,
-    path: FullPath,
-    query: String,
-    headers: HeaderMap,
-    connection: Connection,
-    upgrade: Option<OnUpgrade>,
-    body: Body,
-}
-
 /// Every route; a request that has none gets WebDriver's own error.
 pub fn routes(
     shared: Arc<Shared>,
 ) -> impl Filter<Extract = (Response,), Error = warp::Rejection> + Clone {
-    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-    warp::method()
-        .and(warp::path::full())
-        .and(query)
-        .and(warp::header::headers_cloned())
-        .and(warp::ext::get::<Connection>())
-        .and(warp::ext::optional::<OnUpgrade>())
-        .and(warp::body::stream())
-        .map(|method, path, query, headers, connection, upgrade, body| Incoming {
-            method,
-            path,
-            query,
-            headers,
-            connection,
-            upgrade,
-            body: streamed(body),
-        })
-        .then(move |incoming| dispatch(shared.clone(), incoming))
+    incoming().then(move |incoming| dispatch(shared.clone(), incoming))
 }
 
 async fn dispatch(shared: Arc<Shared>, incoming: Incoming) -> Response {
@@ -223,11 +196,7 @@ async fn run_command(shared: &Shared, session: &Session, incoming: Incoming) -> 
         }
     };
     let _running = session.life.command();
-    let mut target = session.driver_path(rest);
-    if !incoming.query.is_empty() {
-        target.push('?');
-        target.push_str(&incoming.query);
-    }
+    let target = incoming.target(&session.driver_path(rest));
     let closes_window = incoming.method == Method::DELETE && rest == "/window";
     match send(session, &target, incoming).await {
         Ok(response) => look_at(shared, response, closes_window).await,

@@ -133,16 +133,11 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     let (store, mut writer) = reflector::store::<K>();
-    let (told, stop) = (store.clone(), stop.clone());
-    let events = runtime::watch::events::<K>(client, config);
+    let told = store.clone();
+    let events = runtime::watch::events::<K>(client, config, stop.clone());
     tasks.spawn(async move {
         let mut events = std::pin::pin!(events);
-        loop {
-            let event = tokio::select! {
-                () = stop.cancelled() => return,
-                event = events.next() => event,
-            };
-            let Some(event) = event else { return };
+        while let Some(event) = events.next().await {
             let mut touched = match &event {
                 watcher::Event::Apply(object) | watcher::Event::Delete(object) => {
                     vec![Arc::new(object.clone())]

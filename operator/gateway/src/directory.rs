@@ -282,14 +282,9 @@ pub async fn watch(
     ready: Ready,
     stop: CancellationToken,
 ) {
-    let events = runtime::watch::events::<BrowserSession>(&client, Config::default());
+    let events = runtime::watch::events::<BrowserSession>(&client, Config::default(), stop);
     let mut events = std::pin::pin!(events);
-    loop {
-        let event = tokio::select! {
-            () = stop.cancelled() => return,
-            event = events.next() => event,
-        };
-        let Some(event) = event else { return };
+    while let Some(event) = events.next().await {
         let listed = matches!(event, Event::InitDone);
         directory.see(event, Instant::now());
         if listed {

@@ -12,24 +12,32 @@ use kube::{
     },
 };
 use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
 
-/// The events of a kind in every namespace. A watch that breaks is logged and taken up again; an object that does not
+/// The events of a kind in every namespace, until `stop`. A watch that breaks is logged and taken up again; an object that does not
 /// parse is logged and passed over, because it must not end the watch of the others.
-pub fn events<K>(client: &Client, config: Config) -> impl Stream<Item = Event<K>> + Send + use<K>
+pub fn events<K>(
+    client: &Client,
+    config: Config,
+    stop: CancellationToken,
+) -> impl Stream<Item = Event<K>> + Send + use<K>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     let api = Api::<DeserializeGuard<K>>::all(client.clone());
-    watcher(api, config).default_backoff().filter_map(|event| {
-        ready(match event {
-            Ok(event) => parsed(event),
-            Err(error) => {
-                let kind = K::kind(&());
-                tracing::warn!(%kind, error = &error as &dyn std::error::Error, "watch broke");
-                None
-            }
+    watcher(api, config)
+        .default_backoff()
+        .filter_map(|event| {
+            ready(match event {
+                Ok(event) => parsed(event),
+                Err(error) => {
+                    let kind = K::kind(&());
+                    tracing::warn!(%kind, error = &error as &dyn std::error::Error, "watch broke");
+                    None
+                }
+            })
         })
-    })
+        .take_until(stop.cancelled_owned())
 }
 
 fn parsed<K: Resource<DynamicType = ()>>(event: Event<DeserializeGuard<K>>) -> Option<Event<K>> {

@@ -6,7 +6,7 @@ use crds::{capabilities::CapabilitySet, names::Protocol};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use runtime::http::tunnel;
+use runtime::http::{incoming::Incoming, tunnel};
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_accept_key};
@@ -19,7 +19,7 @@ use wire::{
     route::{self, Socket},
 };
 
-use super::{Gateway, Incoming, classic::state};
+use super::{Gateway, classic::state};
 use crate::{
     directory::Entry,
     frames::{self, MAX_MESSAGE, Reader, Received, Violation},

@@ -6,7 +6,10 @@ use crds::names::Protocol;
 use http::{HeaderValue, StatusCode, header};
 use runtime::{
     agents,
-    http::collect::{collect, drain},
+    http::{
+        collect::{collect, drain},
+        incoming::Incoming,
+    },
 };
 use serde_json::{Value, json};
 use warp::{Reply, reply::Response};
@@ -17,7 +20,7 @@ use wire::{
     route::{self, Route},
 };
 
-use super::{Gateway, Incoming};
+use super::Gateway;
 use crate::{
     caller,
     directory::Entry,
@@ -165,9 +168,8 @@ async fn refuse(incoming: Incoming, error: &WebDriverError) -> Response {
 }
 
 async fn forward(entry: &Entry, incoming: Incoming) -> Response {
-    let Incoming { method, path, query, headers, body, .. } = incoming;
-    let path = route::without_hub(&path);
-    let target = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+    let target = incoming.target(route::without_hub(&incoming.path));
+    let Incoming { method, headers, body, .. } = incoming;
     match proxy::command(entry, method, &target, headers, body).await {
         Ok(response) => response,
         Err(error) => no_answer(entry, &error).await,

@@ -5,11 +5,14 @@ mod classic;
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, StatusCode, header};
-use hyper::upgrade::OnUpgrade;
-use runtime::http::{Body, collect::drain, forward::streamed, tunnel};
+use http::{HeaderMap, StatusCode, header};
+use runtime::http::{
+    collect::drain,
+    incoming::{Incoming, incoming},
+    tunnel,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use warp::{Filter, Reply, filters::path::FullPath, reply::Response};
+use warp::{Filter, Reply, reply::Response};
 use wire::{
     error::{ErrorCode, WebDriverError},
     reply,
@@ -37,48 +40,23 @@ pub struct Gateway {
     pub stop: CancellationToken,
 }
 
-/// One request, with its body still to come.
-pub struct Incoming {
-    method: Method,
-    path: String,
-    query: String,
-    headers: HeaderMap,
-    upgrade: Option<OnUpgrade>,
-    body: Body,
-}
-
-/// Every route. Which command a request is, is WebDriver's to say (`wire::route`), so warp only takes it apart.
+/// Every route.
 pub fn routes(
     gateway: Arc<Gateway>,
 ) -> impl Filter<Extract = (Response,), Error = warp::Rejection> + Clone {
-    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-    warp::method()
-        .and(warp::path::full())
-        .and(query)
-        .and(warp::header::headers_cloned())
-        .and(warp::ext::optional::<OnUpgrade>())
-        .and(warp::body::stream())
-        .map(|method, path: FullPath, query, headers, upgrade, body| Incoming {
-            method,
-            path: path.as_str().to_owned(),
-            query,
-            headers,
-            upgrade,
-            body: streamed(body),
-        })
-        .then(move |incoming: Incoming| {
-            let gateway = gateway.clone();
-            async move {
-                if let Some(origin) = refused_origin(&incoming.headers, &gateway.allowed_origins) {
-                    drain(incoming.body).await;
-                    refuse_origin(&origin)
-                } else if tunnel::wants_websocket(&incoming.headers) {
-                    bidi::socket(gateway, incoming).await
-                } else {
-                    classic::run(gateway, incoming).await
-                }
+    incoming().then(move |incoming: Incoming| {
+        let gateway = gateway.clone();
+        async move {
+            if let Some(origin) = refused_origin(&incoming.headers, &gateway.allowed_origins) {
+                drain(incoming.body).await;
+                refuse_origin(&origin)
+            } else if tunnel::wants_websocket(&incoming.headers) {
+                bidi::socket(gateway, incoming).await
+            } else {
+                classic::run(gateway, incoming).await
             }
-        })
+        }
+    })
 }
 
 /// The origin of a request that comes from a web page which may not ask. Client libraries send none; browsers always do,

@@ -2,6 +2,7 @@
 
 pub mod collect;
 pub mod forward;
+pub mod incoming;
 pub mod serve;
 pub mod socket;
 pub mod tunnel;

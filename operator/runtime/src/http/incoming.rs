@@ -1,0 +1,55 @@
+//! Taking a request apart. Which command it is, is WebDriver's to say (`wire::route`): warp's own routes would answer
+//! 405 for 404.
+
+use http::{HeaderMap, Method};
+use hyper::upgrade::OnUpgrade;
+use warp::{Filter, Rejection, filters::path::FullPath};
+
+use super::{Body, forward::streamed, serve::Connection};
+
+/// One request, with its body still to come.
+pub struct Incoming {
+    /// Its method.
+    pub method: Method,
+    /// Its path as it came, percent-encoding included.
+    pub path: String,
+    /// What is behind the question mark; empty without one.
+    pub query: String,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// The connection that it came over.
+    pub connection: Connection,
+    /// The way to another protocol, if one was asked for.
+    pub upgrade: Option<OnUpgrade>,
+    /// Its body.
+    pub body: Body,
+}
+
+impl Incoming {
+    /// This path with this request's query.
+    #[must_use]
+    pub fn target(&self, path: &str) -> String {
+        if self.query.is_empty() { path.to_owned() } else { format!("{path}?{}", self.query) }
+    }
+}
+
+/// Takes any request of [`super::serve::serve`].
+pub fn incoming() -> impl Filter<Extract = (Incoming,), Error = Rejection> + Clone {
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+    warp::method()
+        .and(warp::path::full())
+        .and(query)
+        .and(warp::header::headers_cloned())
+        .and(warp::ext::get::<Connection>())
+        .and(warp::ext::optional::<OnUpgrade>())
+        .and(warp::body::stream())
+        .map(|method, path: FullPath, query, headers, connection, upgrade, body| Incoming {
+            method,
+            path: path.as_str().to_owned(),
+            query,
+            headers,
+            connection,
+            upgrade,
+            body: streamed(body),
+        })
+}
