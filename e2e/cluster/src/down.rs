@@ -20,7 +20,7 @@ pub fn down_alone(name: Name) -> Result<()> {
 /// Removes the cluster; the caller holds the lock.
 pub fn down(name: Name) -> Result<()> {
     if !traces(name)? {
-        println!("    cluster {} is not up", name.text());
+        eprintln!("    cluster {} is not up", name.text());
         return Ok(());
     }
     step(&format!("stop cluster {}", name.text()), || {

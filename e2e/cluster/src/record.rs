@@ -83,7 +83,7 @@ pub fn lock(name: Name) -> Result<File> {
     }
     let file = File::create(&path).with_context(|| format!("make {}", path.display()))?;
     if file.try_lock().is_err() {
-        println!("    another `cluster` is at work on {}; waiting", name.text());
+        eprintln!("    another `cluster` is at work on {}; waiting", name.text());
         file.lock().with_context(|| format!("lock {}", path.display()))?;
     }
     Ok(file)

@@ -26,7 +26,7 @@ const TAIL: usize = 20;
 pub fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let start = Instant::now();
     let result = work().with_context(|| what.to_owned())?;
-    println!("==> {what} ({})", human(start.elapsed()));
+    eprintln!("==> {what} ({})", human(start.elapsed()));
     Ok(result)
 }
 
@@ -100,7 +100,7 @@ impl Run {
                 spoken = Instant::now();
                 let line = tail(&self.log, 1);
                 let line: String = line.trim().chars().take(100).collect();
-                println!("    {}: {}, {line}", self.what, human(start.elapsed()));
+                eprintln!("    {}: {}, {line}", self.what, human(start.elapsed()));
             }
             std::thread::sleep(Duration::from_millis(20));
         };

@@ -51,7 +51,7 @@ pub fn link(store: &Path, target: &Path) -> Result<bool> {
     let arguments = ["--archive", "--link", "--no-target-directory"];
     let linked = output(Command::new("cp").args(arguments).args([store, target]));
     if let Err(error) = linked {
-        println!("    the image store can't be linked, images are imported: {error:#}");
+        eprintln!("    the image store can't be linked, images are imported: {error:#}");
         empty(target)?;
         return Ok(false);
     }

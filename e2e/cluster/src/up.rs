@@ -65,7 +65,7 @@ pub fn up(settings: &Settings, name: Name, state_dir: Option<PathBuf>) -> Result
         };
         work().inspect_err(|_| cancel())
     })?;
-    println!(
+    eprintln!(
         "==> cluster {} is ready ({}); {}",
         name.text(),
         human(start.elapsed()),
@@ -90,11 +90,11 @@ fn running(
         state: state.to_path_buf(),
     };
     let Err(reason) = usable(&boot) else {
-        println!("    cluster {} is up; it is brought up to date", name.text());
+        eprintln!("    cluster {} is up; it is brought up to date", name.text());
         return Ok(());
     };
     if record::load(name).is_ok_and(|record| record.is_some()) {
-        println!("    cluster {} can't be reused: {reason:#}", name.text());
+        eprintln!("    cluster {} can't be reused: {reason:#}", name.text());
     }
     down(name)?;
     // Pages change with the tests; everything else waits in the store.
