@@ -1,5 +1,7 @@
 //! What a pod says about its session. Pure.
 
+use std::net::IpAddr;
+
 use crds::Reason;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 use wire::bind::Termination;
@@ -14,7 +16,7 @@ pub enum Observed {
     /// It has an address, and its agent can be asked.
     Reachable {
         /// Its address.
-        ip: std::net::IpAddr,
+        ip: IpAddr,
     },
     /// It has ended, or is being taken away.
     Ended(Trouble),
@@ -38,19 +40,22 @@ pub fn observe(pod: &Pod) -> Observed {
     if let Some(trouble) = ended(pod) {
         return Observed::Ended(trouble);
     }
-    let address = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()?.parse().ok());
-    match address {
+    match address(pod) {
         Some(ip) if held_up(pod).is_none() => Observed::Reachable { ip },
         _ => Observed::Starting(held_up(pod)),
     }
 }
 
 /// The address of an agent that may still be told something, whatever becomes of its pod.
-pub fn live_address(pod: &Pod) -> Option<std::net::IpAddr> {
+pub fn live_address(pod: &Pod) -> Option<IpAddr> {
     let status = pod.status.as_ref()?;
     let has_ended = matches!(status.phase.as_deref(), Some("Failed" | "Succeeded"))
         || container(pod).is_some_and(|c| c.state.as_ref().is_some_and(|s| s.terminated.is_some()));
-    if has_ended { None } else { status.pod_ip.as_deref()?.parse().ok() }
+    if has_ended { None } else { address(pod) }
+}
+
+fn address(pod: &Pod) -> Option<IpAddr> {
+    pod.status.as_ref()?.pod_ip.as_deref()?.parse().ok()
 }
 
 fn ended(pod: &Pod) -> Option<Trouble> {

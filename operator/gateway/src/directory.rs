@@ -91,7 +91,7 @@ impl Directory {
 
     /// The session with this id; waits a moment for one that is not known yet.
     pub async fn find(&self, id: &str) -> Option<Arc<Entry>> {
-        let waiting = {
+        let (waiting, _leaves) = {
             let mut inner = self.inner.lock();
             if inner.ended.contains(id) {
                 return None;
@@ -105,9 +105,8 @@ impl Directory {
             }
             let (send, waiting) = oneshot::channel();
             inner.patient.entry(id.to_owned()).or_default().push(send);
-            Patient { waiting, _leaves: Leaves { directory: self, id } }
+            (waiting, Leaves { directory: self, id })
         };
-        let Patient { waiting, _leaves } = waiting;
         tokio::time::timeout(PATIENCE, waiting).await.ok().and_then(Result::ok)
     }
 
@@ -174,12 +173,7 @@ impl Directory {
     }
 }
 
-/// A request that waits for its id, and takes its place along when it stops, also by being dropped.
-struct Patient<'a> {
-    waiting: oneshot::Receiver<Arc<Entry>>,
-    _leaves: Leaves<'a>,
-}
-
+/// Takes the place of a request that waits for its id along when it stops, also by being dropped.
 struct Leaves<'a> {
     directory: &'a Directory,
     id: &'a str,
