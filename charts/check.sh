@@ -67,7 +67,7 @@ render external "$operator" --set gateway.externalUrl=https://browsers.example.c
 has external --gateway-url=https://browsers.example.com
 has external --external-url=https://browsers.example.com
 
-render without-seccomp "$operator" --set seccomp.enabled=false,classes.chromium.sandbox=container
+render without-seccomp "$operator" --set seccomp.enabled=false,classes.chromium.sandbox=container,classes.firefox.sandbox=container
 lacks without-seccomp DaemonSet
 lacks without-seccomp ConfigMap
 
@@ -75,7 +75,7 @@ render class "$operator" --set 'classes.chromium.versions[0].version=157,classes
 has class 'version: "157"'
 has class 'image: example/chromium:157'
 
-render no-class "$operator" --set classes.chromium=null
+render no-class "$operator" --set classes.chromium=null,classes.firefox=null
 lacks no-class BrowserClass
 
 render scheduled "$operator" --values "$charts/testdata/scheduled.yaml"

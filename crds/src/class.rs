@@ -35,6 +35,7 @@ use crate::{capabilities::Quantity, names};
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("!has(self.defaultRegion) || (has(self.regions) && self.regions.exists(r, r.name == self.defaultRegion))").message("defaultRegion must be the name of one of regions"),
+    validation = Rule::new("!has(self.driver) || (self.browserName == 'firefox') == (self.driver == 'geckodriver')").message("driver must be the browser's own: chromedriver for chrome, geckodriver for firefox"),
 )]
 pub struct BrowserClassSpec {
     /// WebDriver's name of the browser: `chrome` for Chromium too.
@@ -45,9 +46,9 @@ pub struct BrowserClassSpec {
     #[schemars(length(min = 1, max = 32), regex(pattern = "^[a-z0-9]+$"))]
     pub platform_name: String,
 
-    /// The driver in the image.
-    #[serde(default)]
-    pub driver: Driver,
+    /// The driver in the image. Absent: the browser's own, chromedriver or geckodriver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<Driver>,
 
     /// The versions that can be had; the first is the default.
     #[schemars(length(min = 1, max = 32))]
@@ -112,7 +113,7 @@ fn linux() -> String {
     "linux".to_owned()
 }
 fn default_seccomp_profile() -> String {
-    "browser-operator/chromium.json".to_owned()
+    "browser-operator/browser.json".to_owned()
 }
 fn quantity(text: &str) -> Quantity {
     Quantity(text.to_owned())
@@ -133,6 +134,8 @@ fn default_start_timeout() -> i32 {
 pub enum BrowserName {
     /// Chrome and Chromium.
     Chrome,
+    /// Firefox.
+    Firefox,
 }
 
 impl BrowserName {
@@ -141,17 +144,19 @@ impl BrowserName {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Chrome => "chrome",
+            Self::Firefox => "firefox",
         }
     }
 }
 
 /// The WebDriver server in the image.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Driver {
     /// ChromeDriver.
-    #[default]
     Chromedriver,
+    /// geckodriver.
+    Geckodriver,
 }
 
 /// One version of the browser.
@@ -264,6 +269,19 @@ mod tests {
         assert!(class(json!({"regions": regions, "defaultRegion": "eu"})).validate_cel().is_ok());
         assert!(class(json!({"regions": regions, "defaultRegion": "us"})).validate_cel().is_err());
         assert!(class(json!({"defaultRegion": "eu"})).validate_cel().is_err());
+    }
+
+    #[test]
+    fn the_driver_is_the_browsers_own() {
+        for (fields, valid) in [
+            (json!({"driver": "chromedriver"}), true),
+            (json!({"driver": "geckodriver"}), false),
+            (json!({"browserName": "firefox"}), true),
+            (json!({"browserName": "firefox", "driver": "geckodriver"}), true),
+            (json!({"browserName": "firefox", "driver": "chromedriver"}), false),
+        ] {
+            assert_eq!(class(fields.clone()).validate_cel().is_ok(), valid, "{fields}");
+        }
     }
 
     #[test]

@@ -53,15 +53,18 @@ impl Deploy<'_> {
     }
 
     /// Installs the operator or brings it up to date. `restart`: its image is new under the same name.
-    pub fn operator(&self, chromium_version: &str, restart: bool) -> Result<()> {
+    pub fn operator(&self, browsers: &[(&str, String)], restart: bool) -> Result<()> {
         let charts = self.settings.checkout.join("charts");
         step("install the operator", || {
             self.helm("browser-operator-crds", &charts.join("browser-operator-crds"), &[])?;
             let values = self.settings.own().join("values.yaml").display().to_string();
             let address = self.name.gateway_address();
-            let set = format!(
-                "classes.chromium.versions[0].version={chromium_version},gateway.service.clusterIP={address},gateway.externalUrl=http://{address}:4444"
+            let mut set = format!(
+                "gateway.service.clusterIP={address},gateway.externalUrl=http://{address}:4444"
             );
+            for (browser, version) in browsers {
+                set.push_str(&format!(",classes.{browser}.versions[0].version={version}"));
+            }
             self.helm(
                 "browser-operator",
                 &charts.join("browser-operator"),

@@ -22,8 +22,10 @@ pub const PAUSE: &str = "browser-operator.io/pause:dev";
 pub const SITE: &str = "browser-operator.io/site:dev";
 /// The operator.
 pub const OPERATOR: &str = "browser-operator.io/operator:dev";
-/// The browser.
-pub const CHROMIUM: &str = "browser-operator.io/chromium:dev";
+/// Where every image of ours is.
+const REPOSITORY: &str = "browser-operator.io";
+/// The browsers' images, which are the classes' names.
+const BROWSERS: [&str; 2] = ["chromium", "firefox"];
 
 /// The DNS server.
 #[must_use]
@@ -42,40 +44,73 @@ pub fn of_cluster(settings: &Settings) -> Result<Vec<Archive>> {
 
 /// The roots of the operator's images, as images of their own: with them in
 /// the image store, a new binary is but a small layer.
-pub struct Roots {
-    operator: Layer,
-    chromium: Layer,
-    /// The Debian version of Chromium.
-    pub chromium_version: String,
+pub struct Roots(Vec<Root>);
+
+/// What an image of the operator's has below the binary.
+struct Root {
+    /// The image's name.
+    name: &'static str,
+    /// The Debian system.
+    system: Layer,
+    /// What Debian has no package of.
+    more: Option<Layer>,
 }
 
 /// Makes the roots.
 pub fn roots(settings: &Settings) -> Result<Roots> {
-    let operator = debian::root(settings, &recipe(settings, "operator"))?;
-    let chromium = debian::root(settings, &recipe(settings, "chromium"))?;
-    Roots::new(operator, chromium)
+    let mut roots = Vec::new();
+    for name in [&["operator"], &BROWSERS[..]].concat() {
+        let system = debian::root(settings, &recipe(settings, name))?;
+        let more = if name == "firefox" { Some(geckodriver(settings)?) } else { None };
+        roots.push(Root { name, system, more });
+    }
+    Ok(Roots(roots))
+}
+
+fn geckodriver(settings: &Settings) -> Result<Layer> {
+    let containerfile = recipe(settings, "firefox").join("Containerfile");
+    let program = tools::geckodriver(settings, &containerfile)?;
+    let key = Key::default().file(&program)?.done();
+    let entries = [
+        Entry::Directory("usr/"),
+        Entry::Directory("usr/bin/"),
+        Entry::Program("usr/bin/geckodriver", &program),
+    ];
+    layer(settings, "geckodriver-", &key, &entries)
 }
 
 fn recipe(settings: &Settings, image: &str) -> PathBuf {
     settings.checkout.join("images").join(image)
 }
 
+impl Root {
+    fn layers(&self) -> Vec<&Layer> {
+        [&self.system].into_iter().chain(&self.more).collect()
+    }
+}
+
 impl Roots {
-    fn new(operator: Layer, chromium: Layer) -> Result<Self> {
-        let chromium_version =
-            chromium.version.clone().context("the version of Chromium is not known")?;
-        Ok(Self { operator, chromium, chromium_version })
+    /// The browsers' names and versions, as the browsers say them.
+    pub fn versions(&self) -> Result<Vec<(&'static str, String)>> {
+        self.0
+            .iter()
+            .filter(|root| BROWSERS.contains(&root.name))
+            .map(|root| {
+                let version = root.system.version.as_ref();
+                let version = version.with_context(|| format!("{} has no version", root.name))?;
+                // Debian says which line of Firefox it is; Firefox does not.
+                Ok((root.name, version.trim_end_matches("esr").to_owned()))
+            })
+            .collect()
     }
 
     /// The roots as images.
     pub fn archives(&self, settings: &Settings) -> Result<Vec<Archive>> {
-        [("operator", &self.operator), ("chromium", &self.chromium)]
-            .into_iter()
-            .map(|(name, layer)| {
-                let reference = format!("browser-operator.io/{name}-root:dev");
-                archive(&archives(settings), &reference, &[], &[layer], &json!({}))
-            })
-            .collect()
+        let root = |root: &Root| {
+            let reference = format!("{REPOSITORY}/{}-root:dev", root.name);
+            archive(&archives(settings), &reference, &[], &root.layers(), &json!({}))
+        };
+        self.0.iter().map(root).collect()
     }
 
     /// The operator's images, which hold only the binary and need the roots to be there.
@@ -95,19 +130,17 @@ impl Roots {
                 Entry::Program("usr/bin/browser-operator", binary),
             ],
         )?;
-        [("operator", OPERATOR, &self.operator), ("chromium", CHROMIUM, &self.chromium)]
-            .into_iter()
-            .map(|(name, reference, root)| {
-                let containerfile = recipe(settings, name).join("Containerfile");
-                archive(
-                    &archives(settings),
-                    reference,
-                    &[root],
-                    &[&layer],
-                    &containerfile::settings(&containerfile)?,
-                )
-            })
-            .collect()
+        let image = |root: &Root| {
+            let containerfile = recipe(settings, root.name).join("Containerfile");
+            archive(
+                &archives(settings),
+                &format!("{REPOSITORY}/{}:dev", root.name),
+                &root.layers(),
+                &[&layer],
+                &containerfile::settings(&containerfile)?,
+            )
+        };
+        self.0.iter().map(image).collect()
     }
 }
 

@@ -65,11 +65,35 @@ pub fn pause(settings: &Settings) -> Result<PathBuf> {
         .file(&module.join("main.go"))?
         .file(&module.join("go.mod"))?
         .done();
-    built(settings, "pause", "build pause", &key, |run, program| {
+    built(settings, "pause", "build pause", &key, "go", |run, program| {
         run.directory(&module)
             .args(["build", "-trimpath", "-ldflags", "-s -w", "-o"])
             .args([program])
             .run()
+    })
+}
+
+/// Firefox' driver, of the version that the Containerfile names. Static enough: it needs the C library of the machine
+/// or a later one, as the operator does.
+pub fn geckodriver(settings: &Settings, containerfile: &Path) -> Result<PathBuf> {
+    let text = fs::read_to_string(containerfile)
+        .with_context(|| format!("read {}", containerfile.display()))?;
+    let version = text
+        .split_once("cargo install geckodriver --version ")
+        .and_then(|(_, rest)| rest.split_whitespace().next())
+        .with_context(|| format!("no geckodriver in {}", containerfile.display()))?;
+    let key = Key::default().text(version).text(std::env::consts::ARCH).done();
+    let what = format!("build geckodriver {version}");
+    built(settings, "geckodriver", &what, &key, "cargo", |run, program| {
+        let directory = program.parent().context("a program without a directory")?;
+        run.args(["install", "geckodriver", "--locked", "--version", version])
+            .args(["--target-dir".as_ref(), settings.target.join("geckodriver").as_os_str()])
+            .args(["--root".as_ref(), directory.as_os_str()])
+            .run()?;
+        fs::rename(directory.join("bin/geckodriver"), program)
+            .with_context(|| format!("make {}", program.display()))?;
+        fs::remove_dir_all(settings.target.join("geckodriver"))
+            .context("remove what it was made from")
     })
 }
 
@@ -107,7 +131,7 @@ fn kubernetes_program(settings: &Settings, name: &str, package: &str) -> Result<
         .file(&module.join(package).join("main.go"))?
         .done();
     let what = format!("build {name} {version}");
-    built(settings, name, &what, &key, |run, program| {
+    built(settings, name, &what, &key, "go", |run, program| {
         run.directory(&module)
             .args(["build", "-trimpath", "-ldflags", &version_flags(version), "-o"])
             .args([program])
@@ -124,7 +148,7 @@ fn install(settings: &Settings, module: &Module) -> Result<PathBuf> {
         .text(module.ldflags)
         .done();
     let what = format!("build {} {}", module.name, module.version);
-    built(settings, module.name, &what, &key, |run, program| {
+    built(settings, module.name, &what, &key, "go", |run, program| {
         let directory = program.parent().context("a program without a directory")?;
         run.env("GOBIN", directory)
             .args(["install", "-trimpath", "-ldflags", module.ldflags])
@@ -139,6 +163,7 @@ fn built(
     name: &str,
     what: &str,
     key: &str,
+    builder: &str,
     build: impl FnOnce(Run, &Path) -> Result<()>,
 ) -> Result<PathBuf> {
     let directory = settings.cache.join("tools").join(format!("{name}-{key}"));
@@ -151,7 +176,7 @@ fn built(
             settings.cache.join("tools").join(format!("{name}-{key}.{}.new", std::process::id()));
         let _ = fs::remove_dir_all(&new);
         fs::create_dir_all(&new).with_context(|| format!("make {}", new.display()))?;
-        let run = Run::new(what, &settings.build_log(name), "go")
+        let run = Run::new(what, &settings.build_log(name), builder)
             .env("PATH", &settings.path)
             .env("CGO_ENABLED", "0")
             .env("GOFLAGS", "-buildvcs=false")

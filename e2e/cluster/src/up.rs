@@ -140,7 +140,9 @@ pub fn images(settings: &Settings) -> Result<()> {
     for archive in all.iter().flatten() {
         println!("{} {}", archive.reference, archive.path.display());
     }
-    println!("chromium version {}", roots.chromium_version);
+    for (browser, version) in roots.versions()? {
+        println!("{browser} version {version}");
+    }
     Ok(())
 }
 
@@ -185,7 +187,7 @@ fn deploy_all(
     step("start DNS and the page server", || deploy.wait_basics())?;
     let restart =
         new.iter().any(|reference| reference == images::OPERATOR && before.contains_key(reference));
-    deploy.operator(&roots.chromium_version, restart)
+    deploy.operator(&roots.versions()?, restart)
 }
 
 fn made<T>(making: Making<'_, T>) -> Result<T> {

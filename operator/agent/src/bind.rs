@@ -46,11 +46,11 @@ async fn make(shared: &Arc<Shared>, request: BindRequest) -> Result<BindReply, S
         .map_err(|error| error.to_string())?;
     let warnings = setup::run(&driver, &upstream, &settings).await;
     let life = Arc::new(Life::begin(Instant::now()));
-    let hub = match &upstream.bidi_path {
+    let hub = match &upstream.bidi {
         None => None,
-        Some(path) => {
+        Some(endpoint) => {
             let connecting =
-                Hub::connect(&driver, path, life.clone(), shared.ending.clone(), &shared.tasks);
+                Hub::connect(endpoint, life.clone(), shared.ending.clone(), &shared.tasks);
             Some(connecting.await.map_err(|error| format!("the driver's BiDi socket: {error}"))?)
         }
     };

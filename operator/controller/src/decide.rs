@@ -10,10 +10,10 @@ use crds::{
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Time};
 use kube::ResourceExt;
+use placement::Placement;
 use wire::capabilities::CapabilitySet;
 
 use crate::{
-    admission::{self, Placement},
     build::MATCHED_ANNOTATION,
     observe::{Observed, Trouble, live_address, observe},
 };
@@ -143,7 +143,7 @@ fn without_pod<'a>(seen: &Seen<'a, '_>, session: &BrowserSession) -> Step<'a> {
     if session.status.as_ref().is_some_and(|status| status.pod_name.is_some()) {
         return end(session, Reason::PodDeleted, "the browser's pod is gone", seen.now);
     }
-    let placement = match admission::place(session, seen.classes) {
+    let placement = match placement::place(&session.spec, seen.classes) {
         Ok(placement) => placement,
         Err(refusal) => return end(session, refusal.reason, &refusal.message, seen.now),
     };
@@ -176,7 +176,7 @@ fn with_pod<'a>(seen: &Seen<'a, '_>, session: &BrowserSession, pod: &Pod) -> Ste
         return end(session, reason, &message, seen.now);
     };
     match observed {
-        Observed::Reachable { ip } => match admission::matched_set(session, matched(pod)) {
+        Observed::Reachable { ip } => match placement::matched_set(&session.spec, matched(pod)) {
             Ok(capabilities) => Step::Bind { ip, capabilities, within: left },
             Err(refusal) => end(session, refusal.reason, &refusal.message, seen.now),
         },

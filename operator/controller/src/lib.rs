@@ -3,7 +3,6 @@
 //! `watches` feed stores and a queue of keys; for each key `reconcile` asks `decide` what to do next, which
 //! never awaits, and does it, which never decides.
 
-mod admission;
 mod apply;
 mod bind;
 pub mod build;
@@ -15,6 +14,7 @@ mod metrics;
 mod observe;
 mod queue;
 mod reconcile;
+mod turn;
 mod watches;
 
 use std::sync::Arc;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Client, ResourceExt};
 use parking_lot::Mutex;
+use placement::Placement;
 use tokio::sync::Notify;
 use wire::{
     bind::BindReply,
@@ -15,7 +16,6 @@ use wire::{
 };
 
 use crate::{
-    admission::{self, Placement},
     apply,
     bind::{self, Error as BindError},
     build::{self, Settings, pod_name},
@@ -26,6 +26,7 @@ use crate::{
     metrics::Metrics,
     observe::{Observed, live_address, observe},
     queue::Next,
+    turn,
     watches::Stores,
 };
 
@@ -126,7 +127,7 @@ fn place_in_line(
 ) -> usize {
     let class_of = |other: &BrowserSession| {
         other.status.as_ref().and_then(|status| status.class_name.clone()).or_else(|| {
-            admission::place(other, classes).ok().map(|placement| placement.class.name_any())
+            placement::place(&other.spec, classes).ok().map(|placement| placement.class.name_any())
         })
     };
     let is_admitted = |other: &BrowserSession| {
@@ -138,7 +139,7 @@ fn place_in_line(
         .iter()
         .filter(|other| !other.is_terminal() && class_of(other).as_deref() == Some(class))
         .map(|other| (other.as_ref(), is_admitted(other)));
-    admission::place_in_line(session, others)
+    turn::place_in_line(session, others)
 }
 
 /// Why a look failed.

@@ -29,10 +29,23 @@ pub const PROOF_HEADER: &str = "browser-operator-proof";
 /// bind.
 pub const MAX_PREPARED_BYTES: usize = 16 * 1024;
 
+/// The drivers that an agent knows.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Driver {
+    /// ChromeDriver.
+    #[default]
+    Chromedriver,
+    /// geckodriver.
+    Geckodriver,
+}
+
 /// What an agent is told at its start: which driver it fronts, and what to prepare. No secret.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Prepare {
+    /// The driver that it fronts.
+    pub driver: Driver,
     /// Whether the browser's own sandbox is to be used.
     pub browser_sandbox: bool,
     /// The capabilities of the driver session to make at once. Absent: none is made before the bind.

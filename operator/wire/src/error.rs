@@ -85,6 +85,49 @@ codes! {
     UnknownMethod = 405 "unknown method",
     /// The browser cannot do this.
     UnsupportedOperation = 500 "unsupported operation",
+
+    /// BiDi alone from here on (BiDi, section "Errors"): no reply of Classic has one of these, whatever its status.
+    InvalidWebExtension = 500 "invalid web extension",
+    /// No such window of the operating system.
+    NoSuchClientWindow = 500 "no such client window",
+    /// No such handle of an object in a page.
+    NoSuchHandle = 500 "no such handle",
+    /// The history has no such entry.
+    NoSuchHistoryEntry = 500 "no such history entry",
+    /// No such network intercept.
+    NoSuchIntercept = 500 "no such intercept",
+    /// No such collector of network data.
+    NoSuchNetworkCollector = 500 "no such network collector",
+    /// No such network data.
+    NoSuchNetworkData = 500 "no such network data",
+    /// No such node.
+    NoSuchNode = 500 "no such node",
+    /// No such request.
+    NoSuchRequest = 500 "no such request",
+    /// No such preload script.
+    NoSuchScript = 500 "no such script",
+    /// No such storage partition.
+    NoSuchStoragePartition = 500 "no such storage partition",
+    /// No such user context.
+    NoSuchUserContext = 500 "no such user context",
+    /// No such web extension.
+    NoSuchWebExtension = 500 "no such web extension",
+    /// The browser does not close.
+    UnableToCloseBrowser = 500 "unable to close browser",
+    /// The files cannot be set.
+    UnableToSetFileInput = 500 "unable to set file input",
+    /// The network data is not there any more.
+    UnavailableNetworkData = 500 "unavailable network data",
+    /// The storage partition is not said well enough.
+    UnderspecifiedStoragePartition = 500 "underspecified storage partition",
+}
+
+impl ErrorCode {
+    /// Whether a reply of Classic may have it; the others are BiDi's alone.
+    #[must_use]
+    pub const fn is_classic(self) -> bool {
+        self as usize <= Self::UnsupportedOperation as usize
+    }
 }
 
 /// An error of a remote end.
@@ -126,7 +169,7 @@ mod tests {
 
     #[test]
     fn statuses_are_those_of_the_specification() {
-        for code in ErrorCode::ALL {
+        for code in ErrorCode::ALL.iter().filter(|code| code.is_classic()) {
             let expected = match code.as_str() {
                 "unknown method" => 405,
                 text if text.starts_with("no such")
@@ -147,5 +190,11 @@ mod tests {
             };
             assert_eq!(code.status(), expected, "{}", code.as_str());
         }
+    }
+
+    #[test]
+    fn both_protocols_have_their_codes() {
+        let classic = ErrorCode::ALL.iter().filter(|code| code.is_classic()).count();
+        assert_eq!((classic, ErrorCode::ALL.len() - classic), (28, 17));
     }
 }

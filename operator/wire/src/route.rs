@@ -5,8 +5,8 @@ use http::Method;
 
 /// The prefix that old clients put before every path.
 const HUB_PREFIX: &str = "/wd/hub";
-/// The longest id that is looked at.
-const MAX_ID: usize = 64;
+/// The longest path behind a session's id that is looked at, in segments; only vendors have longer ones.
+const MAX_SEGMENTS: usize = 6;
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,17 +55,108 @@ pub fn classic<'a>(method: &Method, path: &'a str) -> Route<'a> {
         return Route::UnknownCommand;
     };
     let (id, rest) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    if id.is_empty() || id.len() > MAX_ID {
+    if id.is_empty() {
         return Route::UnknownCommand;
     }
-    match rest {
-        "" => with(&Method::DELETE, Route::DeleteSession { id }),
-        "/" => Route::UnknownCommand,
-        rest if matches!(*method, Method::GET | Method::POST | Method::DELETE) => {
-            Route::Command { id, rest }
-        }
-        _ => Route::UnknownMethod,
+    if rest.is_empty() {
+        return with(&Method::DELETE, Route::DeleteSession { id });
     }
+    match methods(rest) {
+        Some(methods) if methods.contains(method) => Route::Command { id, rest },
+        Some(_) => Route::UnknownMethod,
+        None => Route::UnknownCommand,
+    }
+}
+
+const GET: &[Method] = &[Method::GET];
+const POST: &[Method] = &[Method::POST];
+const DELETE: &[Method] = &[Method::DELETE];
+const GET_POST: &[Method] = &[Method::GET, Method::POST];
+const POST_DELETE: &[Method] = &[Method::POST, Method::DELETE];
+const GET_DELETE: &[Method] = &[Method::GET, Method::DELETE];
+const ALL: &[Method] = &[Method::GET, Method::POST, Method::DELETE];
+
+/// The methods that the path behind a session's id has a command for; `None`: no command has this path.
+fn methods(rest: &str) -> Option<&'static [Method]> {
+    let mut segments = [""; MAX_SEGMENTS];
+    let mut count = 0;
+    for segment in rest[1..].split('/') {
+        // A variable of a path is never empty.
+        if segment.is_empty() {
+            return None;
+        }
+        if let Some(place) = segments.get_mut(count) {
+            *place = segment;
+        }
+        count += 1;
+    }
+    // A vendor's commands are the vendor's to know.
+    if count > 1 && matches!(segments[0], "goog" | "chromium" | "ms" | "moz" | "se") {
+        return Some(ALL);
+    }
+    let segments = segments.get(..count)?;
+    web_driver(segments).or_else(|| extension(segments))
+}
+
+/// WebDriver's own commands (section "Endpoints"), and the drivers' `displayed`, which its note on displayedness asks for.
+fn web_driver(segments: &[&str]) -> Option<&'static [Method]> {
+    Some(match segments {
+        ["timeouts" | "url"] | ["window", "rect"] | ["alert", "text"] => GET_POST,
+        ["title" | "source" | "screenshot"] | ["window", "handles"] | ["element", "active"] => GET,
+        ["back" | "forward" | "refresh" | "frame" | "element" | "elements" | "print"]
+        | ["frame", "parent"]
+        | ["window", "new" | "maximize" | "minimize" | "fullscreen"]
+        | ["element" | "shadow", _, "element" | "elements"]
+        | ["element", _, "click" | "clear" | "value"]
+        | ["execute", "sync" | "async"]
+        | ["alert", "dismiss" | "accept"] => POST,
+        [
+            "element",
+            _,
+            "shadow" | "selected" | "text" | "name" | "rect" | "enabled" | "computedrole"
+            | "computedlabel" | "screenshot" | "displayed",
+        ]
+        | ["element", _, "attribute" | "property" | "css", _] => GET,
+        ["window" | "cookie"] => ALL,
+        ["cookie", _] => GET_DELETE,
+        ["actions"] => POST_DELETE,
+        _ => return None,
+    })
+}
+
+/// The commands that other specifications add to WebDriver, and those of old clients that drivers still answer.
+fn extension(segments: &[&str]) -> Option<&'static [Method]> {
+    Some(match segments {
+        // Permissions, Reporting, Secure Payment Confirmation, HTML's custom handlers, Storage Access.
+        ["permissions" | "storageaccess"]
+        | ["reporting", "generate_test_report"]
+        | ["secure-payment-confirmation" | "custom-handlers", "set-mode"] => POST,
+        // Web Authentication.
+        ["webauthn", "authenticator"]
+        | ["webauthn", "authenticator", _, "credential" | "uv"]
+        | ["webauthn", "authenticator", _, "credentials", _, "props"] => POST,
+        ["webauthn", "authenticator", _] | ["webauthn", "authenticator", _, "credentials", _] => {
+            DELETE
+        }
+        ["webauthn", "authenticator", _, "credentials"] => GET_DELETE,
+        // Federated Credential Management.
+        ["fedcm", "accountlist" | "gettitle" | "getdialogtype"] => GET,
+        [
+            "fedcm",
+            "canceldialog" | "selectaccount" | "clickdialogbutton" | "setdelayenabled"
+            | "resetcooldown",
+        ] => POST,
+        // Sensors, Compute Pressure, Device Posture, Global Privacy Control, bounce tracking.
+        ["sensor" | "pressuresource"] => POST,
+        ["sensor", _] => ALL,
+        ["pressuresource", _] | ["deviceposture"] => POST_DELETE,
+        ["privacy"] => GET_POST,
+        ["storage", "run_bounce_tracking_mitigations"] => DELETE,
+        // Uploads and logs, before Selenium gave them its prefix.
+        ["file" | "log"] => POST,
+        ["log", "types"] => GET,
+        _ => return None,
+    })
 }
 
 /// What a WebSocket handshake asks for (BiDi, section "Transport").
@@ -75,6 +166,11 @@ pub enum Socket<'a> {
     Bare,
     /// `/session/{id}`.
     Session {
+        /// The session's id.
+        id: &'a str,
+    },
+    /// `/session/{id}/se/cdp`: the browser's DevTools, where Selenium's clients look for them.
+    DevTools {
         /// The session's id.
         id: &'a str,
     },
@@ -89,10 +185,12 @@ pub fn socket(path: &str) -> Socket<'_> {
     match path.strip_prefix("/session") {
         Some("") => Socket::Bare,
         Some(rest) => match rest.strip_prefix('/') {
-            Some(id) if !id.is_empty() && id.len() <= MAX_ID && !id.contains('/') => {
-                Socket::Session { id }
-            }
-            _ => Socket::Unknown,
+            Some(id) if !id.is_empty() && !id.contains('/') => Socket::Session { id },
+            Some(rest) => match rest.split_once('/') {
+                Some((id, "se/cdp")) if !id.is_empty() => Socket::DevTools { id },
+                _ => Socket::Unknown,
+            },
+            None => Socket::Unknown,
         },
         None => Socket::Unknown,
     }
@@ -126,6 +224,28 @@ mod tests {
                 Route::Command { id: "a", rest: "/element/%2F/text" },
             ),
             (&put, "/session/a/url", Route::UnknownMethod),
+            (&get, "/session/a/back", Route::UnknownMethod),
+            (&delete, "/session/a/cookie", Route::Command { id: "a", rest: "/cookie" }),
+            (&get, "/session/a/element/b/text/", Route::UnknownCommand),
+            (&get, "/session/a/element//text", Route::UnknownCommand),
+            (&get, "/session/a/", Route::UnknownCommand),
+            (&get, "/session//url", Route::UnknownCommand),
+            (&post, "/session/a/nothing", Route::UnknownCommand),
+            (&put, "/session/a/nothing", Route::UnknownCommand),
+            (&get, "/session/a/b/c/d/e/f/g/h/i", Route::UnknownCommand),
+            (
+                &post,
+                "/session/a/goog/cdp/execute",
+                Route::Command { id: "a", rest: "/goog/cdp/execute" },
+            ),
+            (&post, "/session/a/goog", Route::UnknownCommand),
+            (&put, "/session/a/moz/context", Route::UnknownMethod),
+            (&post, "/session/a/se/file", Route::Command { id: "a", rest: "/se/file" }),
+            (
+                &get,
+                "/session/a/fedcm/gettitle",
+                Route::Command { id: "a", rest: "/fedcm/gettitle" },
+            ),
         ] {
             assert_eq!(classic(method, path), expected, "{method} {path}");
         }
@@ -139,6 +259,8 @@ mod tests {
             ("/session/a", Socket::Session { id: "a" }),
             ("/session/", Socket::Unknown),
             ("/session/a/b", Socket::Unknown),
+            ("/session/a/se/cdp", Socket::DevTools { id: "a" }),
+            ("/session//se/cdp", Socket::Unknown),
             ("/sessions", Socket::Unknown),
             ("/", Socket::Unknown),
         ] {

@@ -15,7 +15,7 @@ use super::{
     ids::{ClientId, Pending},
     socket_config,
 };
-use crate::{driver::Client, ending::Ending, session::life::Life};
+use crate::{driver::Endpoint, ending::Ending, session::life::Life};
 
 /// Commands that wait for the browser to take them, over all clients.
 const COMMANDS_QUEUED: usize = 64;
@@ -50,14 +50,13 @@ impl Hub {
     /// # Errors
     /// The driver refuses the socket.
     pub async fn connect(
-        driver: &Client,
-        path: &str,
+        browser: &Endpoint,
         life: Arc<Life>,
         ending: Ending,
         tasks: &TaskTracker,
     ) -> Result<Self, tungstenite::Error> {
-        let stream = driver.connect().await.map_err(tungstenite::Error::Io)?;
-        let url = format!("ws://{}{path}", driver.authority());
+        let stream = browser.connect().await.map_err(tungstenite::Error::Io)?;
+        let url = format!("ws://{}{}", browser.authority(), browser.path);
         let (upstream, _) = client_async_with_config(url, stream, Some(socket_config())).await?;
         let (hub, inbox) = mpsc::channel(COMMANDS_QUEUED);
         tasks.spawn(run(upstream, inbox, life, ending));

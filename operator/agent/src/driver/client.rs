@@ -15,10 +15,12 @@ use runtime::http::{
     forward::{empty, full},
 };
 use serde_json::{Map, Value};
-use tokio::net::TcpStream;
 use wire::capabilities::CapabilitySet;
 
-use super::{DriverSession, chrome};
+use super::{
+    DriverSession, chrome,
+    kind::{self, Endpoint, Options},
+};
 
 /// The most bytes of a reply that the agent reads for itself.
 const MAX_REPLY: usize = 16 << 20;
@@ -113,9 +115,9 @@ impl Client {
     pub async fn new_session(
         &self,
         capabilities: &CapabilitySet,
-        options: &chrome::Options,
+        options: &Options,
     ) -> Result<DriverSession, Error> {
-        let body = chrome::new_session(capabilities, options);
+        let body = options.new_session(capabilities);
         let mut value = self.command(Method::POST, "/session", Some(&body)).await?;
         let (Some(Value::String(id)), Some(Value::Object(capabilities))) = (
             value.get_mut("sessionId").map(Value::take),
@@ -123,15 +125,21 @@ impl Client {
         ) else {
             return Err(Error::Refused("the driver's answer has no session".to_owned()));
         };
-        let user_agent = match chrome::debugger_address(&capabilities) {
-            Some(address) => self.user_agent(address).await,
+        let address = chrome::debugger_address(&capabilities).map(ToOwned::to_owned);
+        let (bidi, mut visible) = (kind::bidi(&capabilities), options.visible(capabilities));
+        let mut dev_tools = None;
+        if let Some(version) = match address {
+            Some(address) => self.dev_tools_version(&address).await,
             None => None,
-        };
-        Ok(DriverSession {
-            id,
-            bidi_path: chrome::bidi_path(&capabilities),
-            capabilities: chrome::visible(capabilities, user_agent),
-        })
+        } {
+            let text = |name: &str| version.get(name)?.as_str();
+            dev_tools = text("webSocketDebuggerUrl").and_then(Endpoint::of_url);
+            // New Session must say what the browser calls itself, and chromedriver does not.
+            if let Some(user_agent) = text("User-Agent") {
+                visible.entry("userAgent").or_insert_with(|| user_agent.into());
+            }
+        }
+        Ok(DriverSession { id, capabilities: visible, bidi, dev_tools })
     }
 
     /// Ends a session.
@@ -142,32 +150,16 @@ impl Client {
         self.command(Method::DELETE, &format!("/session/{id}"), None).await.map(drop)
     }
 
-    /// A connection to the driver, for a socket.
-    ///
-    /// # Errors
-    /// Nothing listens there.
-    pub async fn connect(&self) -> std::io::Result<TcpStream> {
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
-        stream.set_nodelay(true)?;
-        Ok(stream)
-    }
-
-    /// The authority of the driver, as its Host check wants it.
-    pub fn authority(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
-    }
-
-    /// What the browser calls itself; New Session must say it (WebDriver, "New Session") and chromedriver does not.
-    async fn user_agent(&self, debugger_address: &str) -> Option<String> {
+    /// What the browser's DevTools say of themselves.
+    async fn dev_tools_version(&self, authority: &str) -> Option<Map<String, Value>> {
         let uri = Uri::builder()
             .scheme("http")
-            .authority(debugger_address)
+            .authority(authority)
             .path_and_query("/json/version")
             .build()
             .ok()?;
         let (_, bytes) = self.exchange(Method::GET, uri, None).await.ok()?;
-        let version: Map<String, Value> = serde_json::from_slice(&bytes).ok()?;
-        Some(version.get("User-Agent")?.as_str()?.to_owned())
+        serde_json::from_slice(&bytes).ok()
     }
 
     async fn exchange(

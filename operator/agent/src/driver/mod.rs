@@ -1,8 +1,11 @@
 //! The driver: its process, and the session that is prepared with it before anybody asks.
 
-pub mod chrome;
+mod chrome;
 mod client;
+mod firefox;
+mod kind;
 mod process;
+mod sandbox;
 
 use std::sync::{
     Arc,
@@ -13,11 +16,14 @@ use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use wire::{
-    bind::{EndReason, Prepare},
+    bind::{Driver, EndReason, Prepare},
     capabilities::CapabilitySet,
 };
 
 pub use client::{Client, Error};
+pub use kind::Endpoint;
+
+use kind::Options;
 
 use crate::{Config, ending::Ending};
 
@@ -36,8 +42,10 @@ pub struct DriverSession {
     pub id: String,
     /// What the client gets to see of its capabilities.
     pub capabilities: Map<String, Value>,
-    /// The path of its BiDi socket at the driver.
-    pub bidi_path: Option<String>,
+    /// Its BiDi socket, where one was asked for.
+    pub bidi: Option<Endpoint>,
+    /// The browser's DevTools, where it has them.
+    pub dev_tools: Option<Endpoint>,
 }
 
 /// The driver, as far as it has come.
@@ -59,14 +67,15 @@ struct Up {
 #[derive(Clone, Debug)]
 pub struct Prepared {
     state: watch::Receiver<State>,
-    options: chrome::Options,
+    options: Options,
 }
 
 impl Prepared {
     /// Starts the driver, and prepares what was asked for. A driver that exits ends the agent.
     pub fn start(config: &Config, ending: Ending, tasks: &TaskTracker) -> Self {
         let (publish, state) = watch::channel(State::Starting);
-        let options = chrome::Options {
+        let options = Options {
+            driver: config.prepare.driver,
             browser: config.browser.clone(),
             browser_sandbox: config.prepare.browser_sandbox,
         };
@@ -74,7 +83,8 @@ impl Prepared {
         tasks.spawn({
             let options = options.clone();
             async move {
-                let ended = process::run(&program, &ending, |port| {
+                let (arguments, says) = (options.arguments(), options.says_port_after());
+                let ended = process::run(&program, &arguments, says, &ending, |port| {
                     prepare_session(port, prepare, options, publish)
                 });
                 let message = ended.await;
@@ -100,7 +110,7 @@ impl Prepared {
                 if let Some((_, Ok(unwanted))) = other {
                     up.client.delete_session(&unwanted.id).await?;
                 }
-                up.client.new_session(capabilities, &self.options).await?
+                new_session(&up.client, capabilities, &self.options).await?
             }
         };
         Ok((up.client.clone(), session))
@@ -119,17 +129,29 @@ impl Prepared {
     }
 }
 
+/// A driver session, unless its sandbox would not hold.
+async fn new_session(
+    client: &Client,
+    capabilities: &CapabilitySet,
+    options: &Options,
+) -> Result<DriverSession, Error> {
+    if options.browser_sandbox && options.driver == Driver::Geckodriver {
+        sandbox::has_user_namespaces().await.map_err(Error::Refused)?;
+    }
+    client.new_session(capabilities, options).await
+}
+
 async fn prepare_session(
     port: u16,
     prepare: Prepare,
-    options: chrome::Options,
+    options: Options,
     publish: watch::Sender<State>,
 ) {
     let client = Client::new(port);
     let ready = match prepare.capabilities {
         None => None,
         Some(capabilities) => {
-            let outcome = client.new_session(&capabilities, &options).await;
+            let outcome = new_session(&client, &capabilities, &options).await;
             Some((capabilities, outcome))
         }
     };

@@ -14,18 +14,17 @@ use tokio::{
 use super::DRIVER_PID;
 use crate::ending::Ending;
 
-/// What chromedriver says, with its port, as soon as it listens.
-const STARTED: &str = "was started successfully on port ";
-
-/// Runs the driver on a port of its own choice until it exits or the agent ends. `started` is run with the port, beside
-/// the process. Gives the reason of the driver's exit, for people.
+/// Runs the driver on a port of its own choice, which it `says` behind these words, until it exits or the agent ends.
+/// `started` is run with the port, beside the process. Gives the reason of the driver's exit, for people.
 pub async fn run<F: Future<Output = ()>>(
     program: &Path,
+    arguments: &[String],
+    says: &str,
     ending: &Ending,
     started: impl FnOnce(u16) -> F,
 ) -> String {
     let spawned = Command::new(program)
-        .args(["--port=0", "--log-level=WARNING"])
+        .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
@@ -42,7 +41,7 @@ pub async fn run<F: Future<Output = ()>>(
         DRIVER_PID.store(pid, Ordering::Release);
     }
     let message = tokio::select! {
-        message = attend(&mut child, started) => message,
+        message = attend(&mut child, says, started) => message,
         () = ending.begun().cancelled_owned() => String::new(),
     };
     end(&mut child).await;
@@ -51,13 +50,14 @@ pub async fn run<F: Future<Output = ()>>(
 
 async fn attend<F: Future<Output = ()>>(
     child: &mut Child,
+    says: &str,
     started: impl FnOnce(u16) -> F,
 ) -> String {
     let Some(stdout) = child.stdout.take() else {
         return "the driver has no output".to_owned();
     };
     let mut lines = BufReader::new(stdout).lines();
-    let Some(port) = port(&mut lines).await else {
+    let Some(port) = port(&mut lines, says).await else {
         return format!("the driver ended before it listened: {}", status(child).await);
     };
     let mut started = std::pin::pin!(started(port));
@@ -74,10 +74,10 @@ async fn attend<F: Future<Output = ()>>(
     format!("the driver ended: {}", status(child).await)
 }
 
-async fn port(lines: &mut Lines<BufReader<ChildStdout>>) -> Option<u16> {
+async fn port(lines: &mut Lines<BufReader<ChildStdout>>, says: &str) -> Option<u16> {
     while let Ok(Some(line)) = lines.next_line().await {
         tracing::debug!(line, "driver");
-        if let Some((_, rest)) = line.split_once(STARTED) {
+        if let Some((_, rest)) = line.split_once(says) {
             return rest.trim_end_matches('.').parse().ok();
         }
     }

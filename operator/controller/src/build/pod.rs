@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crds::{BrowserSession, Sandbox, capabilities::Quantity, class::Resources, names};
+use crds::{
+    BrowserSession, Sandbox,
+    capabilities::Quantity,
+    class::{BrowserName, Resources},
+    names,
+};
 use k8s_openapi::{
     api::core::v1::{
         Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, Pod,
@@ -12,14 +17,15 @@ use k8s_openapi::{
     apimachinery::pkg::{api::resource::Quantity as KubeQuantity, apis::meta::v1::ObjectMeta},
 };
 use kube::{Resource, ResourceExt};
+use placement::Placement;
 use wire::{
-    bind::{AGENT_PORT, MAX_PREPARED_BYTES, Prepare},
+    bind::{AGENT_PORT, Driver, MAX_PREPARED_BYTES, Prepare},
     capabilities::for_driver,
     token::TokenHash,
 };
 
 use super::{CONTAINER, MATCHED_ANNOTATION, labels, pod_name};
-use crate::{admission::Placement, key::Key};
+use crate::key::Key;
 
 /// The user of a browser's container.
 const USER: i64 = 65532;
@@ -139,6 +145,10 @@ fn prepare(placement: &Placement<'_>) -> String {
     let is_small =
         serde_json::Value::Object(capabilities.clone()).to_string().len() <= MAX_PREPARED_BYTES;
     let prepare = Prepare {
+        driver: match placement.class.spec.browser_name {
+            BrowserName::Chrome => Driver::Chromedriver,
+            BrowserName::Firefox => Driver::Geckodriver,
+        },
         browser_sandbox: placement.class.spec.sandbox == Sandbox::Browser,
         capabilities: is_small.then_some(capabilities),
     };
@@ -192,7 +202,7 @@ fn mount(name: &str, path: &str) -> VolumeMount {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admission::place;
+    use placement::place;
     use serde_json::json;
     use wire::token::InstallationKey;
 
@@ -221,7 +231,7 @@ mod tests {
         }))
         .unwrap();
         let key = Key::of_session(&session).unwrap();
-        let placement = place(&session, &classes).unwrap();
+        let placement = place(&session.spec, &classes).unwrap();
         let token =
             InstallationKey::new(&[0; 32]).unwrap().pod_token("team-a", &pod_name(&key)).hash();
 
@@ -266,7 +276,7 @@ mod tests {
                         "runAsGroup": 65532,
                         "seccompProfile": {
                             "type": "Localhost",
-                            "localhostProfile": "browser-operator/chromium.json",
+                            "localhostProfile": "browser-operator/browser.json",
                         },
                     },
                     "containers": [{
@@ -276,7 +286,7 @@ mod tests {
                         "command": ["/usr/bin/browser-operator", "agent"],
                         "args": [
                             format!("--token-sha256={}", token.to_hex()),
-                            "--prepare={\"browserSandbox\":true,\"capabilities\":{\"browserName\":\"chrome\"}}",
+                            "--prepare={\"driver\":\"chromedriver\",\"browserSandbox\":true,\"capabilities\":{\"browserName\":\"chrome\"}}",
                         ],
                         "env": [{"name": "HOME", "value": "/tmp"}],
                         "ports": [{"name": "webdriver", "containerPort": 4444}],

@@ -1,9 +1,11 @@
 //! Whether a session can be had, and as what: class, version, region, capabilities. Pure.
+//!
+//! The gateway asks before it makes an object, the controller before it makes a pod: one answer for both.
 
 use std::cmp::Reverse;
 
 use crds::{
-    BrowserClass, BrowserSession, Reason, Region, Sandbox, class::BrowserVersion,
+    BrowserClass, BrowserSessionSpec, Reason, Region, Sandbox, class::BrowserVersion,
     session::MAX_USER_METADATA_BYTES,
 };
 use kube::ResourceExt;
@@ -46,12 +48,12 @@ fn refuse<T>(reason: Reason, message: impl Into<String>) -> Result<T, Refusal> {
 /// # Errors
 /// Why it can never be had as this cluster is.
 pub fn place<'a>(
-    session: &BrowserSession,
+    spec: &BrowserSessionSpec,
     classes: &'a [BrowserClass],
 ) -> Result<Placement<'a>, Refusal> {
-    check_fields(session)?;
-    let sets = capability_sets(session)?;
-    let candidates = candidates(session, classes)?;
+    check_fields(spec)?;
+    let sets = capability_sets(spec)?;
+    let candidates = candidates(spec, classes)?;
     let mut misses = Vec::new();
     for (matched, set) in sets.iter().enumerate() {
         for class in &candidates {
@@ -61,7 +63,7 @@ pub fn place<'a>(
                     return Ok(Placement {
                         class,
                         version,
-                        region: region(session, class)?,
+                        region: region(spec, class)?,
                         matched,
                         capabilities: set.clone(),
                     });
@@ -81,16 +83,15 @@ pub fn place<'a>(
 ///
 /// # Errors
 /// The capabilities are malformed, or there is no such set.
-pub fn matched_set(session: &BrowserSession, matched: usize) -> Result<CapabilitySet, Refusal> {
-    match capability_sets(session)?.into_iter().nth(matched) {
+pub fn matched_set(spec: &BrowserSessionSpec, matched: usize) -> Result<CapabilitySet, Refusal> {
+    match capability_sets(spec)?.into_iter().nth(matched) {
         Some(set) => Ok(set),
         None => refuse(Reason::CapabilitiesInvalid, "spec.capabilities: no such alternative"),
     }
 }
 
-fn check_fields(session: &BrowserSession) -> Result<(), Refusal> {
-    let bytes = session
-        .spec
+fn check_fields(spec: &BrowserSessionSpec) -> Result<(), Refusal> {
+    let bytes = spec
         .user_metadata
         .as_ref()
         .map_or(0, |metadata| Value::Object(metadata.clone()).to_string().len());
@@ -105,11 +106,11 @@ fn check_fields(session: &BrowserSession) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn capability_sets(session: &BrowserSession) -> Result<Vec<CapabilitySet>, Refusal> {
-    let asked = session.spec.capabilities.to_json();
+fn capability_sets(spec: &BrowserSessionSpec) -> Result<Vec<CapabilitySet>, Refusal> {
+    let asked = spec.capabilities.to_json();
     match capabilities::process(&asked, Dialect::Classic) {
         Ok(mut sets) => {
-            if session.spec.ignore_certificate_errors {
+            if spec.ignore_certificate_errors {
                 for set in &mut sets {
                     set.entry("acceptInsecureCerts").or_insert(Value::Bool(true));
                 }
@@ -124,13 +125,13 @@ fn capability_sets(session: &BrowserSession) -> Result<Vec<CapabilitySet>, Refus
 
 /// The named class alone, or all: the default first, then by name.
 fn candidates<'a>(
-    session: &BrowserSession,
+    spec: &BrowserSessionSpec,
     classes: &'a [BrowserClass],
 ) -> Result<Vec<&'a BrowserClass>, Refusal> {
     let mut all: Vec<&BrowserClass> = classes.iter().collect();
     all.sort_by_key(|class| (Reverse(class.is_default()), class.name_any()));
     let names = || names_of(all.iter().map(|class| class.name_any()));
-    match &session.spec.class_name {
+    match &spec.class_name {
         None if all.is_empty() => {
             refuse(Reason::ClassNotFound, "spec.className: this cluster has no BrowserClass")
         }
@@ -187,11 +188,11 @@ fn check_vendor_options(class: &BrowserClass, set: &CapabilitySet) -> Result<(),
 }
 
 fn region<'a>(
-    session: &BrowserSession,
+    spec: &BrowserSessionSpec,
     class: &'a BrowserClass,
 ) -> Result<Option<&'a Region>, Refusal> {
     let regions = &class.spec.regions;
-    let wanted = session.spec.region.as_ref().or(class.spec.default_region.as_ref());
+    let wanted = spec.region.as_ref().or(class.spec.default_region.as_ref());
     match wanted {
         None => Ok(regions.first()),
         Some(name) => match regions.iter().find(|region| region.name == *name) {
@@ -219,23 +220,6 @@ fn names_of(names: impl Iterator<Item = String>) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-/// How many sessions are before this one: those that have been admitted, and of those that wait the older ones. A session
-/// whose place is below the class's capacity may have its pod. `others` are the sessions of the class, each with whether
-/// it has been admitted.
-pub fn place_in_line<'a>(
-    session: &BrowserSession,
-    others: impl Iterator<Item = (&'a BrowserSession, bool)>,
-) -> usize {
-    let age = |session: &BrowserSession| {
-        (session.metadata.creation_timestamp.clone(), session.metadata.uid.clone())
-    };
-    let own = age(session);
-    others
-        .filter(|(other, _)| other.metadata.uid != session.metadata.uid && !other.is_terminal())
-        .filter(|(other, admitted)| *admitted || age(other) < own)
-        .count()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -254,12 +238,8 @@ mod tests {
         .unwrap()
     }
 
-    fn session(spec: Value) -> BrowserSession {
-        serde_json::from_value(json!({
-            "apiVersion": "browser-operator.io/v1alpha1", "kind": "BrowserSession",
-            "metadata": {"name": "s"}, "spec": spec,
-        }))
-        .unwrap()
+    fn spec(fields: Value) -> BrowserSessionSpec {
+        serde_json::from_value(fields).unwrap()
     }
 
     fn classes() -> Vec<BrowserClass> {
@@ -276,7 +256,7 @@ mod tests {
     #[test]
     fn the_default_class_is_tried_first_and_the_first_version_is_taken() {
         let classes = classes();
-        let placed = place(&session(json!({})), &classes).unwrap();
+        let placed = place(&spec(json!({})), &classes).unwrap();
         assert_eq!(placed.class.name_any(), "chromium");
         assert_eq!(placed.version.image, "c:156");
         assert_eq!(placed.region.unwrap().name, "us");
@@ -288,7 +268,7 @@ mod tests {
         let wanted = json!({"capabilities": {"firstMatch": [
             {"browserName": "firefox"}, {"browserVersion": "<156", "acceptInsecureCerts": true},
         ]}, "className": "a-other"});
-        let placed = place(&session(wanted), &classes).unwrap();
+        let placed = place(&spec(wanted), &classes).unwrap();
         assert_eq!((placed.matched, placed.version.image.as_str()), (1, "c:150"));
         assert_eq!(placed.class.name_any(), "a-other");
     }
@@ -296,7 +276,7 @@ mod tests {
     #[test]
     fn what_can_never_be_had_is_refused_with_the_field_and_what_it_may_be() {
         let classes = classes();
-        for (spec, reason, words) in [
+        for (fields, reason, words) in [
             (
                 json!({"className": "mosaic"}),
                 Reason::ClassNotFound,
@@ -338,44 +318,20 @@ mod tests {
                 vec!["spec.userMetadata", "16384"],
             ),
         ] {
-            let refusal = place(&session(spec.clone()), &classes).expect_err(&spec.to_string());
-            assert_eq!(refusal.reason, reason, "{spec}");
+            let refusal = place(&spec(fields.clone()), &classes).expect_err(&fields.to_string());
+            assert_eq!(refusal.reason, reason, "{fields}");
             for word in words {
                 assert!(refusal.message.contains(word), "{word} in {}", refusal.message);
             }
         }
-        let none = place(&session(json!({})), &[]).unwrap_err();
+        let none = place(&spec(json!({})), &[]).unwrap_err();
         assert_eq!(none.reason, Reason::ClassNotFound);
     }
 
     #[test]
     fn certificate_errors_are_ignored_where_the_spec_says_so() {
         let classes = classes();
-        let placed = place(&session(json!({"ignoreCertificateErrors": true})), &classes).unwrap();
+        let placed = place(&spec(json!({"ignoreCertificateErrors": true})), &classes).unwrap();
         assert_eq!(placed.capabilities["acceptInsecureCerts"], true);
-    }
-
-    #[test]
-    fn those_that_were_admitted_are_first_and_then_the_oldest() {
-        let aged = |uid: &str, second: i64, phase: Option<&str>| {
-            let mut aged = session(json!({}));
-            aged.metadata.uid = Some(uid.into());
-            let created = jiff::Timestamp::from_second(second).unwrap();
-            aged.metadata.creation_timestamp =
-                Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(created));
-            aged.status = phase.map(|p| serde_json::from_value(json!({"phase": p})).unwrap());
-            aged
-        };
-        let all = [
-            (aged("a", 1, Some("Ready")), true),
-            (aged("b", 2, Some("Completed")), false),
-            (aged("c", 3, None), false),
-            (aged("d", 3, None), false),
-            (aged("e", 4, None), true),
-        ];
-        let places = all.each_ref().map(|(session, _)| {
-            place_in_line(session, all.iter().map(|(other, admitted)| (other, *admitted)))
-        });
-        assert_eq!(places, [1, 2, 2, 3, 3]);
     }
 }

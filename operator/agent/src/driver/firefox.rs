@@ -1,0 +1,101 @@
+//! What geckodriver must be told, and what of its answer a client may see.
+
+use serde_json::{Map, Value};
+use wire::capabilities::CapabilitySet;
+
+use super::kind::Options;
+
+const OPTIONS: &str = "moz:firefoxOptions";
+/// Firefox' own port for BiDi, which geckodriver wants to know before there is a browser. The pod's network is its own.
+const BIDI_PORT: u16 = 9222;
+/// Where profiles are made: the one place that may be written to.
+const PROFILES: &str = "/tmp";
+
+/// The driver's arguments.
+pub fn arguments() -> Vec<String> {
+    [
+        "--port=0".to_owned(),
+        format!("--websocket-port={BIDI_PORT}"),
+        format!("--profile-root={PROFILES}"),
+    ]
+    .into()
+}
+
+/// What the driver is asked for.
+pub fn requested(mut capabilities: CapabilitySet, options: &Options) -> CapabilitySet {
+    let mut firefox = match capabilities.remove(OPTIONS) {
+        Some(Value::Object(firefox)) => firefox,
+        _ => Map::new(),
+    };
+    let mut arguments = match firefox.remove("args") {
+        Some(Value::Array(arguments)) => arguments,
+        _ => Vec::new(),
+    };
+    let is_headless = |argument: &Value| {
+        argument.as_str().is_some_and(|a| a.trim_start_matches('-') == "headless")
+    };
+    if !arguments.iter().any(is_headless) {
+        arguments.push("-headless".into());
+    }
+    firefox.insert("args".to_owned(), arguments.into());
+    if let Some(browser) = &options.browser {
+        firefox.insert("binary".to_owned(), browser.to_string_lossy().into());
+    }
+    capabilities.insert(OPTIONS.to_owned(), firefox.into());
+    // Firefox has no CDP any more, and Selenium's clients ask for its address all the same.
+    capabilities.remove("moz:debuggerAddress");
+    capabilities
+}
+
+/// Takes away what points into the container.
+pub fn hide(capabilities: &mut Map<String, Value>) {
+    for name in ["moz:debuggerAddress", "moz:processID", "moz:profile"] {
+        capabilities.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use wire::bind::Driver;
+
+    fn options() -> Options {
+        Options {
+            driver: Driver::Geckodriver,
+            browser: Some("/usr/lib/firefox".into()),
+            browser_sandbox: true,
+        }
+    }
+
+    fn set(value: Value) -> CapabilitySet {
+        value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn a_browser_is_headless_and_the_clients_own_options_stay() {
+        let asked = set(json!({
+            "moz:debuggerAddress": true,
+            "moz:firefoxOptions": {"args": ["-private"], "prefs": {"a": 1}},
+        }));
+        assert_eq!(
+            json!(requested(asked, &options())),
+            json!({"moz:firefoxOptions": {
+                "args": ["-private", "-headless"], "binary": "/usr/lib/firefox", "prefs": {"a": 1},
+            }})
+        );
+        let headless = set(json!({"moz:firefoxOptions": {"args": ["--headless"]}}));
+        assert_eq!(
+            requested(headless, &options())["moz:firefoxOptions"]["args"],
+            json!(["--headless"])
+        );
+    }
+
+    #[test]
+    fn what_points_into_the_container_is_not_shown() {
+        let mut capabilities =
+            set(json!({"moz:profile": "/tmp/x", "moz:processID": 7, "browserName": "firefox"}));
+        hide(&mut capabilities);
+        assert_eq!(json!(capabilities), json!({"browserName": "firefox"}));
+    }
+}
