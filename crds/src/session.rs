@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     capabilities::{Capabilities, CapabilitySet, free_object},
     conditions,
+    names::{PROTOCOL_ANNOTATION, Protocol},
 };
 
 /// The most seconds that any of a session's limits may have: a day.
@@ -408,6 +409,17 @@ impl BrowserSession {
     #[must_use]
     pub fn ready_condition(&self) -> Option<&Condition> {
         self.status.as_ref()?.conditions.iter().find(|c| c.type_ == conditions::READY)
+    }
+
+    /// Which protocol asked for the session.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        let annotations = self.metadata.annotations.as_ref();
+        Protocol::from_annotation(
+            annotations
+                .and_then(|annotations| annotations.get(PROTOCOL_ANNOTATION))
+                .map(String::as_str),
+        )
     }
 
     /// Whether the browser can be driven.

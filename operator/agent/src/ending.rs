@@ -31,6 +31,16 @@ impl Ending {
         self.begun.is_cancelled()
     }
 
+    /// The code of the Close frames that say it (RFC 6455, section 7.4.1): 1000 for an end that the client made, 1011 for
+    /// what broke, 1001 for the rest.
+    pub fn close_code(&self) -> u16 {
+        match self.last_word.get().map(|word| word.reason.as_str()) {
+            Some("ClientEnded" | "Disconnected") => 1000,
+            Some("BrowserCrashed" | "DriverCrashed") => 1011,
+            _ => 1001,
+        }
+    }
+
     /// Waits for the end, and gives its reason.
     pub async fn wait(&self) -> Termination {
         self.begun.cancelled().await;
@@ -50,6 +60,7 @@ mod tests {
         ending.begin("ClientEnded", "");
         ending.begin("DriverCrashed", "because of the end");
         assert!(ending.has_begun());
+        assert_eq!(ending.close_code(), 1000);
         assert_eq!(ending.wait().await.reason, "ClientEnded");
     }
 }

@@ -5,12 +5,15 @@
 
 mod bidi;
 mod bind;
+mod dev_tools;
 mod driver;
 mod ending;
 mod reaper;
 mod routes;
 mod session;
 mod shared;
+mod upload;
+mod web_driver;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 

@@ -4,7 +4,6 @@ use std::{net::IpAddr, time::Duration};
 
 use crds::{BrowserSession, Reason, names};
 use http::{Method, StatusCode};
-use kube::ResourceExt;
 use runtime::{
     agents::Agent,
     http::{collect::collect, forward},
@@ -52,7 +51,6 @@ pub fn request(
 ) -> BindRequest {
     let spec = &session.spec;
     let seconds = |n: i32| u32::try_from(n).unwrap_or(0);
-    let protocol = session.annotations().get(names::PROTOCOL_ANNOTATION).map(String::as_str);
     BindRequest {
         version: VERSION,
         session_uid: uid.to_owned(),
@@ -63,7 +61,7 @@ pub fn request(
             idle_timeout_seconds: seconds(spec.idle_timeout_seconds),
             connect_timeout_seconds: seconds(spec.connect_timeout_seconds),
             keep_alive: spec.keep_alive,
-            bidi_only: names::Protocol::from_annotation(protocol) == names::Protocol::Bidi,
+            bidi_only: session.protocol() == names::Protocol::Bidi,
             exposed: spec.expose.is_some(),
             start_url: spec.start_url.clone(),
             viewport: spec.viewport.map(|viewport| (viewport.width, viewport.height)),

@@ -304,8 +304,7 @@ impl Look<'_> {
     ) -> BrowserSessionStatus {
         let settings = &self.context.settings;
         let path = format!("/session/{session_id}");
-        let protocol = session.annotations().get(names::PROTOCOL_ANNOTATION).map(String::as_str);
-        let is_classic = names::Protocol::from_annotation(protocol) == names::Protocol::Classic;
+        let is_classic = session.protocol() == names::Protocol::Classic;
         // http becomes ws, https becomes wss.
         let socket_base = settings.gateway_url.replacen("http", "ws", 1);
         let web_socket_url = reply.bidi.then(|| format!("{socket_base}{path}"));

@@ -1,13 +1,13 @@
 //! Who is where: every session of the cluster, from one watch. Clients wait on it, never on the API server.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     net::IpAddr,
     sync::Arc,
     time::Duration,
 };
 
-use crds::{BrowserSession, capabilities::CapabilitySet};
+use crds::{BrowserSession, capabilities::CapabilitySet, names::Protocol};
 use futures::StreamExt;
 use kube::{
     Client, ResourceExt,
@@ -39,6 +39,8 @@ pub struct Entry {
     pub capabilities: CapabilitySet,
     /// Whether it speaks BiDi.
     pub bidi: bool,
+    /// Whether it was made on a bare socket: then it is reachable over that alone.
+    pub bidi_only: bool,
     /// The way to its pod.
     pub agent: Agent,
     /// Cancelled when it is over.
@@ -67,6 +69,8 @@ type Outcome = Result<Arc<Entry>, Over>;
 struct Inner {
     by_uid: HashMap<String, State>,
     by_id: HashMap<String, Arc<Entry>>,
+    /// The classes of those that live, by uid.
+    class_of: HashMap<String, String>,
     /// Creators, by the uid they wait for.
     creators: HashMap<String, oneshot::Sender<Outcome>>,
     /// Requests with an id that is not known yet.
@@ -126,6 +130,15 @@ impl Directory {
         waiting.await.unwrap_or_else(|_| {
             Err(Over { reason: "Unknown".to_owned(), message: "this replica stops".to_owned() })
         })
+    }
+
+    /// How many sessions each class has.
+    pub fn live(&self) -> BTreeMap<String, i32> {
+        let mut live = BTreeMap::new();
+        for class in self.inner.lock().class_of.values() {
+            *live.entry(class.clone()).or_insert(0) += 1;
+        }
+        live
     }
 
     /// What holds up the session with this uid, as its condition says.
@@ -203,6 +216,10 @@ impl Inner {
             self.over(&uid, condition.unwrap_or_else(unknown), now);
             return;
         }
+        let class = session.status.as_ref().and_then(|status| status.class_name.as_ref());
+        if let Some(class) = class.or(session.spec.class_name.as_ref()) {
+            self.class_of.insert(uid.clone(), class.clone());
+        }
         if matches!(self.by_uid.get(&uid), Some(State::Ready(_))) {
             return;
         }
@@ -234,6 +251,7 @@ impl Inner {
     }
 
     fn over(&mut self, uid: &str, over: Over, now: Instant) {
+        self.class_of.remove(uid);
         let before = self.by_uid.insert(uid.to_owned(), State::Over(over.clone()));
         if let Some(State::Ready(entry)) = before {
             self.end(&entry.session_id, now);
@@ -264,6 +282,7 @@ fn ready(session: &BrowserSession, uid: &str, key: &InstallationKey) -> Option<E
         name: session.name_any(),
         capabilities: status.capabilities.clone().unwrap_or_default(),
         bidi: status.web_socket_url.is_some(),
+        bidi_only: session.protocol() == Protocol::Bidi,
         agent: Agent::new(ip, token),
         over: CancellationToken::new(),
     })
@@ -381,6 +400,17 @@ mod tests {
         assert_eq!(begun.elapsed(), Duration::ZERO);
         directory.see(Event::Delete(is_over()), Instant::now() + REMEMBER * 2);
         assert!(directory.inner.lock().ended.is_empty());
+    }
+
+    #[test]
+    fn a_class_has_those_that_live() {
+        let directory = directory();
+        let mut waiting = session(json!({}));
+        waiting.spec.class_name = Some("c".to_owned());
+        directory.see(Event::Apply(waiting), Instant::now());
+        assert_eq!(directory.live(), BTreeMap::from([("c".to_owned(), 1)]));
+        directory.see(Event::Apply(is_over()), Instant::now());
+        assert_eq!(directory.live(), BTreeMap::new());
     }
 
     #[tokio::test(start_paused = true)]

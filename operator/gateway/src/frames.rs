@@ -3,10 +3,10 @@
 
 use std::io::Cursor;
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio_tungstenite::tungstenite::protocol::frame::{
-    CloseFrame, Frame, FrameHeader,
-    coding::{CloseCode, Control, Data, OpCode},
+    Frame, FrameHeader,
+    coding::{Control, Data, OpCode},
 };
 
 /// The largest message before there is a session: a session.new with its capabilities.
@@ -21,14 +21,16 @@ pub enum Received {
     Binary,
     /// A ping, to be answered with the same bytes.
     Ping(Vec<u8>),
-    /// The client says goodbye.
-    Close,
+    /// The client says goodbye, with this code; 1005 where it says none (section 7.1.5).
+    Close(u16),
 }
 
 /// What the client may not do; the socket is closed with this code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Violation(pub u16);
 
+/// What a Close frame without a code counts as.
+pub const NO_STATUS: u16 = 1005;
 const PROTOCOL_ERROR: Violation = Violation(1002);
 const NOT_UTF8: Violation = Violation(1007);
 const TOO_BIG: Violation = Violation(1009);
@@ -43,6 +45,11 @@ pub struct Reader {
 }
 
 impl Reader {
+    /// With what had been read before there was a reader.
+    pub fn new(read: Bytes) -> Self {
+        Self { buffer: BytesMut::from(read), message: None }
+    }
+
     /// The next message in the buffer; `None`: more bytes are needed.
     ///
     /// # Errors
@@ -53,7 +60,11 @@ impl Reader {
             match header.opcode {
                 OpCode::Control(Control::Ping) => return Ok(Some(Received::Ping(payload))),
                 OpCode::Control(Control::Pong) => continue,
-                OpCode::Control(Control::Close) => return Ok(Some(Received::Close)),
+                OpCode::Control(Control::Close) => {
+                    let code =
+                        payload.first_chunk().map_or(NO_STATUS, |code| u16::from_be_bytes(*code));
+                    return Ok(Some(Received::Close(code)));
+                }
                 OpCode::Data(kind @ (Data::Text | Data::Binary)) if self.message.is_none() => {
                     self.message = Some((kind == Data::Text, payload));
                 }
@@ -120,12 +131,6 @@ pub fn pong(payload: Vec<u8>) -> Vec<u8> {
     bytes_of(Frame::pong(payload))
 }
 
-/// The bytes of a Close frame.
-pub fn close(code: u16, reason: &'static str) -> Vec<u8> {
-    let frame = CloseFrame { code: CloseCode::from(code), reason: reason.into() };
-    bytes_of(Frame::close(Some(frame)))
-}
-
 fn bytes_of(frame: Frame) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(frame.len());
     // Writing to memory does not fail.
@@ -178,7 +183,8 @@ mod tests {
     fn control_frames_and_binary_are_told_apart() {
         for (bytes, expected) in [
             (frame(OpCode::Control(Control::Ping), b"p", true), Received::Ping(b"p".to_vec())),
-            (frame(OpCode::Control(Control::Close), b"", true), Received::Close),
+            (frame(OpCode::Control(Control::Close), b"", true), Received::Close(1005)),
+            (frame(OpCode::Control(Control::Close), &[3, 232], true), Received::Close(1000)),
             (frame(OpCode::Data(Data::Binary), b"x", true), Received::Binary),
         ] {
             assert_eq!(read(&bytes).1, Ok(Some(expected)));

@@ -2,6 +2,7 @@
 //! its watch.
 
 mod caller;
+mod classes;
 mod directory;
 mod frames;
 mod front;
@@ -16,14 +17,17 @@ use std::{sync::Arc, time::Duration};
 use kube::Client;
 use prometheus_client::registry::Registry;
 use runtime::{admin::Ready, http::serve::serve};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use wire::token::InstallationKey;
 
 pub use metrics::Metrics;
+pub use urls::Configured;
 
-use crate::{directory::Directory, front::Gateway, sessions::Sessions};
+use crate::{classes::Classes, directory::Directory, front::Gateway, sessions::Sessions};
 
+/// How long Close frames and last replies may take to leave.
+const FAREWELL: Duration = Duration::from_secs(4);
 /// How long a client's connection may be silent between two commands.
 const IDLE: Duration = Duration::from_secs(90);
 
@@ -32,8 +36,8 @@ const IDLE: Duration = Duration::from_secs(90);
 pub struct Settings {
     /// The namespace of sessions whose client does not say who it is; `None`: it gets none.
     pub anonymous_namespace: Option<String>,
-    /// The URL that clients reach the gateway by, without a slash at its end; `None`: what each request says.
-    pub external_url: Option<String>,
+    /// The URLs that clients reach the gateway by.
+    pub urls: Configured,
     /// Web origins whose pages may ask.
     pub allowed_origins: Vec<String>,
     /// How long a client waits for its session.
@@ -67,9 +71,14 @@ pub async fn run(
         watching.clone(),
     ));
 
+    let classes = Arc::new(Classes::new(client.clone()));
+    let classes_watcher = tokio::spawn(classes.clone().watch(watching.clone()));
+    let closing = CancellationToken::new();
     let sessions = Sessions {
         client: client.clone(),
         directory: directory.clone(),
+        classes: classes.clone(),
+        closing: closing.clone(),
         timeout: settings.create_timeout,
         tasks: tasks.clone(),
     };
@@ -78,21 +87,29 @@ pub async fn run(
         callers: caller::Callers { client, anonymous: settings.anonymous_namespace },
         sessions,
         directory,
-        external_url: settings.external_url,
+        classes,
+        urls: settings.urls,
         allowed_origins: settings.allowed_origins,
         metrics,
         tasks: tasks.clone(),
         stop: stop.clone(),
+        closing: closing.clone(),
     });
     serve(listener, warp::service(front::routes(gateway)), IDLE, stop, tasks.clone()).await;
     ready.set(false);
 
     tasks.close();
-    if tokio::time::timeout(drain, tasks.wait()).await.is_err() {
-        tracing::info!(left = tasks.len(), "tunnels are cut");
+    if timeout(drain, tasks.wait()).await.is_err() {
+        tracing::info!(left = tasks.len(), "sockets are closed, and whoever waits is told");
+        closing.cancel();
+        if timeout(FAREWELL, tasks.wait()).await.is_err() {
+            tracing::info!(left = tasks.len(), "connections are cut");
+        }
     }
     watching.cancel();
-    if let Err(error) = watcher.await {
-        tracing::warn!(error = &error as &dyn std::error::Error, "the watch ended badly");
+    for watcher in [watcher, classes_watcher] {
+        if let Err(error) = watcher.await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a watch ended badly");
+        }
     }
 }

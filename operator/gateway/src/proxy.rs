@@ -3,17 +3,15 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
+use hyper::upgrade::OnUpgrade;
 use runtime::{
     agents::{self, Agent},
     http::{
         Body,
         forward::{self, empty},
-        tunnel,
+        tunnel::{self, End, Farewell},
     },
 };
-use tokio::io::AsyncWriteExt;
 use tokio_util::sync::CancellationToken;
 use warp::{Reply, reply::Response};
 
@@ -43,12 +41,17 @@ pub enum Handshake {
     Refused(Response),
 }
 
-/// Asks the agent for a socket, with the client's own key, so that its answer is the agent's.
+/// Asks the agent for a socket, with the client's own key, so that its answer is the agent's. `rest` is the path behind the
+/// session's id.
 ///
 /// # Errors
 /// The pod does not answer: the session is gone.
-pub async fn handshake(entry: &Entry, key: &HeaderValue) -> Result<Handshake, agents::Error> {
-    let uri = uri(&format!("/session/{}", entry.session_id))?;
+pub async fn handshake(
+    entry: &Entry,
+    rest: &str,
+    key: &HeaderValue,
+) -> Result<Handshake, agents::Error> {
+    let uri = uri(&format!("/session/{}{rest}", entry.session_id))?;
     let mut request = forward::request(Method::GET, uri, HeaderMap::new(), empty());
     request.headers_mut().extend([
         (header::CONNECTION, HeaderValue::from_static("upgrade")),
@@ -70,42 +73,48 @@ pub async fn handshake(entry: &Entry, key: &HeaderValue) -> Result<Handshake, ag
 
 /// How long the last words of a session that is over may take through its tunnels.
 const LAST_WORDS: Duration = Duration::from_secs(3);
+/// The Close frame's code for a peer that goes away (RFC 6455, section 7.4.1).
+const GOING_AWAY: u16 = 1001;
 
-/// Carries a socket's bytes until both ends are done, or its session is `over`.
-pub async fn carry(client: OnUpgrade, agent: OnUpgrade, over: CancellationToken, _counted: Tunnel) {
-    match client.await {
-        Ok(client) => carry_on(TokioIo::new(client), &[], agent, over).await,
-        Err(error) => {
-            tracing::debug!(error = &error as &dyn std::error::Error, "no tunnel came of it");
-        }
+/// What ends a tunnel from this side.
+#[derive(Clone, Debug)]
+pub struct Cuts {
+    /// Its session is over; the agent has the first word.
+    pub over: CancellationToken,
+    /// This replica ends.
+    pub closing: CancellationToken,
+}
+
+impl Cuts {
+    async fn farewell(self) -> Farewell {
+        let reason = tokio::select! {
+            () = self.closing.cancelled() => CLOSING,
+            () = async {
+                self.over.cancelled().await;
+                tokio::time::sleep(LAST_WORDS).await;
+            } => "the session is over",
+        };
+        Farewell { code: GOING_AWAY, reason: reason.to_owned() }
     }
 }
 
-/// The same for a client whose first messages have been read here; `read` is what it sent behind them.
-pub async fn carry_on(
-    client: TokioIo<Upgraded>,
-    read: &[u8],
-    agent: OnUpgrade,
-    over: CancellationToken,
-) {
-    let mut agent = match agent.await {
-        Ok(agent) => TokioIo::new(agent),
-        Err(error) => {
-            tracing::debug!(error = &error as &dyn std::error::Error, "no tunnel came of it");
-            return;
-        }
-    };
-    if let Err(error) = agent.write_all(read).await {
-        tracing::debug!(error = &error as &dyn std::error::Error, "tunnel broke");
-        return;
+/// Why a replica that ends closes its sockets. The session is still there through another replica.
+pub const CLOSING: &str = "this replica is shutting down; connect again";
+
+/// Carries a socket's bytes until both ends are done, or it is cut.
+pub async fn carry(client: OnUpgrade, agent: OnUpgrade, cuts: Cuts, _counted: Tunnel) {
+    match End::of(client).await {
+        Ok(client) => carry_on(client, agent, cuts).await,
+        Err(error) => tracing::debug!(error, "no tunnel came of it"),
     }
-    let cut = async {
-        over.cancelled().await;
-        tokio::time::sleep(LAST_WORDS).await;
-    };
-    tokio::select! {
-        () = tunnel::join(client, agent) => {}
-        () = cut => tracing::debug!("tunnel cut: its session is over"),
+}
+
+/// The same for a client whose first messages have been read here.
+pub async fn carry_on(client: End, agent: OnUpgrade, cuts: Cuts) {
+    match End::of(agent).await {
+        // Pings come from the agent.
+        Ok(agent) => drop(tunnel::join(client, agent, None, || {}, cuts.farewell()).await),
+        Err(error) => tracing::debug!(error, "no tunnel came of it"),
     }
 }
 

@@ -11,11 +11,12 @@ use kube::{
     api::{ObjectMeta, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use wire::error::WebDriverError;
 
 use crate::{
     caller::Caller,
+    classes::Classes,
     directory::{Directory, Entry},
     own::Wanted,
 };
@@ -31,8 +32,12 @@ pub struct Sessions {
     pub client: Client,
     /// Where they appear.
     pub directory: Arc<Directory>,
+    /// What there is to be had.
+    pub classes: Arc<Classes>,
     /// How long a client waits.
     pub timeout: Duration,
+    /// Cancelled when this replica can wait no longer.
+    pub closing: CancellationToken,
     /// Owns what must be done after a client has left.
     pub tasks: TaskTracker,
 }
@@ -41,15 +46,24 @@ impl Sessions {
     /// Makes a session and waits until it is Ready. A caller that stops waiting takes its session along.
     ///
     /// # Errors
-    /// `session not created`, with the reason that the object has; `invalid argument` where admission refused.
+    /// `session not created`, with the reason that the object has or would have; `invalid argument` where a value is none
+    /// that is allowed. Nothing is made of what can never be had.
     pub async fn create(
         &self,
         caller: &Caller,
         wanted: Wanted,
         protocol: Protocol,
     ) -> Result<Arc<Entry>, WebDriverError> {
+        self.classes.check(&wanted.spec).await?;
         let (uid, abandon) = self.make(object(caller, wanted, protocol), &caller.namespace).await?;
-        match tokio::time::timeout(self.timeout, self.directory.outcome(&uid)).await {
+        let waiting = tokio::time::timeout(self.timeout, self.directory.outcome(&uid));
+        let outcome = tokio::select! {
+            outcome = waiting => outcome,
+            () = self.closing.cancelled() => {
+                return Err(WebDriverError::session_not_created("this replica is shutting down"));
+            }
+        };
+        match outcome {
             Ok(Ok(entry)) => {
                 abandon.disarm();
                 Ok(entry)

@@ -1,23 +1,63 @@
 //! Under which URL a client finds its session again.
 
-use http::{HeaderMap, header};
+use std::net::IpAddr;
+
+use http::{HeaderMap, uri::Authority};
+use ipnet::IpNet;
 use serde_json::Value;
 
-/// The base of WebSocket URLs in a reply: the configured URL, else the one that a Selenium client says it used, else
-/// the request's Host.
+/// The base of the URLs in a reply, `ws` or `wss`, without a slash at its end: the configured URL, else what a proxy that is
+/// trusted says, else the URL that a Selenium client says it used, else the request's Host.
 pub fn socket_base(
-    external: Option<&str>,
+    configured: &Configured,
     remote_url: Option<&str>,
     headers: &HeaderMap,
+    peer: IpAddr,
 ) -> String {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let base = external
-        .map(ToOwned::to_owned)
+    let base = configured
+        .external
+        .clone()
+        .or_else(|| configured.trusts(peer).then(|| forwarded(headers)).flatten())
         .or_else(|| remote_url.and_then(base_of))
-        .or_else(|| host.map(|host| format!("http://{host}")))
+        .or_else(|| text(headers, "host").map(|host| format!("http://{host}")))
         .unwrap_or_default();
     // http becomes ws, https becomes wss.
     base.replacen("http", "ws", 1)
+}
+
+/// What the administrator says of the way to this gateway.
+#[derive(Clone, Debug, Default)]
+pub struct Configured {
+    /// The URL that clients reach it by, without a slash at its end.
+    pub external: Option<String>,
+    /// The proxies whose `X-Forwarded-*` are believed.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+impl Configured {
+    fn trusts(&self, peer: IpAddr) -> bool {
+        // A socket that listens on both families shows an IPv4 peer as an IPv6 one.
+        let peer = peer.to_canonical();
+        self.trusted_proxies.iter().any(|range| range.contains(&peer))
+    }
+}
+
+/// What a proxy says of the URL that its client used; `None` where it says no host. Of a list the first counts: it is the
+/// client's own.
+fn forwarded(headers: &HeaderMap) -> Option<String> {
+    let first =
+        |name| text(headers, name).map(|value| value.split(',').next().unwrap_or("").trim());
+    let host: Authority = first("x-forwarded-host")?.parse().ok()?;
+    let scheme = match first("x-forwarded-proto") {
+        Some("https" | "wss") => "https",
+        _ => "http",
+    };
+    let prefix = first("x-forwarded-prefix").filter(|prefix| prefix.starts_with('/'));
+    base_of(&format!("{scheme}://{host}{}", prefix.unwrap_or("")))
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
 }
 
 /// The URL without credentials, query and slash; `None` where it is no web URL.
@@ -39,21 +79,51 @@ pub fn remote_url(capabilities: &Value) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
+    use http::{HeaderValue, header};
     use serde_json::json;
 
+    const PROXY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 7));
+
     #[test]
-    fn the_configured_url_goes_before_the_clients_and_that_before_host() {
-        let headers =
+    fn the_configured_url_goes_first_then_the_proxys_then_the_clients_then_host() {
+        let headers: HeaderMap = [
+            ("host", "gateway:4444"),
+            ("x-forwarded-proto", "https, http"),
+            ("x-forwarded-host", "browsers.example:8443"),
+            ("x-forwarded-prefix", "/grid/"),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)))
+        .collect();
+        let bare: HeaderMap =
             HeaderMap::from_iter([(header::HOST, HeaderValue::from_static("gateway:4444"))]);
         let remote = Some("https://user:secret@grid.example/wd/hub/");
-        for (external, remote, expected) in [
-            (Some("https://browsers.example"), remote, "wss://browsers.example"),
-            (None, remote, "wss://grid.example/wd/hub"),
-            (None, Some("nonsense"), "ws://gateway:4444"),
-            (None, None, "ws://gateway:4444"),
+        let external = Some("https://ours.example");
+        let trusted = "10.0.0.0/8";
+        for (external, trusted, headers, remote, expected) in [
+            (external, trusted, &headers, remote, "wss://ours.example"),
+            (None, trusted, &headers, remote, "wss://browsers.example:8443/grid"),
+            (None, "10.0.0.8/32", &headers, remote, "wss://grid.example/wd/hub"),
+            (None, trusted, &bare, remote, "wss://grid.example/wd/hub"),
+            (None, trusted, &bare, Some("nonsense"), "ws://gateway:4444"),
+            (None, trusted, &bare, None, "ws://gateway:4444"),
         ] {
-            assert_eq!(socket_base(external, remote, &headers), expected);
+            let configured = Configured {
+                external: external.map(ToOwned::to_owned),
+                trusted_proxies: vec![trusted.parse().unwrap()],
+            };
+            assert_eq!(socket_base(&configured, remote, headers, PROXY), expected);
+        }
+    }
+
+    #[test]
+    fn a_host_that_is_none_is_not_believed() {
+        for host in ["", "a b", "a/b?c", "http://a"] {
+            let headers = HeaderMap::from_iter([(
+                "x-forwarded-host".parse().unwrap(),
+                host.parse().unwrap(),
+            )]);
+            assert_eq!(forwarded(&headers), None, "{host}");
         }
     }
 

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context;
+use ipnet::IpNet;
 use prometheus_client::registry::Registry;
 use runtime::{admin::Ready, installation, signals};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -27,6 +28,9 @@ pub struct Args {
     /// The web origins whose pages may ask, separated by commas. Client libraries send no Origin and need none.
     #[arg(long, env = "ALLOWED_ORIGINS", value_delimiter = ',')]
     allowed_origins: Vec<String>,
+    /// The networks of proxies whose X-Forwarded-* headers are believed, separated by commas; for example 10.0.0.0/8.
+    #[arg(long, env = "TRUSTED_PROXIES", value_delimiter = ',')]
+    trusted_proxies: Vec<IpNet>,
     /// How long a client waits for its session, in seconds.
     #[arg(long, env = "CREATE_TIMEOUT_SECONDS", default_value = "110")]
     create_timeout_seconds: u64,
@@ -50,6 +54,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         anonymous_namespace,
         external_url,
         allowed_origins,
+        trusted_proxies,
         create_timeout_seconds,
         drain_seconds,
         admin,
@@ -70,7 +75,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     };
     let settings = gateway::Settings {
         anonymous_namespace,
-        external_url: external_url.map(|url| url.trim_end_matches('/').to_owned()),
+        urls: gateway::Configured {
+            external: external_url.map(|url| url.trim_end_matches('/').to_owned()),
+            trusted_proxies,
+        },
         allowed_origins,
         create_timeout: Duration::from_secs(create_timeout_seconds),
         drain: Duration::from_secs(drain_seconds),

@@ -12,7 +12,7 @@ use futures::{SinkExt, StreamExt, stream::SplitSink};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::time::Instant;
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
@@ -27,8 +27,9 @@ use wire::{
 };
 
 use super::{
-    hub::{Hub, MESSAGES_QUEUED, ToHub},
+    hub::{Hub, ToHub},
     ids::ClientId,
+    outbox::outbox,
     socket_config,
 };
 use crate::{ending::Ending, session::Session};
@@ -73,7 +74,7 @@ async fn attend(
     ending: &Ending,
 ) -> bool {
     let (mut to_client, mut from_client) = socket.split();
-    let (messages, mut queued) = mpsc::channel::<Utf8Bytes>(MESSAGES_QUEUED);
+    let (messages, mut queued) = outbox();
     hub.tell(ToHub::Join(client, messages)).await;
     let stop = ending.begun();
     let mut quiet_until = Instant::now() + PING;
@@ -82,10 +83,10 @@ async fn attend(
         let sent = tokio::select! {
             () = stop.cancelled() => {
                 let last_word = ending.wait().await;
-                close(&mut to_client, CloseCode::Normal, &last_word.reason).await;
+                close(&mut to_client, ending.close_code().into(), &last_word.reason).await;
                 return true;
             }
-            message = queued.recv() => match message {
+            message = queued.next() => match message {
                 Some(message) => send(&mut to_client, Message::Text(message)).await,
                 // The hub has ended with its session; the reason is said above.
                 None if ending.has_begun() => continue,
@@ -161,7 +162,7 @@ async fn answer(text: Utf8Bytes, client: ClientId, hub: &Hub, ending: &Ending) -
             _ => command.id,
         },
     };
-    hub.tell(ToHub::Command { client, id, message: text }).await;
+    hub.ask(client, id, text).await;
     None
 }
 

@@ -5,6 +5,9 @@ use std::collections::HashMap;
 /// One client's socket.
 pub type ClientId = u64;
 
+/// How many commands may wait for answers, over all clients: a browser that answers nothing must not fill the memory.
+pub const MAX_PENDING: usize = 1 << 16;
+
 /// Commands that wait for the browser's answer, by the id that the browser knows them by.
 #[derive(Debug, Default)]
 pub struct Pending {
@@ -13,11 +16,14 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// Notes a command, and gives it an id that no other has.
-    pub fn ask(&mut self, client: ClientId, id: u64) -> u64 {
+    /// Notes a command, and gives it an id that no other has; `None` where too many wait already.
+    pub fn ask(&mut self, client: ClientId, id: u64) -> Option<u64> {
+        if self.asked.len() >= MAX_PENDING {
+            return None;
+        }
         self.next += 1;
         self.asked.insert(self.next, (client, id));
-        self.next
+        Some(self.next)
     }
 
     /// Who asked, and under which id; `None` for an answer that nobody waits for.
@@ -33,7 +39,7 @@ mod tests {
     #[test]
     fn an_answer_finds_its_asker_though_two_used_the_same_id() {
         let mut pending = Pending::default();
-        let (one, other) = (pending.ask(1, 7), pending.ask(2, 7));
+        let (one, other) = (pending.ask(1, 7).unwrap(), pending.ask(2, 7).unwrap());
         assert_ne!(one, other);
         assert_eq!(pending.answer(other), Some((2, 7)));
         assert_eq!(pending.answer(other), None);

@@ -15,7 +15,7 @@ use runtime::http::{
     forward::{empty, full},
 };
 use serde_json::{Map, Value};
-use wire::capabilities::CapabilitySet;
+use wire::{bind::Driver, capabilities::CapabilitySet};
 
 use super::{
     DriverSession, chrome,
@@ -57,14 +57,20 @@ fn no_answer(error: impl Into<BoxError>) -> Error {
 pub struct Client {
     http: legacy::Client<HttpConnector, Body>,
     port: u16,
+    driver: Driver,
 }
 
 impl Client {
     /// The driver at a port of loopback.
-    pub fn new(port: u16) -> Self {
+    pub fn new(port: u16, driver: Driver) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
-        Self { http: legacy::Client::builder(TokioExecutor::new()).build(connector), port }
+        Self { http: legacy::Client::builder(TokioExecutor::new()).build(connector), port, driver }
+    }
+
+    /// Which driver it is.
+    pub fn kind(&self) -> Driver {
+        self.driver
     }
 
     /// The URI of a path (with its query) at the driver.

@@ -147,7 +147,7 @@ async fn prepare_session(
     options: Options,
     publish: watch::Sender<State>,
 ) {
-    let client = Client::new(port);
+    let client = Client::new(port, options.driver);
     let ready = match prepare.capabilities {
         None => None,
         Some(capabilities) => {

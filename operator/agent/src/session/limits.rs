@@ -42,7 +42,8 @@ fn next(settings: &Settings, usage: &Use) -> (Instant, EndReason) {
         .filter(|_| settings.idle_timeout_seconds > 0 && usage.running == 0)
         .map(|last| (last + seconds(settings.idle_timeout_seconds), EndReason::IdleTimeout));
     let left = usage.left.filter(|_| lives_by_its_sockets(settings)).map(|left| {
-        let grace = if left.closed { Duration::ZERO } else { DROPPED_GRACE };
+        // Nobody can come back to a session that only its one socket reached.
+        let grace = if left.closed || settings.bidi_only { Duration::ZERO } else { DROPPED_GRACE };
         (left.at + grace, EndReason::Disconnected)
     });
     [connect, idle, left]
@@ -114,7 +115,8 @@ mod tests {
             (settings(), closed, at(15), EndReason::IdleTimeout),
             (by_sockets.clone(), closed, at(2), EndReason::Disconnected),
             (by_sockets, dropped, at(15), EndReason::IdleTimeout),
-            (bidi_only, closed, at(2), EndReason::Disconnected),
+            (bidi_only.clone(), closed, at(2), EndReason::Disconnected),
+            (bidi_only, dropped, at(2), EndReason::Disconnected),
             (kept, closed, at(15), EndReason::IdleTimeout),
         ] {
             assert_eq!(next(&settings, &usage), (due, reason), "{settings:?} {usage:?}");

@@ -286,7 +286,7 @@ mod tests {
                         "command": ["/usr/bin/browser-operator", "agent"],
                         "args": [
                             format!("--token-sha256={}", token.to_hex()),
-                            "--prepare={\"driver\":\"chromedriver\",\"browserSandbox\":true,\"capabilities\":{\"browserName\":\"chrome\"}}",
+                            "--prepare={\"browserSandbox\":true,\"capabilities\":{\"browserName\":\"chrome\"},\"driver\":\"chromedriver\"}",
                         ],
                         "env": [{"name": "HOME", "value": "/tmp"}],
                         "ports": [{"name": "webdriver", "containerPort": 4444}],

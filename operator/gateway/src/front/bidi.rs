@@ -1,16 +1,22 @@
 //! WebDriver BiDi: sockets of sessions that exist, and bare sockets on which one is made.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use crds::{capabilities::CapabilitySet, names::Protocol};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
-use runtime::http::{incoming::Incoming, tunnel};
+use hyper::upgrade::OnUpgrade;
+use runtime::http::{
+    frames as wire_frames,
+    incoming::Incoming,
+    tunnel::{self, End},
+};
 use serde_json::{Map, Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::Instant,
+};
 use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_accept_key};
-use tokio_util::sync::CancellationToken;
 use warp::{Reply, reply::Response};
 use wire::{
     bidi::{self, Command},
@@ -19,16 +25,20 @@ use wire::{
     route::{self, Socket},
 };
 
-use super::{Gateway, classic::state};
+use super::Gateway;
 use crate::{
     directory::Entry,
-    frames::{self, MAX_MESSAGE, Reader, Received, Violation},
+    frames::{self, MAX_MESSAGE, NO_STATUS, Reader, Received, Violation},
     metrics::{Front, Outcome},
     own,
-    proxy::{self, Handshake},
+    proxy::{self, CLOSING, Cuts, Handshake},
     urls,
 };
 
+/// The path of the browser's DevTools, behind a session's id.
+const DEV_TOOLS: &str = "/se/cdp";
+/// How often a client that only waits gets a ping.
+const PING: Duration = Duration::from_secs(30);
 /// How long a socket without a session may be silent.
 const IDLE: Duration = Duration::from_secs(300);
 
@@ -45,26 +55,29 @@ pub async fn socket(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
         return StatusCode::BAD_REQUEST.into_response();
     };
     match route::socket(&path) {
-        Socket::Session { id } => of_session(&gateway, id, &key, upgrade).await,
-        Socket::Bare => bare(gateway, headers, &key, upgrade),
+        Socket::Session { id } => of_session(&gateway, id, "", &key, upgrade).await,
+        Socket::DevTools { id } => of_session(&gateway, id, DEV_TOOLS, &key, upgrade).await,
+        Socket::Bare => bare(gateway, headers, incoming.connection.peer.ip(), &key, upgrade),
         Socket::Unknown => StatusCode::NOT_FOUND.into_response(),
     }
 }
 
+/// A socket of a session, BiDi's or the browser's DevTools. One that was made on a bare socket has no other.
 async fn of_session(
     gateway: &Gateway,
     id: &str,
+    rest: &str,
     key: &HeaderValue,
     upgrade: OnUpgrade,
 ) -> Response {
     // "act as if the requested service is not available" (BiDi, section "Transport").
-    let Some(entry) = gateway.directory.find(id).await else {
+    let Some(entry) = gateway.directory.find(id).await.filter(|entry| !entry.bidi_only) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    match proxy::handshake(&entry, key).await {
+    match proxy::handshake(&entry, rest, key).await {
         Ok(Handshake::Accepted(response, agent)) => {
-            let over = entry.over.clone();
-            gateway.tasks.spawn(proxy::carry(upgrade, agent, over, gateway.metrics.tunnel()));
+            let (cuts, counted) = (gateway.cuts(&entry), gateway.metrics.tunnel());
+            gateway.tasks.spawn(proxy::carry(upgrade, agent, cuts, counted));
             response
         }
         Ok(Handshake::Refused(response)) => response,
@@ -78,6 +91,7 @@ async fn of_session(
 fn bare(
     gateway: Arc<Gateway>,
     headers: HeaderMap,
+    peer: IpAddr,
     key: &HeaderValue,
     upgrade: OnUpgrade,
 ) -> Response {
@@ -87,11 +101,9 @@ fn bare(
     let tasks = gateway.tasks.clone();
     tasks.spawn(async move {
         let _counted = gateway.metrics.tunnel();
-        match upgrade.await {
-            Ok(upgraded) => Bare::new(&gateway, &headers, upgraded).attend().await,
-            Err(error) => {
-                tracing::debug!(error = &error as &dyn std::error::Error, "no socket came of it");
-            }
+        match End::of(upgrade).await {
+            Ok(end) => Bare::new(&gateway, &headers, peer, end).attend().await,
+            Err(error) => tracing::debug!(error, "no socket came of it"),
         }
     });
     tunnel::switching_protocols(accept)
@@ -101,7 +113,8 @@ fn bare(
 struct Bare<'a> {
     gateway: &'a Gateway,
     headers: &'a HeaderMap,
-    io: TokioIo<Upgraded>,
+    peer: IpAddr,
+    io: TcpStream,
     reader: Reader,
 }
 
@@ -109,44 +122,44 @@ struct Bare<'a> {
 enum Then {
     /// The socket stays bare.
     Stay,
-    /// It is a session's now; the agent's end of it, and the session's own end.
-    Tunnel(OnUpgrade, CancellationToken),
+    /// It is a session's now: the agent's end of it, and what cuts it.
+    Tunnel(OnUpgrade, Cuts),
     /// It is done.
     Leave,
 }
 
 impl<'a> Bare<'a> {
-    fn new(gateway: &'a Gateway, headers: &'a HeaderMap, upgraded: Upgraded) -> Self {
-        Self { gateway, headers, io: TokioIo::new(upgraded), reader: Reader::default() }
+    fn new(gateway: &'a Gateway, headers: &'a HeaderMap, peer: IpAddr, end: End) -> Self {
+        let (io, read) = end.into_parts();
+        let reader = Reader::new(read);
+        Self { gateway, headers, peer, io, reader }
     }
 
     async fn attend(mut self) {
         let stop = self.gateway.stop.clone();
+        let mut silent_since = Instant::now();
         loop {
             let then = match self.reader.next() {
-                Ok(Some(received)) => self.take(received).await,
+                Ok(Some(received)) => {
+                    silent_since = Instant::now();
+                    self.take(received).await
+                }
                 Ok(None) => tokio::select! {
                     then = self.read() => then,
-                    () = tokio::time::sleep(IDLE) => {
-                        self.send(frames::close(1001, "no message for too long")).await;
-                        Then::Leave
+                    () = tokio::time::sleep_until(silent_since + IDLE) => {
+                        self.leave(1001, "no message for too long").await
                     }
-                    () = stop.cancelled() => {
-                        self.send(frames::close(1001, "this replica is shutting down")).await;
-                        Then::Leave
-                    }
+                    () = tokio::time::sleep(PING) => self.send(wire_frames::ping()).await,
+                    () = stop.cancelled() => self.leave(1001, CLOSING).await,
                 },
-                Err(Violation(code)) => {
-                    self.send(frames::close(code, "")).await;
-                    Then::Leave
-                }
+                Err(Violation(code)) => self.leave(code, "").await,
             };
             match then {
                 Then::Stay => {}
                 Then::Leave => return,
-                Then::Tunnel(agent, over) => {
-                    let Self { io, reader, .. } = self;
-                    proxy::carry_on(io, &reader.buffer, agent, over).await;
+                Then::Tunnel(agent, cuts) => {
+                    let client = End::new(self.io, self.reader.buffer.freeze());
+                    proxy::carry_on(client, agent, cuts).await;
                     return;
                 }
             }
@@ -171,13 +184,22 @@ impl<'a> Bare<'a> {
         }
     }
 
+    /// Says goodbye.
+    async fn leave(&mut self, code: u16, reason: &str) -> Then {
+        self.send(wire_frames::close(code, reason)).await;
+        tunnel::hear_out(&mut self.io).await;
+        Then::Leave
+    }
+
     async fn take(&mut self, received: Received) -> Then {
         let text = match received {
             Received::Text(text) => text,
             Received::Binary => return self.send(frames::text(bidi::not_text())).await,
             Received::Ping(payload) => return self.send(frames::pong(payload)).await,
-            Received::Close => {
-                self.send(frames::close(1000, "")).await;
+            Received::Close(code) => {
+                // The same code goes back; without one there is none (RFC 6455, section 5.5.1).
+                let code = if code == NO_STATUS { 1000 } else { code };
+                self.send(wire_frames::close(code, "")).await;
                 return Then::Leave;
             }
         };
@@ -189,7 +211,7 @@ impl<'a> Bare<'a> {
         };
         match command.method.as_str() {
             "session.status" => {
-                let (ready, message) = state(self.gateway);
+                let (ready, message) = self.gateway.status();
                 let status = json!({"ready": ready, "message": message});
                 self.send(frames::text(bidi::success(command.id, &status))).await
             }
@@ -203,8 +225,8 @@ impl<'a> Bare<'a> {
     }
 
     async fn new_session(&mut self, command: &Command<'_>) -> Then {
-        let Self { gateway, headers, io, reader } = self;
-        let creating = create(gateway, headers, command.params());
+        let Self { gateway, headers, peer, io, reader } = self;
+        let creating = create(gateway, headers, *peer, command.params());
         let outcome = tokio::select! {
             outcome = creating => outcome,
             // Dropping the creation ends what it has made.
@@ -213,9 +235,9 @@ impl<'a> Bare<'a> {
         let counted = if outcome.is_ok() { Outcome::Created } else { Outcome::Refused };
         self.gateway.metrics.requested(Front::Bidi, counted);
         match outcome {
-            Ok(Created { result, agent, over }) => {
+            Ok(Created { result, agent, cuts }) => {
                 match self.send(frames::text(bidi::success(command.id, &result))).await {
-                    Then::Stay => Then::Tunnel(agent, over),
+                    Then::Stay => Then::Tunnel(agent, cuts),
                     other => other,
                 }
             }
@@ -224,15 +246,22 @@ impl<'a> Bare<'a> {
     }
 }
 
-/// Reads ahead, within the limit of a message, until the client is gone.
-async fn gone(io: &mut TokioIo<Upgraded>, reader: &mut Reader) {
-    while reader.buffer.len() < MAX_MESSAGE {
-        match io.read_buf(&mut reader.buffer).await {
-            Ok(n) if n > 0 => {}
-            Ok(_) | Err(_) => return,
+/// Reads ahead, within the limit of a message, until the client is gone. One that only waits is pinged.
+async fn gone(io: &mut TcpStream, reader: &mut Reader) {
+    loop {
+        let more = reader.buffer.len() < MAX_MESSAGE;
+        tokio::select! {
+            read = io.read_buf(&mut reader.buffer), if more => match read {
+                Ok(n) if n > 0 => {}
+                Ok(_) | Err(_) => return,
+            },
+            () = tokio::time::sleep(PING) => {
+                if io.write_all(&wire_frames::ping()).await.is_err() {
+                    return;
+                }
+            }
         }
     }
-    std::future::pending().await
 }
 
 /// A session on a socket that was bare.
@@ -241,15 +270,17 @@ struct Created {
     result: Value,
     /// The agent's end of the tunnel.
     agent: OnUpgrade,
-    /// The session's own end.
-    over: CancellationToken,
+    /// What cuts it.
+    cuts: Cuts,
 }
 
 async fn create(
     gateway: &Gateway,
     headers: &HeaderMap,
+    peer: IpAddr,
     params: Map<String, Value>,
 ) -> Result<Created, WebDriverError> {
+    gateway.accepts()?;
     let asked = params.get("capabilities").cloned().unwrap_or_default();
     process(&asked, Dialect::Bidi)?;
     let mut wanted = own::wanted(&asked)?;
@@ -276,18 +307,18 @@ async fn create(
             return Err(error);
         }
     };
-    let base = urls::socket_base(gateway.external_url.as_deref(), None, headers);
+    let base = urls::socket_base(&gateway.urls, None, headers, peer);
     let result = json!({
         "sessionId": entry.session_id,
         "capabilities": capabilities(&entry, &base),
     });
-    Ok(Created { result, agent, over: entry.over.clone() })
+    Ok(Created { result, agent, cuts: gateway.cuts(&entry) })
 }
 
 async fn connect(entry: &Entry) -> Result<OnUpgrade, WebDriverError> {
     let key = HeaderValue::from_str(&generate_key())
         .map_err(|error| WebDriverError::session_not_created(error.to_string()))?;
-    match proxy::handshake(entry, &key).await {
+    match proxy::handshake(entry, "", &key).await {
         Ok(Handshake::Accepted(_, agent)) => Ok(agent),
         Ok(Handshake::Refused(response)) => Err(WebDriverError::session_not_created(format!(
             "the browser's pod refused its socket with status {}",

@@ -3,11 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use crds::names::Protocol;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use runtime::{
     agents,
     http::{
-        collect::{collect, drain},
+        collect::{collect_within, drain},
         incoming::Incoming,
     },
 };
@@ -32,6 +32,8 @@ use crate::{
 const SAY_SO: Duration = Duration::from_secs(2);
 /// The most bytes of New Session's body: it becomes an object of the cluster.
 const MAX_BODY: usize = 1 << 20;
+/// How long it may take to come.
+const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// Runs one command.
 pub async fn run(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
@@ -56,24 +58,12 @@ pub async fn run(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
 }
 
 fn status(gateway: &Gateway) -> Response {
-    let (ready, message) = state(gateway);
+    let (ready, message) = gateway.status();
     reply::success(&json!({"ready": ready, "message": message})).into_response()
 }
 
-/// Whether this replica makes sessions, for both protocols' status commands.
-pub fn state(gateway: &Gateway) -> (bool, &'static str) {
-    if gateway.stop.is_cancelled() {
-        (false, "this replica is shutting down")
-    } else {
-        (true, "sessions can be created")
-    }
-}
-
 async fn new_session(gateway: &Gateway, incoming: Incoming) -> Response {
-    let outcome = match collect(incoming.body, MAX_BODY).await {
-        Ok(body) => create(gateway, &incoming.headers, &body).await,
-        Err(error) => Err(Refusal::Command(WebDriverError::invalid_argument(error.to_string()))),
-    };
+    let outcome = create(gateway, incoming).await;
     let counted = if outcome.is_ok() { Outcome::Created } else { Outcome::Refused };
     gateway.metrics.requested(Front::Classic, counted);
     match outcome {
@@ -94,12 +84,14 @@ impl From<WebDriverError> for Refusal {
     }
 }
 
-async fn create(
-    gateway: &Gateway,
-    headers: &http::HeaderMap,
-    body: &[u8],
-) -> Result<Value, Refusal> {
-    let Ok(Value::Object(body)) = serde_json::from_slice(body) else {
+async fn create(gateway: &Gateway, incoming: Incoming) -> Result<Value, Refusal> {
+    let Incoming { headers, body, connection, .. } = incoming;
+    gateway.accepts()?;
+    check_content_type(&headers)?;
+    let body = collect_within(body, MAX_BODY, BODY_TIME)
+        .await
+        .map_err(|error| WebDriverError::invalid_argument(error.to_string()))?;
+    let Ok(Value::Object(body)) = serde_json::from_slice(&body) else {
         return Err(WebDriverError::invalid_argument("the body must be a JSON object").into());
     };
     let asked = body.get("capabilities").cloned().unwrap_or_default();
@@ -107,24 +99,46 @@ async fn create(
     let wanted = own::wanted(&asked)?;
     let caller = gateway
         .callers
-        .admit(headers, wanted.namespace.as_deref())
+        .admit(&headers, wanted.namespace.as_deref())
         .await
         .map_err(Refusal::Caller)?;
     let entry = gateway.sessions.create(&caller, wanted, Protocol::Classic).await?;
-    let base =
-        urls::socket_base(gateway.external_url.as_deref(), urls::remote_url(&asked), headers);
+    let peer = connection.peer.ip();
+    let base = urls::socket_base(&gateway.urls, urls::remote_url(&asked), &headers, peer);
     Ok(json!({"sessionId": entry.session_id, "capabilities": capabilities(&entry, &base)}))
 }
 
-/// The session's capabilities, with the URL of its socket as this client can use it.
+/// The session's capabilities, with the URLs of its sockets as this client can use them: BiDi's, and the browser's DevTools,
+/// which Selenium's clients look for under names of their own.
 fn capabilities(entry: &Entry, socket_base: &str) -> Value {
     let mut capabilities = entry.capabilities.clone();
     capabilities.remove("webSocketUrl");
+    let url = format!("{socket_base}/session/{}", entry.session_id);
+    if capabilities.get("browserName").is_some_and(|name| name == "chrome") {
+        let version = capabilities.get("browserVersion").cloned().unwrap_or_default();
+        capabilities.insert("se:cdp".to_owned(), format!("{url}/se/cdp").into());
+        capabilities.insert("se:cdpVersion".to_owned(), version);
+    }
     if entry.bidi {
-        let url = format!("{socket_base}/session/{}", entry.session_id);
         capabilities.insert("webSocketUrl".to_owned(), url.into());
     }
     capabilities.into()
+}
+
+/// What a web page can send without asking first is refused, as geckodriver does; clients send JSON, or do not say.
+fn check_content_type(headers: &HeaderMap) -> Result<(), WebDriverError> {
+    let said = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let said = String::from_utf8_lossy(said);
+    let essence = said.split(';').next().unwrap_or_default().trim();
+    let is_form = ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"]
+        .iter()
+        .any(|form| essence.eq_ignore_ascii_case(form));
+    if is_form {
+        return Err(WebDriverError::invalid_argument(format!(
+            "Content-Type is {essence}; it must be application/json, or absent"
+        )));
+    }
+    Ok(())
 }
 
 /// A status that says what is missing, in WebDriver's envelope.
@@ -156,7 +170,10 @@ async fn delete_session(gateway: &Gateway, id: &str, incoming: Incoming) -> Resp
 
 async fn command(gateway: &Gateway, id: &str, incoming: Incoming) -> Response {
     match gateway.directory.find(id).await {
-        Some(entry) => forward(&entry, incoming).await,
+        Some(entry) => match check_content_type(&incoming.headers) {
+            Ok(()) => forward(&entry, incoming).await,
+            Err(error) => refuse(incoming, &error).await,
+        },
         None => refuse(incoming, &WebDriverError::invalid_session_id()).await,
     }
 }
@@ -190,4 +207,27 @@ async fn no_answer(entry: &Entry, error: &agents::Error) -> Response {
 
 fn failure(error: &WebDriverError) -> Response {
     reply::failure(error).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_form_can_send_is_no_command() {
+        for (content_type, allowed) in [
+            ("application/json", true),
+            ("application/json;charset=UTF-8", true),
+            ("application/vnd.api+json", true),
+            ("text/plain", false),
+            ("Text/Plain; charset=utf-8", false),
+            ("application/x-www-form-urlencoded", false),
+            ("multipart/form-data; boundary=x", false),
+        ] {
+            let value = HeaderValue::from_static(content_type);
+            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, value)]);
+            assert_eq!(check_content_type(&headers).is_ok(), allowed, "{content_type}");
+        }
+        assert!(check_content_type(&HeaderMap::new()).is_ok());
+    }
 }

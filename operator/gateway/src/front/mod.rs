@@ -18,7 +18,15 @@ use wire::{
     reply,
 };
 
-use crate::{caller::Callers, directory::Directory, metrics::Metrics, sessions::Sessions};
+use crate::{
+    caller::Callers,
+    classes::{self, Classes},
+    directory::{Directory, Entry},
+    metrics::Metrics,
+    proxy::Cuts,
+    sessions::Sessions,
+    urls::Configured,
+};
 
 /// What the fronts need.
 pub struct Gateway {
@@ -28,8 +36,10 @@ pub struct Gateway {
     pub sessions: Sessions,
     /// Finds sessions.
     pub directory: Arc<Directory>,
-    /// The URL that clients reach this by, where it is known.
-    pub external_url: Option<String>,
+    /// What browsers there are.
+    pub classes: Arc<Classes>,
+    /// The URLs that clients reach this by.
+    pub urls: Configured,
     /// Web origins whose pages may ask; no other page may.
     pub allowed_origins: Vec<String>,
     /// What is counted.
@@ -38,6 +48,37 @@ pub struct Gateway {
     pub tasks: TaskTracker,
     /// Cancelled when this replica takes no new sessions.
     pub stop: CancellationToken,
+    /// Cancelled when it lets go of those that it carries.
+    pub closing: CancellationToken,
+}
+
+impl Gateway {
+    /// What ends a tunnel of this session.
+    fn cuts(&self, entry: &Entry) -> Cuts {
+        Cuts { over: entry.over.clone(), closing: self.closing.clone() }
+    }
+
+    /// Whether this replica makes sessions now, and in words: both protocols' status.
+    fn status(&self) -> (bool, &'static str) {
+        if self.stop.is_cancelled() {
+            (false, "this replica is shutting down")
+        } else if classes::any_has_room(&self.classes.all(), &self.directory.live()) {
+            (true, "sessions can be created")
+        } else {
+            (false, "every BrowserClass is at its capacity; a session waits for its turn")
+        }
+    }
+
+    /// Whether it may make one at all.
+    ///
+    /// # Errors
+    /// It is shutting down.
+    fn accepts(&self) -> Result<(), WebDriverError> {
+        if self.stop.is_cancelled() {
+            return Err(WebDriverError::session_not_created("this replica is shutting down"));
+        }
+        Ok(())
+    }
 }
 
 /// Every route.

@@ -1,7 +1,10 @@
 //! Reading a whole body, up to a limit.
 
+use std::time::Duration;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http_body_util::BodyExt;
+use tokio::time::timeout;
 
 /// Why a body could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +15,9 @@ pub enum Error {
     /// It broke off.
     #[error("the body broke off: {0}")]
     Broken(String),
+    /// It takes too long.
+    #[error("the body did not come within {} seconds", .0.as_secs())]
+    TooSlow(Duration),
 }
 
 /// Reads a body of at most `limit` bytes.
@@ -36,6 +42,20 @@ where
     Ok(bytes.freeze())
 }
 
+/// The same for a body whose sender may take its time, which must be here `within` so long.
+///
+/// # Errors
+/// It is longer, breaks off, or is late.
+pub async fn collect_within<B>(body: B, limit: usize, within: Duration) -> Result<Bytes, Error>
+where
+    B: hyper::body::Body + Unpin,
+    B::Error: std::fmt::Display,
+{
+    timeout(within, collect(body, limit)).await.unwrap_or(Err(Error::TooSlow(within)))
+}
+
+/// How long a body that nobody wants may take.
+const UNWANTED_TIME: Duration = Duration::from_secs(2);
 /// The most bytes of a body that nobody wants and that are read all the same.
 const MAX_UNWANTED: usize = 64 * 1024;
 
@@ -46,7 +66,7 @@ where
     B: hyper::body::Body + Unpin,
     B::Error: std::fmt::Display,
 {
-    if let Err(error) = collect(body, MAX_UNWANTED).await {
+    if let Err(error) = collect_within(body, MAX_UNWANTED, UNWANTED_TIME).await {
         tracing::debug!(%error, "unwanted body");
     }
 }
@@ -54,11 +74,18 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::forward::full;
+    use crate::http::forward::{full, streamed};
 
     #[tokio::test]
     async fn a_body_is_read_up_to_its_limit() {
         assert_eq!(collect(full("four"), 4).await.unwrap(), "four");
         assert!(matches!(collect(full("fives"), 4).await, Err(Error::TooLong(4))));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_is_given_up() {
+        let never = streamed(futures::stream::pending::<Result<Bytes, std::io::Error>>());
+        let within = Duration::from_millis(1);
+        assert!(matches!(collect_within(never, 4, within).await, Err(Error::TooSlow(_))));
     }
 }

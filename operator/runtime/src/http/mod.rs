@@ -2,6 +2,7 @@
 
 pub mod collect;
 pub mod forward;
+pub mod frames;
 pub mod incoming;
 pub mod serve;
 pub mod socket;

@@ -1,11 +1,35 @@
 //! WebSocket handshakes (RFC 6455, section 4), and carrying a socket's bytes without looking at them.
 
+use std::{
+    future::{Future, pending},
+    io,
+    pin::pin,
+    time::Duration,
+};
+
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional_with_sizes};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpStream,
+        tcp::{ReadHalf, WriteHalf},
+    },
+    time::{sleep, timeout},
+};
 use warp::{Reply, reply::Response};
 
-/// How much is read ahead for a slow reader, each way.
+use super::{
+    BoxError,
+    frames::{self, Frames},
+};
+
+/// How much is read at a time.
 const BUFFER: usize = 16 * 1024;
+/// How long one end may take when the other is done.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// Whether a request with these headers asks for a WebSocket.
 #[must_use]
@@ -37,17 +61,191 @@ pub fn switching_protocols(accept: HeaderValue) -> Response {
     reply
 }
 
-/// Carries bytes both ways until both ends are done.
-pub async fn join(
-    mut one: impl AsyncRead + AsyncWrite + Unpin,
-    mut other: impl AsyncRead + AsyncWrite + Unpin,
-) {
-    match copy_bidirectional_with_sizes(&mut one, &mut other, BUFFER, BUFFER).await {
-        Ok((there, back)) => tracing::debug!(there, back, "tunnel closed"),
-        Err(error) => {
-            tracing::debug!(error = &error as &dyn std::error::Error, "tunnel broke");
-        }
+/// One end of a tunnel: its connection, and what had been read from it before it became one.
+#[derive(Debug)]
+pub struct End {
+    stream: TcpStream,
+    read: Bytes,
+}
+
+impl End {
+    /// The end of an upgraded connection.
+    ///
+    /// # Errors
+    /// The other side never switched protocols.
+    pub async fn of(upgrade: OnUpgrade) -> Result<Self, BoxError> {
+        let parts = upgrade
+            .await?
+            .downcast::<TokioIo<TcpStream>>()
+            .map_err(|_| "the connection is not TCP's own")?;
+        Ok(Self { stream: parts.io.into_inner(), read: parts.read_buf })
     }
+
+    /// The connection, and what had been read from it.
+    #[must_use]
+    pub fn into_parts(self) -> (TcpStream, Bytes) {
+        (self.stream, self.read)
+    }
+
+    /// An end whose first messages have been read already; `read` is what came behind them.
+    #[must_use]
+    pub fn new(stream: TcpStream, read: Bytes) -> Self {
+        Self { stream, read }
+    }
+}
+
+/// The last word of a tunnel that is cut.
+#[derive(Clone, Debug)]
+pub struct Farewell {
+    /// The Close frame's code.
+    pub code: u16,
+    /// Its reason.
+    pub reason: String,
+}
+
+/// How a tunnel ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Whether the client said goodbye with a Close frame.
+    pub closed: bool,
+}
+
+/// Carries a WebSocket's bytes both ways until one end is done and the other has been told. A `cut` puts a Close frame to
+/// the client where a frame ends. With `ping`, a client to which nothing went for so long gets one. `used` is called
+/// whenever something went by. A tunnel on which nothing goes by holds no buffer.
+pub async fn join(
+    mut client: End,
+    mut server: End,
+    ping: Option<Duration>,
+    used: impl Fn(),
+    cut: impl Future<Output = Farewell>,
+) -> Ended {
+    let mut from_client = Frames::default();
+    let outcome = {
+        let (client_in, mut client_out) = client.stream.split();
+        let (server_in, mut server_out) = server.stream.split();
+        let up = up(client_in, &mut server_out, &client.read, &mut from_client, &used);
+        let down = down(server_in, &mut client_out, &server.read, ping, &used, cut);
+        let (mut up, mut down) = (pin!(up), pin!(down));
+        // When one is done, the other may still hear its last words, and answer a Close frame.
+        tokio::select! {
+            outcome = &mut up => match outcome {
+                Ok(()) => timeout(LINGER, down).await.unwrap_or(Ok(Down::Done)),
+                Err(error) => Err(error),
+            },
+            outcome = &mut down => match outcome {
+                Ok(Down::Done) => timeout(LINGER, up).await.unwrap_or(Ok(())).map(|()| Down::Done),
+                other => other,
+            },
+        }
+    };
+    drop(server);
+    match outcome {
+        Ok(Down::Done) => {}
+        // What the client answers to the Close frame is not for the server, which said none.
+        Ok(Down::Cut) => hear_out(&mut client.stream).await,
+        Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "tunnel broke"),
+    }
+    Ended { closed: from_client.closed() }
+}
+
+/// Reads what a client that has been told goodbye still says: a connection that is closed before it is read may take the
+/// Close frame with it.
+pub async fn hear_out(client: &mut TcpStream) {
+    let mut nowhere = tokio::io::sink();
+    match timeout(LINGER, tokio::io::copy(client, &mut nowhere)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => {
+            tracing::debug!(error = &error as &dyn std::error::Error, "after goodbye");
+        }
+        Err(_) => tracing::debug!("the client does not answer a Close frame"),
+    }
+}
+
+/// How the way to the client ended.
+enum Down {
+    /// The server is done.
+    Done,
+    /// It was cut.
+    Cut,
+}
+
+/// From the client to the server, until the client is done.
+async fn up(
+    from: ReadHalf<'_>,
+    to: &mut WriteHalf<'_>,
+    read: &[u8],
+    frames: &mut Frames,
+    used: &impl Fn(),
+) -> io::Result<()> {
+    let mut from = from;
+    frames.pass(read);
+    to.write_all(read).await?;
+    loop {
+        let bytes = take(&mut from).await?;
+        if bytes.is_empty() {
+            return to.shutdown().await;
+        }
+        used();
+        frames.pass(&bytes);
+        to.write_all(&bytes).await?;
+    }
+}
+
+/// From the server to the client, until the server is done or the tunnel is cut.
+async fn down(
+    from: ReadHalf<'_>,
+    to: &mut WriteHalf<'_>,
+    read: &[u8],
+    ping: Option<Duration>,
+    used: &impl Fn(),
+    cut: impl Future<Output = Farewell>,
+) -> io::Result<Down> {
+    let (mut from, mut frames, mut farewell) = (from, Frames::default(), None);
+    let mut cut = pin!(cut);
+    frames.pass(read);
+    to.write_all(read).await?;
+    loop {
+        if let Some(Farewell { code, reason }) = &farewell
+            && frames.at_boundary()
+        {
+            if !frames.closed() {
+                to.write_all(&frames::close(*code, reason)).await?;
+            }
+            return to.shutdown().await.map(|()| Down::Cut);
+        }
+        let quiet = async {
+            match ping {
+                Some(quiet) => sleep(quiet).await,
+                None => pending().await,
+            }
+        };
+        let bytes = tokio::select! {
+            bytes = take(&mut from) => bytes?,
+            last = &mut cut, if farewell.is_none() => {
+                farewell = Some(last);
+                continue;
+            }
+            () = quiet, if frames.at_boundary() => {
+                to.write_all(&frames::ping()).await?;
+                continue;
+            }
+        };
+        if bytes.is_empty() {
+            return to.shutdown().await.map(|()| Down::Done);
+        }
+        used();
+        frames.pass(&bytes);
+        to.write_all(&bytes).await?;
+    }
+}
+
+/// What has come; nothing at the end. The buffer is made when there is something for it.
+async fn take(from: &mut ReadHalf<'_>) -> io::Result<Vec<u8>> {
+    from.readable().await?;
+    let mut bytes = Vec::with_capacity(BUFFER);
+    from.read_buf(&mut bytes).await?;
+    Ok(bytes)
 }
 
 fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool {
@@ -71,5 +269,69 @@ mod tests {
         headers.insert("connection", HeaderValue::from_static("keep-alive, Upgrade"));
         assert!(wants_websocket(&headers));
         assert_eq!(handshake_key(&headers), Err("Sec-WebSocket-Version must be 13"));
+    }
+
+    /// Both ends of a tunnel, as client and server see them, and the tunnel's own ends.
+    async fn ends() -> (TcpStream, End, TcpStream, End) {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut pairs = Vec::new();
+        for _ in 0..2 {
+            let outer = TcpStream::connect(address).await.unwrap();
+            let (inner, _) = listener.accept().await.unwrap();
+            pairs.push((outer, End::new(inner, Bytes::new())));
+        }
+        let (server, server_end) = pairs.pop().unwrap();
+        let (client, client_end) = pairs.pop().unwrap();
+        (client, client_end, server, server_end)
+    }
+
+    #[tokio::test]
+    async fn a_cut_waits_for_the_end_of_a_frame() {
+        let (mut client, client_end, mut server, server_end) = ends().await;
+        let (cut, when) = tokio::sync::oneshot::channel::<()>();
+        let tunnel = tokio::spawn(join(client_end, server_end, None, || {}, async {
+            let _ = when.await;
+            Farewell { code: 1001, reason: "bye".to_owned() }
+        }));
+        // A frame of four bytes, in two pieces.
+        server.write_all(&[0x81, 4, b'a', b'b']).await.unwrap();
+        let mut seen = [0; 4];
+        client.read_exact(&mut seen).await.unwrap();
+        cut.send(()).unwrap();
+        server.write_all(b"cd").await.unwrap();
+        let mut rest = Vec::new();
+        client.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(rest, [b"cd".as_slice(), &frames::close(1001, "bye")].concat());
+        drop(client);
+        assert_eq!(tunnel.await.unwrap(), Ended { closed: false });
+    }
+
+    #[tokio::test]
+    async fn a_goodbye_is_told_from_a_drop() {
+        for closes in [true, false] {
+            let (mut client, client_end, mut server, server_end) = ends().await;
+            let never = pending::<Farewell>();
+            let tunnel = tokio::spawn(join(client_end, server_end, None, || {}, never));
+            if closes {
+                client.write_all(&[0x88, 0x80, 0, 0, 0, 0]).await.unwrap();
+            }
+            drop(client);
+            let mut seen = Vec::new();
+            server.read_to_end(&mut seen).await.unwrap();
+            drop(server);
+            assert_eq!(tunnel.await.unwrap(), Ended { closed: closes });
+        }
+    }
+
+    #[tokio::test]
+    async fn a_quiet_client_is_pinged() {
+        let (mut client, client_end, _server, server_end) = ends().await;
+        let ping = Some(Duration::from_millis(1));
+        let tunnel = tokio::spawn(join(client_end, server_end, ping, || {}, pending()));
+        let mut seen = [0; 2];
+        client.read_exact(&mut seen).await.unwrap();
+        assert_eq!(seen.as_slice(), frames::ping());
+        tunnel.abort();
     }
 }

@@ -1,0 +1,342 @@
+//! What a client asks of the session: commands over HTTP, and sockets.
+
+use std::{path::Path, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use hyper::upgrade::OnUpgrade;
+use runtime::http::{
+    BoxError,
+    collect::{collect, drain},
+    forward::{self, empty},
+    incoming::Incoming,
+    tunnel,
+};
+use serde_json::Value;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use warp::{Reply, reply::Response};
+use wire::{
+    bind::{Driver, EndReason},
+    error::{ErrorCode, WebDriverError},
+    reply,
+    route::{self, Route, Socket},
+};
+
+use crate::{bidi, dev_tools, session::Session, shared::Shared, upload};
+
+/// The most bytes of a driver's reply that the agent looks into.
+const MAX_LOOKED_INTO: usize = 1 << 20;
+/// Where uploads are kept: the one place that may be written to.
+const UPLOADS: &str = "/tmp";
+/// What drivers say in a message when their browser is gone.
+const GONE: [&str; 5] = [
+    "Failed to decode response from marionette",
+    "Tried to run command without establishing a connection",
+    "chrome not reachable",
+    "disconnected: ",
+    "session deleted because of page crash",
+];
+
+/// Runs a request. The id in its path is what a client proves itself with; through the gateway the connection is proven
+/// too.
+pub async fn run(shared: &Arc<Shared>, incoming: Incoming, trusted: bool) -> Response {
+    let session = |id: &str| {
+        shared
+            .session()
+            .filter(|session| session.is(id) && (trusted || session.settings.exposed))
+            .cloned()
+    };
+    if tunnel::wants_websocket(&incoming.headers) {
+        let path = incoming.path.as_str();
+        return match route::socket(path) {
+            Socket::Session { id } => match session(id) {
+                // Its one socket comes through the gateway, which made it (BiDi, section "Transport").
+                Some(session) if trusted || !session.settings.bidi_only => {
+                    open_bidi(shared, session, &incoming.headers, incoming.upgrade)
+                }
+                _ => not_here(),
+            },
+            Socket::DevTools { id } => match session(id) {
+                Some(session) => {
+                    open_dev_tools(shared, session, &incoming.headers, incoming.upgrade).await
+                }
+                None => not_here(),
+            },
+            Socket::Bare | Socket::Unknown => not_here(),
+        };
+    }
+    let path = incoming.path.clone();
+    match route::classic(&incoming.method, &path) {
+        Route::DeleteSession { id } | Route::Command { id, .. } => match session(id) {
+            // Made by session.new: not reachable over HTTP (BiDi, section "Session").
+            Some(session) if !session.settings.bidi_only => {
+                run_command(shared, &session, incoming).await
+            }
+            _ => refuse(incoming, WebDriverError::invalid_session_id()).await,
+        },
+        Route::UnknownMethod => {
+            let message = "the command at this path has another method";
+            refuse(incoming, WebDriverError::new(ErrorCode::UnknownMethod, message)).await
+        }
+        Route::Status | Route::NewSession | Route::UnknownCommand => {
+            refuse(incoming, unknown_command("no such command here")).await
+        }
+    }
+}
+
+/// "act as if the requested service is not available" (BiDi, section "Transport").
+fn not_here() -> Response {
+    StatusCode::NOT_FOUND.into_response()
+}
+
+fn open_bidi(
+    shared: &Shared,
+    session: Arc<Session>,
+    headers: &HeaderMap,
+    upgrade: Option<OnUpgrade>,
+) -> Response {
+    let (Some(hub), Some(upgrade)) = (session.hub.clone(), upgrade) else {
+        return not_here();
+    };
+    let accept = match tunnel::handshake_key(headers) {
+        Ok(key) => derive_accept_key(key.as_bytes()),
+        Err(message) => return bad_handshake(message),
+    };
+    let Ok(accept) = HeaderValue::from_str(&accept) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    shared.tasks.spawn(bidi::serve(upgrade, session, hub, shared.ending.clone()));
+    tunnel::switching_protocols(accept)
+}
+
+async fn open_dev_tools(
+    shared: &Shared,
+    session: Arc<Session>,
+    headers: &HeaderMap,
+    upgrade: Option<OnUpgrade>,
+) -> Response {
+    let (Some(browser), Some(upgrade)) = (&session.upstream.dev_tools, upgrade) else {
+        return not_here();
+    };
+    let key = match tunnel::handshake_key(headers) {
+        Ok(key) => key,
+        Err(message) => return bad_handshake(message),
+    };
+    match dev_tools::connect(browser, key, &shared.tasks).await {
+        Ok((accept, browser)) => {
+            let ending = shared.ending.clone();
+            shared.tasks.spawn(dev_tools::carry(upgrade, browser, session, ending));
+            tunnel::switching_protocols(accept)
+        }
+        Err(error) => {
+            tracing::warn!(error, "the browser's DevTools");
+            StatusCode::BAD_GATEWAY.into_response()
+        }
+    }
+}
+
+fn bad_handshake(message: &'static str) -> Response {
+    warp::reply::with_status(message, StatusCode::BAD_REQUEST).into_response()
+}
+
+async fn run_command(shared: &Shared, session: &Session, incoming: Incoming) -> Response {
+    let path = incoming.path.clone();
+    let rest = match route::classic(&incoming.method, &path) {
+        Route::Command { rest, .. } => rest,
+        // Delete Session: the driver and its browser end with the agent.
+        _ => {
+            drain(incoming.body).await;
+            shared.ending.begin(EndReason::ClientEnded.as_str(), "Delete Session");
+            return success(&Value::Null);
+        }
+    };
+    let _running = session.life.command();
+    if let Some(error) = not_of(session.driver.kind(), rest) {
+        return refuse(incoming, error).await;
+    }
+    if matches!(rest, "/se/file" | "/file") {
+        return match upload::take(incoming.body, Path::new(UPLOADS)).await {
+            Ok(value) => success(&value),
+            Err(error) => failure(&error),
+        };
+    }
+    let target = incoming.target(&session.driver_path(rest));
+    let closes_window = incoming.method == Method::DELETE && rest == "/window";
+    match send(session, &target, incoming).await {
+        Ok(response) => look_at(shared, response, closes_window).await,
+        Err(error) if shared.ending.has_begun() => {
+            tracing::debug!(error, "during the end");
+            failure(&WebDriverError::invalid_session_id())
+        }
+        Err(error) => failure(&WebDriverError::new(
+            ErrorCode::UnknownError,
+            format!("the driver gave no answer: {error}"),
+        )),
+    }
+}
+
+/// A vendor's command at another vendor's browser.
+fn not_of(driver: Driver, rest: &str) -> Option<WebDriverError> {
+    let vendor = rest.split('/').nth(1)?;
+    match (driver, vendor) {
+        (Driver::Geckodriver, "goog" | "chromium" | "ms") => Some(unknown_command(
+            "this browser is Firefox, which has no Chrome DevTools Protocol and none of Chrome's commands",
+        )),
+        (Driver::Chromedriver, "moz") => {
+            Some(unknown_command("this browser is Chrome, which has none of Firefox' commands"))
+        }
+        _ => None,
+    }
+}
+
+async fn send(
+    session: &Session,
+    target: &str,
+    incoming: Incoming,
+) -> Result<http::Response<hyper::body::Incoming>, BoxError> {
+    let uri: Uri = session.driver.uri(target)?;
+    let body = if forward::has_body(&incoming.headers) { incoming.body } else { empty() };
+    let mut headers = incoming.headers;
+    // The driver refuses what does not come from its own machine, or is not JSON by its name.
+    headers.remove(header::ORIGIN);
+    headers.insert(header::CONTENT_TYPE, JSON);
+    let request = forward::request(incoming.method, uri, headers, body);
+    Ok(session.driver.send(request).await?)
+}
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+
+/// Most replies are carried as they are. Some mean the end of the session: its last window was closed, or the driver has
+/// lost the browser. And some are not WebDriver's.
+async fn look_at(
+    shared: &Shared,
+    response: http::Response<hyper::body::Incoming>,
+    closes_window: bool,
+) -> Response {
+    let status = response.status();
+    let is_json = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
+    if !is_json {
+        return not_web_driver(response).await;
+    }
+    let says_much = response
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok())
+        .is_none_or(|length| length > MAX_LOOKED_INTO);
+    let may_be_the_end = closes_window || matches!(status.as_u16(), 404 | 500) && !says_much;
+    if !may_be_the_end {
+        return exact(forward::reply(response));
+    }
+    let (parts, body) = response.into_parts();
+    let bytes = match collect(body, MAX_LOOKED_INTO).await {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            return failure(&WebDriverError::new(
+                ErrorCode::UnknownError,
+                format!("the driver's answer broke off: {error}"),
+            ));
+        }
+    };
+    let value = serde_json::from_slice::<Value>(&bytes)
+        .ok()
+        .and_then(|mut reply| reply.get_mut("value").map(Value::take))
+        .unwrap_or_default();
+    if let Some(message) = lost(&value) {
+        shared.ending.begin(EndReason::BrowserCrashed.as_str(), message);
+        return failure(&WebDriverError::invalid_session_id());
+    }
+    if closes_window && parts.status.is_success() && value == Value::Array(Vec::new()) {
+        shared.ending.begin(EndReason::ClientEnded.as_str(), "the last window was closed");
+    }
+    rebuilt(parts.status, bytes)
+}
+
+/// What a driver says that has lost its browser, or its session.
+fn lost(value: &Value) -> Option<&str> {
+    let text = |name| value.get(name).and_then(Value::as_str);
+    let message = text("message").unwrap_or_default();
+    let gone = match text("error")? {
+        "invalid session id" => true,
+        "unknown error" => GONE.iter().any(|gone| message.contains(gone)),
+        _ => false,
+    };
+    gone.then(|| message.lines().next().unwrap_or_default())
+}
+
+/// A reply that is none of WebDriver's: a path that this driver does not have, or a crash of its HTTP.
+async fn not_web_driver(response: http::Response<hyper::body::Incoming>) -> Response {
+    let status = response.status();
+    drain(response.into_body()).await;
+    if matches!(status.as_u16(), 404 | 405) {
+        return failure(&unknown_command("this browser's driver has no such command"));
+    }
+    let message = format!("the driver's answer, of status {status}, is not WebDriver's");
+    failure(&WebDriverError::new(ErrorCode::UnknownError, message))
+}
+
+/// The two headers to the letter, whatever the driver writes.
+fn exact(mut response: Response) -> Response {
+    for (name, value) in reply::HEADERS {
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
+fn rebuilt(status: StatusCode, bytes: Bytes) -> Response {
+    exact(warp::reply::with_status(Vec::from(bytes), status).into_response())
+}
+
+/// An error, after the body that came with the request.
+async fn refuse(incoming: Incoming, error: WebDriverError) -> Response {
+    drain(incoming.body).await;
+    failure(&error)
+}
+
+fn unknown_command(message: &str) -> WebDriverError {
+    WebDriverError::new(ErrorCode::UnknownCommand, message)
+}
+
+fn success(value: &Value) -> Response {
+    reply::success(value).into_response()
+}
+
+fn failure(error: &WebDriverError) -> Response {
+    reply::failure(error).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_driver_that_lost_its_browser_is_understood() {
+        for (error, message, is_lost) in [
+            ("invalid session id", "session deleted", true),
+            ("unknown error", "Failed to decode response from marionette", true),
+            ("unknown error", "disconnected: not connected to DevTools\n  (Session info)", true),
+            ("unknown error", "net::ERR_CONNECTION_REFUSED", false),
+            ("no such window", "disconnected: ", false),
+        ] {
+            let value = json!({"error": error, "message": message, "stacktrace": ""});
+            assert_eq!(lost(&value).is_some(), is_lost, "{error}: {message}");
+        }
+        assert_eq!(lost(&json!(["a"])), None);
+    }
+
+    #[test]
+    fn a_vendors_command_is_of_its_own_browser_alone() {
+        for (driver, rest, refused) in [
+            (Driver::Geckodriver, "/goog/cdp/execute", true),
+            (Driver::Geckodriver, "/moz/context", false),
+            (Driver::Chromedriver, "/goog/cdp/execute", false),
+            (Driver::Chromedriver, "/moz/context", true),
+            (Driver::Chromedriver, "/url", false),
+        ] {
+            assert_eq!(not_of(driver, rest).is_some(), refused, "{driver:?} {rest}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What browsers this cluster has, from one watch: whether a request can be had is known before an object is made.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crds::{BrowserClass, BrowserSessionSpec, Reason};
+use futures::StreamExt;
+use kube::{
+    Api, Client, ResourceExt,
+    api::ListParams,
+    runtime::watcher::{Config, Event},
+};
+use parking_lot::RwLock;
+use placement::{Refusal, place};
+use tokio_util::sync::CancellationToken;
+use wire::error::WebDriverError;
+
+/// The classes.
+pub struct Classes {
+    client: Client,
+    known: RwLock<Arc<Vec<BrowserClass>>>,
+}
+
+impl Classes {
+    /// None yet.
+    pub fn new(client: Client) -> Self {
+        Self { client, known: RwLock::default() }
+    }
+
+    /// As this replica knows them.
+    pub fn all(&self) -> Arc<Vec<BrowserClass>> {
+        self.known.read().clone()
+    }
+
+    /// Checks whether a session with this spec can be had. A refusal that may rest on a watch that is behind is looked at
+    /// again with a list.
+    ///
+    /// # Errors
+    /// `invalid argument` or `session not created`, with the reason that an object would have.
+    pub async fn check(&self, spec: &BrowserSessionSpec) -> Result<(), WebDriverError> {
+        let refusal = match place(spec, &self.all()) {
+            Ok(_) => return Ok(()),
+            Err(refusal) if is_malformed(&refusal) => return Err(refused(&refusal)),
+            Err(refusal) => refusal,
+        };
+        let api = Api::<BrowserClass>::all(self.client.clone());
+        match api.list(&ListParams::default()).await {
+            Ok(listed) => place(spec, &listed.items).map(drop).map_err(|refusal| refused(&refusal)),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "list BrowserClasses");
+                Err(refused(&refusal))
+            }
+        }
+    }
+
+    /// Follows the watch until `stop`.
+    pub async fn watch(self: Arc<Self>, stop: CancellationToken) {
+        let events = runtime::watch::events::<BrowserClass>(&self.client, Config::default(), stop);
+        let mut events = std::pin::pin!(events);
+        let (mut known, mut listing) = (BTreeMap::new(), false);
+        while let Some(event) = events.next().await {
+            match event {
+                Event::Init => {
+                    known.clear();
+                    listing = true;
+                }
+                Event::InitApply(class) | Event::Apply(class) => {
+                    known.insert(class.name_any(), class);
+                }
+                Event::Delete(class) => drop(known.remove(&class.name_any())),
+                Event::InitDone => listing = false,
+            }
+            // Half a list says nothing.
+            if !listing {
+                *self.known.write() = Arc::new(known.values().cloned().collect());
+            }
+        }
+    }
+}
+
+/// Whether it is wrong whatever classes there are.
+fn is_malformed(refusal: &Refusal) -> bool {
+    matches!(refusal.reason, Reason::CapabilitiesInvalid | Reason::FieldInvalid)
+}
+
+fn refused(refusal: &Refusal) -> WebDriverError {
+    let message = format!("{}: {}", refusal.reason, refusal.message);
+    if is_malformed(refusal) {
+        WebDriverError::invalid_argument(message)
+    } else {
+        WebDriverError::session_not_created(message)
+    }
+}
+
+/// Whether a class has room for another session. `live` is how many each class has.
+pub fn any_has_room(classes: &[BrowserClass], live: &BTreeMap<String, i32>) -> bool {
+    classes.iter().any(|class| {
+        let live = live.get(&class.name_any()).copied().unwrap_or(0);
+        class.spec.capacity.is_none_or(|capacity| live < capacity)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn there_is_room_while_one_class_has_some() {
+        let class = |name: &str, capacity: Option<i32>| -> BrowserClass {
+            serde_json::from_value(json!({
+                "apiVersion": "browser-operator.io/v1alpha1", "kind": "BrowserClass",
+                "metadata": {"name": name},
+                "spec": {"browserName": "chrome", "capacity": capacity,
+                    "versions": [{"version": "1", "image": "i"}]},
+            }))
+            .unwrap()
+        };
+        let live = BTreeMap::from([("a".to_owned(), 2), ("b".to_owned(), 0)]);
+        for (classes, room) in [
+            (vec![], false),
+            (vec![class("a", Some(2))], false),
+            (vec![class("a", Some(3))], true),
+            (vec![class("a", None)], true),
+            (vec![class("a", Some(2)), class("b", Some(1))], true),
+            (vec![class("b", Some(0))], false),
+        ] {
+            assert_eq!(any_has_room(&classes, &live), room);
+        }
+    }
+}
