@@ -67,6 +67,9 @@ render external "$operator" --set gateway.externalUrl=https://browsers.example.c
 has external --gateway-url=https://browsers.example.com
 has external --external-url=https://browsers.example.com
 
+render proxied "$operator" --set 'gateway.trustedProxies={10.0.0.0/8,fd00::/8}'
+has proxied --trusted-proxies=10.0.0.0/8,fd00::/8
+
 render without-seccomp "$operator" --set seccomp.enabled=false,classes.chromium.sandbox=container,classes.firefox.sandbox=container
 lacks without-seccomp DaemonSet
 lacks without-seccomp ConfigMap

@@ -35,7 +35,7 @@ def check_roles(objects):
             elif "secrets" in rule["resources"] and rule["verbs"] != ["create"]:
                 assert (rule["verbs"], rule.get("resourceNames")) == (["get"], [KEY]), rule
     gateway = resources(rules_of(objects, "ClusterRole", "gateway"))
-    allowed = {"browsersessions", "tokenreviews", "subjectaccessreviews"}
+    allowed = {"browsersessions", "browserclasses", "tokenreviews", "subjectaccessreviews"}
     assert gateway <= allowed, f"the gateway may touch {gateway - allowed}"
     controller = resources(rules_of(objects, "ClusterRole", "controller"))
     allowed = {"browsersessions", "browserclasses", "pods", "services", "events"}

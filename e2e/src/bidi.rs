@@ -150,6 +150,11 @@ impl Bidi {
         }
     }
 
+    /// The events that came with the replies so far and that nobody has asked for, in their order.
+    pub fn events_so_far(&mut self) -> Vec<Value> {
+        self.events.drain(..).collect()
+    }
+
     /// The first top-level context.
     ///
     /// # Errors

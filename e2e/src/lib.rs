@@ -6,6 +6,7 @@ pub mod bidi;
 pub mod classic;
 pub mod cluster;
 pub mod dns;
+pub mod gateway;
 pub mod kubectl;
 pub mod local;
 pub mod namespace;

@@ -8,7 +8,11 @@ use e2e::{
     Classic, Reply, class_like_the_default, namespace::END_LIMIT, operator, wait::until_all,
     with_namespace,
 };
-use kube::{Api, ResourceExt, api::DeleteParams, runtime::watcher::Config};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, ListParams},
+    runtime::watcher::Config,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -224,18 +228,23 @@ async fn a_client_that_hangs_up_takes_its_unfinished_session_along() -> Result<(
 }
 
 #[tokio::test]
-async fn what_cannot_be_had_is_told_with_the_objects_own_reason() -> Result<()> {
+async fn what_cannot_be_had_is_told_with_its_reason_and_makes_no_object() -> Result<()> {
     with_namespace(async |namespace| {
         let client = namespace.client().await?;
-        let wanted = json!({"capabilities": {"alwaysMatch": {"browserName": "firefox"}}});
+        let wanted = json!({"capabilities": {"alwaysMatch": {"browserName": "safari"}}});
         let reply = client.send(Method::POST, "/session", Some(&wanted)).await?;
         assert_eq!((reply.status, reply.error()), (500, "session not created"));
         ensure!(
             reply.message().contains("CapabilitiesNotMatched")
-                && reply.message().contains("chrome"),
+                && reply
+                    .message()
+                    .contains("class chromium has browserName chrome, not \"safari\"")
+                && reply.message().contains("class firefox has browserName firefox"),
             "{}",
             reply.body
         );
+        let made = namespace.sessions().list(&ListParams::default()).await?.items;
+        ensure!(made.is_empty(), "{made:?}");
         Ok(())
     })
     .await

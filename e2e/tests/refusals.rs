@@ -78,9 +78,9 @@ async fn a_region_that_the_class_lacks_is_refused_with_the_regions_that_it_has()
 #[tokio::test]
 async fn capabilities_that_no_class_has_are_refused_with_what_there_is() -> Result<()> {
     with_namespace(async |namespace| {
-        let spec = json!({"capabilities": {"alwaysMatch": {"browserName": "firefox"}}});
+        let spec = json!({"capabilities": {"alwaysMatch": {"browserName": "safari"}}});
         let message = refused(&namespace, spec, Reason::CapabilitiesNotMatched).await?;
-        names(&message, &["spec.capabilities", "browserName", "chrome", "firefox"])
+        names(&message, &["spec.capabilities", "browserName", "chrome", "firefox", "safari"])
     })
     .await
 }

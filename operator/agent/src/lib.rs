@@ -17,7 +17,7 @@ mod web_driver;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use runtime::agents::AGENT_IDLE;
+use runtime::{agents::AGENT_IDLE, http::serve::{Limits, serve}};
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use wire::{
@@ -29,6 +29,9 @@ use crate::{driver::Prepared, ending::Ending, shared::Shared};
 
 /// How long replies and Close frames may take to leave, at the end.
 const DRAIN: Duration = Duration::from_secs(2);
+
+/// For gateways and the controller, and for clients of a session that is exposed.
+const LIMITS: Limits = Limits { idle: AGENT_IDLE, connections: 1024 };
 
 /// How long the controller may take to say why, after the pod was told to stop: the garbage collector may be faster.
 const REASON: Duration = Duration::from_secs(1);
@@ -89,10 +92,10 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<Termination,
 
     tasks.spawn(reaper::run(ending.begun()));
     tasks.spawn(bind::give_up_unbound(shared.clone(), config.unbound_timeout));
-    tasks.spawn(runtime::http::serve::serve(
+    tasks.spawn(serve(
         listener,
         warp::service(routes::routes(shared.clone())),
-        AGENT_IDLE,
+        LIMITS,
         ending.begun(),
         tasks.clone(),
     ));

@@ -16,7 +16,7 @@ use std::{sync::Arc, time::Duration};
 
 use kube::Client;
 use prometheus_client::registry::Registry;
-use runtime::{admin::Ready, http::serve::serve};
+use runtime::{admin::Ready, http::serve::{Limits, serve}};
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use wire::token::InstallationKey;
@@ -28,8 +28,9 @@ use crate::{classes::Classes, directory::Directory, front::Gateway, sessions::Se
 
 /// How long Close frames and last replies may take to leave.
 const FAREWELL: Duration = Duration::from_secs(4);
-/// How long a client's connection may be silent between two commands.
-const IDLE: Duration = Duration::from_secs(90);
+/// How long a client's connection may be silent between two commands, and how long one's headers may take; with these, those
+/// that never send a whole request hold at most 256 MiB.
+const LIMITS: Limits = Limits { idle: Duration::from_secs(30), connections: 8192 };
 
 /// What the administrator decides.
 #[derive(Clone, Debug)]
@@ -95,7 +96,7 @@ pub async fn run(
         stop: stop.clone(),
         closing: closing.clone(),
     });
-    serve(listener, warp::service(front::routes(gateway)), IDLE, stop, tasks.clone()).await;
+    serve(listener, warp::service(front::routes(gateway)), LIMITS, stop, tasks.clone()).await;
     ready.set(false);
 
     tasks.close();

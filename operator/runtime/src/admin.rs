@@ -15,10 +15,10 @@ use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use warp::{Filter, Reply, reply::Response};
 
-use crate::http::serve::serve;
+use crate::http::serve::{Limits, serve};
 
-/// How long a connection may be silent.
-const IDLE: Duration = Duration::from_secs(60);
+/// For probes and scrapers.
+const LIMITS: Limits = Limits { idle: Duration::from_secs(60), connections: 64 };
 
 /// Whether this process should get traffic; false until [`Ready::set`].
 #[derive(Clone, Debug, Default)]
@@ -45,7 +45,7 @@ pub async fn run(
     stop: CancellationToken,
     tasks: TaskTracker,
 ) {
-    serve(listener, warp::service(routes(ready, metrics)), IDLE, stop, tasks).await;
+    serve(listener, warp::service(routes(ready, metrics)), LIMITS, stop, tasks).await;
 }
 
 fn routes(

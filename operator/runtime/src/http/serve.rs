@@ -3,6 +3,7 @@
 
 use std::{
     convert::Infallible,
+    io,
     net::SocketAddr,
     sync::{
         Arc,
@@ -14,15 +15,18 @@ use std::{
 use http::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 use warp::reply::Response;
 
 use super::socket;
 
-/// The most bytes of a request's headers, and of what is read ahead of a slow handler.
-const MAX_BUFFER: usize = 64 * 1024;
+/// The most bytes of a request's line and headers, and of what is read ahead of a slow handler.
+const MAX_BUFFER: usize = 32 * 1024;
 /// The most headers of a request.
 const MAX_HEADERS: usize = 128;
 /// How long the accept loop rests when the process has no descriptor left.
@@ -49,26 +53,40 @@ impl Connection {
     }
 }
 
-/// Serves until `stop`, then lets requests that are running finish. `idle` is how long a connection may take until
-/// the headers of a request are there, of the first or of the next. `tasks` owns every connection.
+/// What a listener gives to those that connect.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How long a connection may take until the headers of a request are there, of the first or of the next.
+    pub idle: Duration,
+    /// How many connections there may be at a time, without those that have become tunnels: more wait to be accepted.
+    /// Each may hold [`MAX_BUFFER`] and no more.
+    pub connections: usize,
+}
+
+/// Serves until `stop`, then lets requests that are running finish. `tasks` owns every connection.
 pub async fn serve<S>(
     listener: TcpListener,
     service: S,
-    idle: Duration,
+    limits: Limits,
     stop: CancellationToken,
     tasks: TaskTracker,
 ) where
     S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
+    let places = Arc::new(Semaphore::new(limits.connections));
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = accept(&listener, &places) => accepted,
             () = stop.cancelled() => return,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                tasks.spawn(connection(stream, peer, service.clone(), idle, stop.clone()));
+            Ok((place, stream, peer)) => {
+                let served = connection(stream, peer, service.clone(), limits.idle, stop.clone());
+                tasks.spawn(async move {
+                    served.await;
+                    drop(place);
+                });
             }
             // Out of descriptors, or a client that was gone at once: the next may do better.
             Err(error) => {
@@ -77,6 +95,15 @@ pub async fn serve<S>(
             }
         }
     }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(OwnedSemaphorePermit, TcpStream, SocketAddr)> {
+    let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok((place, stream, peer))
 }
 
 async fn connection<S>(
