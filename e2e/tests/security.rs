@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
-use crds::Sandbox;
+use crds::{Reason, Sandbox};
 use e2e::{
-    Bidi, Namespace, agent, class_like_the_default, kubectl::exec, namespace::Live, with_namespace,
+    Bidi, Namespace, agent, class_like_the_default,
+    kubectl::exec,
+    namespace::{self, Live},
+    with_namespace,
 };
 use reqwest::Method;
 use serde_json::json;
@@ -43,11 +46,19 @@ fn field<'a>(process: &'a Process, name: &str) -> &'a str {
     process.get(name).map_or("", String::as_str)
 }
 
+/// The processes that run pages.
 fn renderers(processes: &[Process]) -> Vec<&Process> {
-    processes
-        .iter()
-        .filter(|process| field(process, "Command").contains("--type=renderer"))
-        .collect()
+    let is_renderer = |process: &&Process| {
+        let command = field(process, "Command");
+        command.contains("--type=renderer")
+            || command.contains("-contentproc") && command.trim_end().ends_with(" tab")
+    };
+    processes.iter().filter(is_renderer).collect()
+}
+
+/// Chromium gives each a PID namespace too; Firefox does not.
+fn is_chromium(process: &Process) -> bool {
+    field(process, "Command").contains("--type=renderer")
 }
 
 /// What holds for every process, whichever sandbox a page has. Inside the browser's own sandbox a process may have
@@ -97,33 +108,88 @@ async fn check_files(namespace: &Namespace, live: &Live) -> Result<()> {
 #[tokio::test]
 async fn a_browser_with_its_own_sandbox_is_confined_twice() -> Result<()> {
     with_namespace(async |namespace| {
-        let live =
-            namespace.create_ready("s", json!({"startUrl": namespace.cluster.page("/")})).await?;
-        let processes = processes(&namespace, &live).await?;
-        check_confined(&processes)?;
-        check_files(&namespace, &live).await?;
-
-        let commands: Vec<&str> =
-            processes.iter().map(|process| field(process, "Command")).collect();
-        ensure!(commands.iter().all(|command| !command.contains("no-sandbox")), "{commands:?}");
-        let container =
-            processes.iter().find(|process| field(process, "Pid") == "1").context("PID 1")?;
-        let renderers = renderers(&processes);
-        ensure!(!renderers.is_empty(), "no renderer among {commands:?}");
-        for renderer in renderers {
-            ensure!(
-                field(renderer, "UidMap") != field(container, "UidMap"),
-                "a renderer is in the container's user namespace: {renderer:?}"
-            );
-            ensure!(
-                field(renderer, "NSpid").split_whitespace().count() >= 2,
-                "a renderer is in the container's PID namespace: {renderer:?}"
-            );
-            // The page's own filter comes on top of the container's.
-            let filters = |process| field(process, "Seccomp_filters").parse::<u32>().unwrap_or(0);
-            ensure!(filters(renderer) > filters(container), "no filter of its own: {renderer:?}");
+        for browser in ["chrome", "firefox"] {
+            let live = namespace.create_ready(browser, opening(&namespace, browser)).await?;
+            assert_eq!(live.status.sandbox, Some(Sandbox::Browser));
+            confined_twice(&namespace, &live).await.context(browser)?;
+            namespace.delete(browser).await?;
         }
         Ok(())
+    })
+    .await
+}
+
+/// A session of a browser that opens a page.
+fn opening(namespace: &Namespace, browser: &str) -> serde_json::Value {
+    let wanted = json!({"browserName": browser, "webSocketUrl": true});
+    json!({"capabilities": {"alwaysMatch": wanted}, "startUrl": namespace.cluster.page("/")})
+}
+
+async fn confined_twice(namespace: &Namespace, live: &Live) -> Result<()> {
+    let processes = processes(namespace, live).await?;
+    check_confined(&processes)?;
+    check_files(namespace, live).await?;
+
+    let commands: Vec<&str> = processes.iter().map(|process| field(process, "Command")).collect();
+    ensure!(commands.iter().all(|command| !command.contains("no-sandbox")), "{commands:?}");
+    let container =
+        processes.iter().find(|process| field(process, "Pid") == "1").context("PID 1")?;
+    let renderers = renderers(&processes);
+    ensure!(!renderers.is_empty(), "no renderer among {commands:?}");
+    for renderer in renderers {
+        ensure!(
+            field(renderer, "UidMap") != field(container, "UidMap"),
+            "a renderer is in the container's user namespace: {renderer:?}"
+        );
+        ensure!(
+            !is_chromium(renderer) || field(renderer, "NSpid").split_whitespace().count() >= 2,
+            "a renderer is in the container's PID namespace: {renderer:?}"
+        );
+        // The page's own filter comes on top of the container's.
+        let filters = |process| field(process, "Seccomp_filters").parse::<u32>().unwrap_or(0);
+        ensure!(filters(renderer) > filters(container), "no filter of its own: {renderer:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn firefox_does_without_its_sandbox_only_where_the_class_says_so() -> Result<()> {
+    with_namespace(async |namespace| {
+        let cluster = &namespace.cluster;
+        let firefox = cluster.classes().get("firefox").await.context("the class firefox")?;
+        let class =
+            class_like_the_default(&firefox, &namespace.name, json!({"sandbox": "container"}))?;
+        cluster
+            .with_class(&class, async || {
+                let live = namespace
+                    .create_ready("s", json!({"className": namespace.name}))
+                    .await
+                    .context("without a sandbox of its own")?;
+                let processes = processes(&namespace, &live).await?;
+                check_confined(&processes)?;
+                let renderers = renderers(&processes);
+                ensure!(!renderers.is_empty(), "no renderer");
+                let filters =
+                    |process| field(process, "Seccomp_filters").parse::<u32>().unwrap_or(0);
+                // Its filter it keeps; user namespaces there are none.
+                ensure!(renderers.iter().all(|renderer| filters(renderer) > 1), "{renderers:?}");
+                ensure!(renderers.iter().all(|r| field(r, "UidMap").ends_with("4294967295")));
+                Ok(())
+            })
+            .await?;
+        // A profile that forbids user namespaces is found before there is a browser without half its sandbox.
+        let class = class_like_the_default(
+            &firefox,
+            &namespace.name,
+            json!({"seccompProfile": "browser-operator/none.json"}),
+        )?;
+        cluster
+            .with_class(&class, async || {
+                namespace.create("t", json!({"className": namespace.name})).await?;
+                let reason = Reason::ContainerUnavailable;
+                namespace.reason("t", reason, namespace::END_LIMIT).await.map(drop)
+            })
+            .await
     })
     .await
 }

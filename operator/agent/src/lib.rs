@@ -17,7 +17,10 @@ mod web_driver;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use runtime::{agents::AGENT_IDLE, http::serve::{Limits, serve}};
+use runtime::{
+    agents::AGENT_IDLE,
+    http::serve::{Limits, serve},
+};
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use wire::{
@@ -86,7 +89,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<Termination,
         .map_err(|source| Error::Listen { address: config.listen, source })?;
     let tasks = TaskTracker::new();
     let ending = Ending::default();
-    let prepared = Prepared::start(&config, ending.clone(), &tasks);
+    let prepared = Prepared::start(&config, ending.clone(), &tasks).await;
     let shared =
         Arc::new(Shared::new(config.token_hash.clone(), prepared, ending.clone(), tasks.clone()));
 

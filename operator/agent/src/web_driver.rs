@@ -1,13 +1,13 @@
 //! What a client asks of the session: commands over HTTP, and sockets.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use hyper::upgrade::OnUpgrade;
 use runtime::http::{
     BoxError,
-    collect::{collect, drain},
+    collect::{collect, collect_within, drain},
     forward::{self, empty},
     incoming::Incoming,
     tunnel,
@@ -26,6 +26,10 @@ use crate::{bidi, dev_tools, session::Session, shared::Shared, upload};
 
 /// The most bytes of a driver's reply that the agent looks into.
 const MAX_LOOKED_INTO: usize = 1 << 20;
+/// The most bytes of a body that comes in chunks: its length must be known before the driver gets it.
+const MAX_CHUNKED: usize = 64 << 20;
+/// How long it may take to come.
+const CHUNKED_TIME: Duration = Duration::from_secs(300);
 /// Where uploads are kept: the one place that may be written to.
 const UPLOADS: &str = "/tmp";
 /// What drivers say in a message when their browser is gone.
@@ -160,9 +164,12 @@ async fn run_command(shared: &Shared, session: &Session, incoming: Incoming) -> 
             Err(error) => failure(&error),
         };
     }
-    let target = incoming.target(&session.driver_path(rest));
     let closes_window = incoming.method == Method::DELETE && rest == "/window";
-    match send(session, &target, incoming).await {
+    let incoming = match plain(incoming, rest).await {
+        Ok(incoming) => incoming,
+        Err(error) => return failure(&error),
+    };
+    match send(session, rest, incoming).await {
         Ok(response) => look_at(shared, response, closes_window).await,
         Err(error) if shared.ending.has_begun() => {
             tracing::debug!(error, "during the end");
@@ -189,12 +196,34 @@ fn not_of(driver: Driver, rest: &str) -> Option<WebDriverError> {
     }
 }
 
+/// What drivers take no notice of as they should: a query is no part of the path, a body belongs to POST alone (WebDriver,
+/// "Processing model"), and chromedriver takes none whose length it is not told.
+async fn plain(mut incoming: Incoming, rest: &str) -> Result<Incoming, WebDriverError> {
+    if !route::is_vendors(rest) {
+        incoming.query.clear();
+    }
+    if incoming.method != Method::POST {
+        drain(std::mem::replace(&mut incoming.body, empty())).await;
+        incoming.headers.remove(header::CONTENT_LENGTH);
+        incoming.headers.remove(header::TRANSFER_ENCODING);
+    } else if incoming.headers.contains_key(header::TRANSFER_ENCODING) {
+        let body = std::mem::replace(&mut incoming.body, empty());
+        let body = collect_within(body, MAX_CHUNKED, CHUNKED_TIME)
+            .await
+            .map_err(|error| WebDriverError::invalid_argument(error.to_string()))?;
+        incoming.headers.remove(header::TRANSFER_ENCODING);
+        incoming.headers.insert(header::CONTENT_LENGTH, body.len().into());
+        incoming.body = forward::full(body);
+    }
+    Ok(incoming)
+}
+
 async fn send(
     session: &Session,
-    target: &str,
+    rest: &str,
     incoming: Incoming,
 ) -> Result<http::Response<hyper::body::Incoming>, BoxError> {
-    let uri: Uri = session.driver.uri(target)?;
+    let uri: Uri = session.driver.uri(&incoming.target(&session.driver_path(rest)))?;
     let body = if forward::has_body(&incoming.headers) { incoming.body } else { empty() };
     let mut headers = incoming.headers;
     // The driver refuses what does not come from its own machine, or is not JSON by its name.

@@ -16,7 +16,10 @@ use std::{sync::Arc, time::Duration};
 
 use kube::Client;
 use prometheus_client::registry::Registry;
-use runtime::{admin::Ready, http::serve::{Limits, serve}};
+use runtime::{
+    admin::Ready,
+    http::serve::{Limits, serve},
+};
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use wire::token::InstallationKey;

@@ -105,7 +105,7 @@ fn validate_one(name: &str, value: &Value, dialect: Dialect) -> Result<(), Strin
             matches!(value.as_str(), Some("none" | "eager" | "normal")),
             "must be one of none, eager, normal",
         ),
-        "proxy" => validate_proxy(value),
+        "proxy" => validate_proxy(value, dialect),
         "timeouts" => validate_timeouts(value),
         "unhandledPromptBehavior" => validate_prompt_behaviour(value, dialect),
         name if name.contains(':') => Ok(()),
@@ -116,8 +116,8 @@ fn validate_one(name: &str, value: &Value, dialect: Dialect) -> Result<(), Strin
     }
 }
 
-/// "deserialize as a proxy".
-fn validate_proxy(value: &Value) -> Result<(), String> {
+/// "deserialize as a proxy"; in BiDi session.ProxyConfiguration, whose socksProxy and socksVersion come together.
+fn validate_proxy(value: &Value, dialect: Dialect) -> Result<(), String> {
     let Value::Object(proxy) = value else {
         return Err("must be an object".to_owned());
     };
@@ -156,18 +156,19 @@ fn validate_proxy(value: &Value) -> Result<(), String> {
         kind != "pac" || proxy.contains_key("proxyAutoconfigUrl"),
         "of type pac needs a proxyAutoconfigUrl",
     )?;
+    let (server, version) = (proxy.contains_key("socksProxy"), proxy.contains_key("socksVersion"));
+    require(version || !server, "with a socksProxy needs a socksVersion")?;
     require(
-        proxy.contains_key("socksProxy") == proxy.contains_key("socksVersion"),
-        "needs socksProxy and socksVersion together",
+        server || !version || dialect == Dialect::Classic,
+        "with a socksVersion needs a socksProxy",
     )
 }
 
-/// "host and optional port", without a scheme.
+/// "host and optional port", without a scheme; "the host may include credentials".
 fn is_host_and_port(text: &str) -> bool {
     !text.is_empty()
-        && !text.contains('/')
-        && Url::parse(&format!("http://{text}"))
-            .is_ok_and(|url| url.host().is_some() && url.username().is_empty())
+        && !text.contains(['/', '?', '#', '\\'])
+        && Url::parse(&format!("http://{text}")).is_ok_and(|url| url.host().is_some())
 }
 
 /// "deserialize as timeouts configuration"; an unknown key is wrong, as all drivers have it.

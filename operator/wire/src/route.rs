@@ -68,6 +68,15 @@ pub fn classic<'a>(method: &Method, path: &'a str) -> Route<'a> {
     }
 }
 
+/// Whose commands are theirs to know: the first segments of their paths.
+const VENDORS: [&str; 5] = ["chromium", "goog", "moz", "ms", "se"];
+
+/// Whether the path behind a session's id is a vendor's command.
+#[must_use]
+pub fn is_vendors(rest: &str) -> bool {
+    rest.split('/').nth(1).is_some_and(|vendor| VENDORS.contains(&vendor))
+}
+
 const GET: &[Method] = &[Method::GET];
 const POST: &[Method] = &[Method::POST];
 const DELETE: &[Method] = &[Method::DELETE];
@@ -90,8 +99,7 @@ fn methods(rest: &str) -> Option<&'static [Method]> {
         }
         count += 1;
     }
-    // A vendor's commands are the vendor's to know.
-    if count > 1 && matches!(segments[0], "goog" | "chromium" | "ms" | "moz" | "se") {
+    if count > 1 && VENDORS.contains(&segments[0]) {
         return Some(ALL);
     }
     let segments = segments.get(..count)?;

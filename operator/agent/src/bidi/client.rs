@@ -16,7 +16,8 @@ use tokio::time::Instant;
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
-        Message, Utf8Bytes,
+        Error, Message, Utf8Bytes,
+        error::ProtocolError,
         protocol::{CloseFrame, Role, frame::coding::CloseCode},
     },
 };
@@ -127,6 +128,9 @@ async fn attend(
                 }
                 Some(Err(error)) => {
                     tracing::debug!(%error, "socket broke");
+                    if let Some(code) = violation(&error) {
+                        close(&mut to_client, code, "").await;
+                    }
                     return false;
                 }
                 None => return false,
@@ -137,6 +141,17 @@ async fn attend(
             return false;
         }
         quiet_until = Instant::now() + PING;
+    }
+}
+
+/// The Close frame's code for a client that broke the protocol (RFC 6455, section 7.4.1); `None` where it is merely gone.
+fn violation(error: &Error) -> Option<CloseCode> {
+    match error {
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
+        Error::Protocol(_) => Some(CloseCode::Protocol),
+        Error::Utf8(_) => Some(CloseCode::Invalid),
+        Error::Capacity(_) => Some(CloseCode::Size),
+        _ => None,
     }
 }
 

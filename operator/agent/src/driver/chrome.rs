@@ -69,7 +69,12 @@ mod tests {
     use wire::bind::Driver;
 
     fn options(browser_sandbox: bool) -> Options {
-        Options { driver: Driver::Chromedriver, browser: None, browser_sandbox }
+        Options {
+            driver: Driver::Chromedriver,
+            browser: None,
+            browser_sandbox,
+            sandbox_problem: None,
+        }
     }
 
     fn set(value: Value) -> CapabilitySet {

@@ -65,6 +65,7 @@ mod tests {
             driver: Driver::Geckodriver,
             browser: Some("/usr/lib/firefox".into()),
             browser_sandbox: true,
+            sandbox_problem: None,
         }
     }
 

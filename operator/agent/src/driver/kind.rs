@@ -17,6 +17,8 @@ pub struct Options {
     pub browser: Option<PathBuf>,
     /// Whether the browser's own sandbox is used.
     pub browser_sandbox: bool,
+    /// Why that would not hold.
+    pub sandbox_problem: Option<String>,
 }
 
 impl Options {

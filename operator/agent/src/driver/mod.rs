@@ -72,12 +72,17 @@ pub struct Prepared {
 
 impl Prepared {
     /// Starts the driver, and prepares what was asked for. A driver that exits ends the agent.
-    pub fn start(config: &Config, ending: Ending, tasks: &TaskTracker) -> Self {
+    ///
+    /// Must be done before anything reaps children: it waits for one.
+    pub async fn start(config: &Config, ending: Ending, tasks: &TaskTracker) -> Self {
         let (publish, state) = watch::channel(State::Starting);
+        let Prepare { driver, browser_sandbox, .. } = config.prepare;
+        let is_checked = browser_sandbox && driver == Driver::Geckodriver;
         let options = Options {
-            driver: config.prepare.driver,
+            driver,
             browser: config.browser.clone(),
-            browser_sandbox: config.prepare.browser_sandbox,
+            browser_sandbox,
+            sandbox_problem: if is_checked { sandbox::problem().await } else { None },
         };
         let (program, prepare) = (config.driver.clone(), config.prepare.clone());
         tasks.spawn({
@@ -135,8 +140,8 @@ async fn new_session(
     capabilities: &CapabilitySet,
     options: &Options,
 ) -> Result<DriverSession, Error> {
-    if options.browser_sandbox && options.driver == Driver::Geckodriver {
-        sandbox::has_user_namespaces().await.map_err(Error::Refused)?;
+    if let Some(problem) = &options.sandbox_problem {
+        return Err(Error::Refused(problem.clone()));
     }
     client.new_session(capabilities, options).await
 }

@@ -1,6 +1,6 @@
 //! WebDriver BiDi: sockets of sessions that exist, and bare sockets on which one is made.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use crds::{capabilities::CapabilitySet, names::Protocol};
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -32,7 +32,6 @@ use crate::{
     metrics::{Front, Outcome},
     own,
     proxy::{self, CLOSING, Cuts, Handshake},
-    urls,
 };
 
 /// The path of the browser's DevTools, behind a session's id.
@@ -57,7 +56,7 @@ pub async fn socket(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
     match route::socket(&path) {
         Socket::Session { id } => of_session(&gateway, id, "", &key, upgrade).await,
         Socket::DevTools { id } => of_session(&gateway, id, DEV_TOOLS, &key, upgrade).await,
-        Socket::Bare => bare(gateway, headers, incoming.connection.peer.ip(), &key, upgrade),
+        Socket::Bare => bare(gateway, headers, &key, upgrade),
         Socket::Unknown => StatusCode::NOT_FOUND.into_response(),
     }
 }
@@ -91,7 +90,6 @@ async fn of_session(
 fn bare(
     gateway: Arc<Gateway>,
     headers: HeaderMap,
-    peer: IpAddr,
     key: &HeaderValue,
     upgrade: OnUpgrade,
 ) -> Response {
@@ -102,7 +100,7 @@ fn bare(
     tasks.spawn(async move {
         let _counted = gateway.metrics.tunnel();
         match End::of(upgrade).await {
-            Ok(end) => Bare::new(&gateway, &headers, peer, end).attend().await,
+            Ok(end) => Bare::new(&gateway, &headers, end).attend().await,
             Err(error) => tracing::debug!(error, "no socket came of it"),
         }
     });
@@ -113,7 +111,6 @@ fn bare(
 struct Bare<'a> {
     gateway: &'a Gateway,
     headers: &'a HeaderMap,
-    peer: IpAddr,
     io: TcpStream,
     reader: Reader,
 }
@@ -129,10 +126,10 @@ enum Then {
 }
 
 impl<'a> Bare<'a> {
-    fn new(gateway: &'a Gateway, headers: &'a HeaderMap, peer: IpAddr, end: End) -> Self {
+    fn new(gateway: &'a Gateway, headers: &'a HeaderMap, end: End) -> Self {
         let (io, read) = end.into_parts();
         let reader = Reader::new(read);
-        Self { gateway, headers, peer, io, reader }
+        Self { gateway, headers, io, reader }
     }
 
     async fn attend(mut self) {
@@ -225,8 +222,8 @@ impl<'a> Bare<'a> {
     }
 
     async fn new_session(&mut self, command: &Command<'_>) -> Then {
-        let Self { gateway, headers, peer, io, reader } = self;
-        let creating = create(gateway, headers, *peer, command.params());
+        let Self { gateway, headers, io, reader } = self;
+        let creating = create(gateway, headers, command.params());
         let outcome = tokio::select! {
             outcome = creating => outcome,
             // Dropping the creation ends what it has made.
@@ -277,7 +274,6 @@ struct Created {
 async fn create(
     gateway: &Gateway,
     headers: &HeaderMap,
-    peer: IpAddr,
     params: Map<String, Value>,
 ) -> Result<Created, WebDriverError> {
     gateway.accepts()?;
@@ -307,10 +303,9 @@ async fn create(
             return Err(error);
         }
     };
-    let base = urls::socket_base(&gateway.urls, None, headers, peer);
     let result = json!({
         "sessionId": entry.session_id,
-        "capabilities": capabilities(&entry, &base),
+        "capabilities": capabilities(&entry),
     });
     Ok(Created { result, agent, cuts: gateway.cuts(&entry) })
 }
@@ -328,13 +323,16 @@ async fn connect(entry: &Entry) -> Result<OnUpgrade, WebDriverError> {
     }
 }
 
-/// What session.new answers (BiDi, session.CapabilitiesResult): prompt behaviour only as a map.
-fn capabilities(entry: &Entry, socket_base: &str) -> CapabilitySet {
+/// What session.new answers (BiDi, session.CapabilitiesResult): prompt behaviour only as a map, a proxy only where there is
+/// one, and no webSocketUrl, because such a session has this socket and no other.
+fn capabilities(entry: &Entry) -> CapabilitySet {
     let mut capabilities = entry.capabilities.clone();
-    if !capabilities.get("unhandledPromptBehavior").is_some_and(Value::is_object) {
-        capabilities.remove("unhandledPromptBehavior");
+    capabilities.remove("webSocketUrl");
+    let is_empty = |value: &Value| value.as_object().is_none_or(Map::is_empty);
+    for name in ["proxy", "unhandledPromptBehavior"] {
+        if capabilities.get(name).is_some_and(is_empty) {
+            capabilities.remove(name);
+        }
     }
-    let url = format!("{socket_base}/session/{}", entry.session_id);
-    capabilities.insert("webSocketUrl".to_owned(), url.into());
     capabilities
 }

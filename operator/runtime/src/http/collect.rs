@@ -20,6 +20,10 @@ pub enum Error {
     TooSlow(Duration),
 }
 
+/// How much more of a body that is too long is read and thrown away, so that its sender, which most often reads nothing before
+/// it has sent all, hears why it is refused.
+const MAX_THROWN_AWAY: usize = 64 << 20;
+
 /// Reads a body of at most `limit` bytes.
 ///
 /// # Errors
@@ -29,17 +33,21 @@ where
     B: hyper::body::Body + Unpin,
     B::Error: std::fmt::Display,
 {
-    let mut bytes = BytesMut::new();
+    let (mut bytes, mut thrown_away) = (BytesMut::new(), 0);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Error::Broken(error.to_string()))?;
-        if let Ok(data) = frame.into_data() {
-            if bytes.len() + data.remaining() > limit {
-                return Err(Error::TooLong(limit));
-            }
+        let Ok(data) = frame.into_data() else { continue };
+        if thrown_away == 0 && bytes.len() + data.remaining() <= limit {
             bytes.put(data);
+            continue;
+        }
+        bytes = BytesMut::new();
+        thrown_away += data.remaining();
+        if thrown_away > MAX_THROWN_AWAY {
+            break;
         }
     }
-    Ok(bytes.freeze())
+    if thrown_away > 0 { Err(Error::TooLong(limit)) } else { Ok(bytes.freeze()) }
 }
 
 /// The same for a body whose sender may take its time, which must be here `within` so long.

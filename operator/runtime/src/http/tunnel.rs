@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
@@ -46,7 +47,12 @@ pub fn handshake_key(headers: &HeaderMap) -> Result<&HeaderValue, &'static str> 
     if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         return Err("Sec-WebSocket-Version must be 13");
     }
-    headers.get(header::SEC_WEBSOCKET_KEY).ok_or("Sec-WebSocket-Key is missing")
+    let key = headers.get(header::SEC_WEBSOCKET_KEY).ok_or("Sec-WebSocket-Key is missing")?;
+    // Sixteen bytes in base64 (section 4.1).
+    match BASE64_STANDARD.decode(key.as_bytes()) {
+        Ok(bytes) if bytes.len() == 16 => Ok(key),
+        _ => Err("Sec-WebSocket-Key must be 16 bytes in base64"),
+    }
 }
 
 /// The answer 101 to a handshake; `accept` comes from its key.
@@ -269,6 +275,12 @@ mod tests {
         headers.insert("connection", HeaderValue::from_static("keep-alive, Upgrade"));
         assert!(wants_websocket(&headers));
         assert_eq!(handshake_key(&headers), Err("Sec-WebSocket-Version must be 13"));
+        headers.insert("sec-websocket-version", HeaderValue::from_static("13"));
+        for (key, is_one) in [("dGhlIHNhbXBsZSBub25jZQ==", true), ("short", false), ("AAAA", false)]
+        {
+            headers.insert("sec-websocket-key", HeaderValue::from_static(key));
+            assert_eq!(handshake_key(&headers).is_ok(), is_one, "{key}");
+        }
     }
 
     /// Both ends of a tunnel, as client and server see them, and the tunnel's own ends.

@@ -1,0 +1,154 @@
+//! The envelope of a reply (A.2).
+
+use anyhow::{Context, Result, ensure};
+use e2e::Reply;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    ground::{Ground, NOBODYS, shortened},
+    rule::{Rows, Rule, rule},
+};
+
+pub fn rules() -> Vec<Rule> {
+    vec![
+        rule("A.2", "every reply of the gateway itself has the envelope and the two headers", own),
+        rule("A.2", "every reply of a browser has the envelope and the two headers", of_browser),
+        rule("A.2", "a command without a result answers null, with its key", null),
+        rule("A.2", "a reply has no other member beside value", value_only),
+    ]
+}
+
+/// Checks what every reply must have: `send a response` and `send an error`, to the letter.
+pub fn check(reply: &Reply) -> Result<()> {
+    for (name, text) in
+        [("content-type", "application/json; charset=utf-8"), ("cache-control", "no-cache")]
+    {
+        let values: Vec<_> = reply.headers.get_all(name).iter().collect();
+        ensure!(values == [text], "{name} is {values:?}");
+    }
+    let object = reply.body.as_object().context("the body is no object")?;
+    ensure!(object.len() == 1 && object.contains_key("value"), "the body is no envelope");
+    if reply.status == 200 {
+        return Ok(());
+    }
+    let error = reply.body["value"].as_object().context("an error is an object")?;
+    for key in ["error", "message", "stacktrace"] {
+        ensure!(error.get(key).is_some_and(Value::is_string), "{key} is no text");
+    }
+    ensure!(error.get("data").is_none_or(Value::is_object), "data is no object");
+    let known = ["error", "message", "stacktrace", "data"];
+    let other = error.keys().find(|key| !known.contains(&key.as_str()));
+    ensure!(other.is_none(), "an error has no {other:?}");
+    Ok(())
+}
+
+/// `Ground::send` looks at the envelope.
+async fn own(ground: &Ground) -> Result<()> {
+    let mut rows = Rows::default();
+    let nobodys = format!("/session/{NOBODYS}");
+    let unmatched = json!({"capabilities": {"alwaysMatch": {"browserName": "none"}}}).to_string();
+    for (method, path, body, status) in [
+        (Method::GET, "/status", None, 200),
+        (Method::GET, "/", None, 404),
+        (Method::GET, "/nothing", None, 404),
+        (Method::GET, "/session", None, 405),
+        (Method::PUT, "/status", None, 405),
+        (Method::OPTIONS, "/session", None, 405),
+        (Method::POST, "/session", Some("{"), 400),
+        (Method::POST, "/session", Some("{}"), 400),
+        (Method::POST, "/session", Some(unmatched.as_str()), 500),
+        (Method::GET, nobodys.as_str(), None, 405),
+        (Method::DELETE, nobodys.as_str(), None, 404),
+        (Method::GET, "/session/no-uuid/url", None, 404),
+    ] {
+        let outcome = ground.send_text(method.clone(), path, body.map(ToOwned::to_owned)).await;
+        let outcome = outcome.and_then(|reply| {
+            ensure!(
+                reply.status == status,
+                "{} {}, not {status}",
+                reply.status,
+                shortened(&reply.body.to_string())
+            );
+            Ok(())
+        });
+        rows.row(format!("{method} {path}"), outcome);
+    }
+    rows.done()
+}
+
+async fn of_browser(ground: &Ground) -> Result<()> {
+    let session = ground.shared().await?;
+    let mut rows = Rows::default();
+    let script = json!({"script": "return 'ä\u{1F600}'", "args": []});
+    let nothing = json!({"using": "css selector", "value": "#nothing"});
+    for (method, rest, body, status) in [
+        (Method::GET, "/url", None, 200),
+        (Method::GET, "/window", None, 200),
+        (Method::GET, "/source", None, 200),
+        (Method::GET, "/screenshot", None, 200),
+        (Method::POST, "/execute/sync", Some(&script), 200),
+        (Method::POST, "/element", Some(&nothing), 404),
+        (Method::GET, "/cookie/nothing", None, 404),
+        (Method::GET, "/alert/text", None, 404),
+        (Method::GET, "/element/nothing/text", None, 404),
+        (Method::POST, "/url", Some(&json!({})), 400),
+        (Method::GET, "/nothing", None, 404),
+        (Method::GET, "/goog/nothing", None, 404),
+        (Method::GET, "/moz/nothing", None, 404),
+        (Method::DELETE, "/url", None, 405),
+        (Method::PUT, "/url", None, 405),
+    ] {
+        let outcome = ground.send(method.clone(), &session.path(rest), body).await;
+        let outcome = outcome.and_then(|reply| {
+            ensure!(
+                reply.status == status,
+                "{} {}, not {status}",
+                reply.status,
+                shortened(&reply.body.to_string())
+            );
+            Ok(())
+        });
+        rows.row(format!("{method} {rest}"), outcome);
+    }
+    rows.done()
+}
+
+async fn null(ground: &Ground) -> Result<()> {
+    let session = ground.plain_alone().await?;
+    let mut rows = Rows::default();
+    for (method, rest, body) in [
+        (Method::POST, "/url", Some(json!({"url": ground.page("/")}))),
+        (Method::POST, "/refresh", Some(json!({}))),
+        (Method::POST, "/back", Some(json!({}))),
+        (Method::POST, "/forward", Some(json!({}))),
+        (Method::POST, "/timeouts", Some(json!({"implicit": 0}))),
+        (Method::POST, "/frame", Some(json!({"id": null}))),
+        (Method::POST, "/frame/parent", Some(json!({}))),
+        (Method::POST, "/execute/sync", Some(json!({"script": "return null", "args": []}))),
+        (Method::POST, "/execute/sync", Some(json!({"script": "", "args": []}))),
+        (Method::POST, "/actions", Some(json!({"actions": []}))),
+        (Method::DELETE, "/actions", None),
+        (Method::DELETE, "/cookie", None),
+        (Method::DELETE, "/cookie/nothing", None),
+    ] {
+        let outcome = ground.value(method.clone(), &session.path(rest), body.as_ref()).await;
+        let outcome = outcome.and_then(|value| {
+            ensure!(value.is_null(), "{value}");
+            Ok(())
+        });
+        rows.row(format!("{method} {rest}"), outcome);
+    }
+    rows.done()
+}
+
+/// A client that sees `status` or `sessionId` beside `value` takes the server for one from before the standard.
+async fn value_only(ground: &Ground) -> Result<()> {
+    let session = ground.plain().await?;
+    for path in ["/status".to_owned(), session.path("/url"), session.path("/timeouts")] {
+        let reply = ground.client.send(Method::GET, &path, None).await?;
+        let keys: Vec<&String> = reply.body.as_object().context("an object")?.keys().collect();
+        ensure!(keys == ["value"], "{path}: {keys:?}");
+    }
+    Ok(())
+}

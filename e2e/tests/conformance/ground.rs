@@ -1,0 +1,381 @@
+//! Where the rules of one browser are tried: a namespace, a client, and sessions that many rules look at.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use crds::{Phase, Reason};
+use e2e::{Bidi, Classic, Namespace, Reply, with_namespace};
+use futures::{StreamExt, stream};
+use kube::ResourceExt;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::{
+    sync::{Mutex, OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::timeout,
+};
+
+use crate::{
+    envelope,
+    rule::{Browser, Rule},
+};
+
+/// How many rules of a browser are tried at a time: most of them wait for a browser, of which the machine holds few.
+const AT_A_TIME: usize = 3;
+/// How long a rule may take.
+const LIMIT: Duration = Duration::from_secs(90);
+
+/// An id of the right form that nobody has.
+pub const NOBODYS: &str = "00000000-0000-8000-8000-000000000000";
+/// A browserName that nothing matches: what is refused for it alone has a right form.
+pub const NO_BROWSER: &str = "no such browser";
+
+/// What came of the rules on one browser.
+pub struct Column {
+    /// The browser.
+    pub browser: Browser,
+    /// One for each rule, in their order.
+    pub outcomes: Vec<Outcome>,
+    /// What is wrong beside the rules, such as sessions that did not go away.
+    pub ruin: Option<String>,
+}
+
+/// What came of a rule.
+#[derive(Clone)]
+pub enum Outcome {
+    /// It holds.
+    Holds,
+    /// It does not, and what was seen instead.
+    Failed(String),
+    /// It says nothing about this browser, and why.
+    Meaningless(&'static str),
+}
+
+/// Tries the rules on a browser, in a namespace of its own.
+pub async fn run(browser: Browser, rules: &[Rule]) -> Column {
+    if rules.is_empty() {
+        return Column { browser, outcomes: Vec::new(), ruin: None };
+    }
+    let mut outcomes = Vec::new();
+    let whole = with_namespace(async |namespace| {
+        let ground = Ground::new(browser, namespace).await?;
+        let tried = stream::iter(rules.iter().enumerate())
+            .map(async |(at, rule)| (at, ground.outcome(rule).await))
+            .buffer_unordered(AT_A_TIME);
+        let mut tried: Vec<(usize, Outcome)> = tried.collect().await;
+        tried.sort_by_key(|(at, _)| *at);
+        outcomes = tried.into_iter().map(|(_, outcome)| outcome).collect();
+        Ok(())
+    });
+    let ruin = whole.await.err().map(|error| format!("{error:#}"));
+    outcomes.resize(rules.len(), Outcome::Failed("not tried".to_owned()));
+    Column { browser, outcomes, ruin }
+}
+
+/// See the module.
+pub struct Ground {
+    /// The browser that every session here has.
+    pub browser: Browser,
+    /// Where its sessions are.
+    pub namespace: Namespace,
+    /// A client that may make sessions here.
+    pub client: Classic,
+    token: String,
+    shared: OnceCell<Session>,
+    plain: OnceCell<RwLock<Session>>,
+    bare: OnceCell<Mutex<Bare>>,
+}
+
+/// A session that was made over HTTP.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// WebDriver's id.
+    pub id: String,
+    /// As they were told.
+    pub capabilities: Value,
+    /// All that New Session answered.
+    pub value: Value,
+}
+
+/// A session that was made by `session.new`.
+pub struct Bare {
+    /// The socket that it was made on.
+    pub bidi: Bidi,
+    /// What `session.new` answered.
+    pub result: Value,
+}
+
+impl Ground {
+    async fn new(browser: Browser, namespace: Namespace) -> Result<Self> {
+        let token = namespace.runner().await?;
+        let client = Classic::new(&namespace.cluster.settings.gateway_url, Some(token.clone()));
+        let (shared, plain, bare) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
+        Ok(Self { browser, namespace, client, token, shared, plain, bare })
+    }
+
+    async fn outcome(&self, rule: &Rule) -> Outcome {
+        if let Some((browser, why)) = rule.meaningless
+            && browser == self.browser
+        {
+            return Outcome::Meaningless(why);
+        }
+        match timeout(LIMIT, (rule.check)(self)).await {
+            Ok(Ok(())) => Outcome::Holds,
+            Ok(Err(error)) => Outcome::Failed(format!("{error:#}")),
+            Err(_) => Outcome::Failed(format!("no outcome within {LIMIT:?}")),
+        }
+    }
+
+    /// A page of the test site, as the browser reaches it.
+    pub fn page(&self, path: &str) -> String {
+        self.namespace.cluster.page(path)
+    }
+
+    /// Sends a command. Whatever the rule is about, the reply must have its envelope.
+    pub async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Reply> {
+        self.send_text(method, path, body.map(Value::to_string)).await
+    }
+
+    /// The same with a body that need not be JSON.
+    pub async fn send_text(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<String>,
+    ) -> Result<Reply> {
+        let reply = self.client.send_text(method.clone(), path, body).await?;
+        envelope::check(&reply).with_context(|| {
+            format!("{method} {path}: {} {}", reply.status, shortened(&reply.body.to_string()))
+        })?;
+        Ok(reply)
+    }
+
+    /// Sends a command that must succeed, and gives its value.
+    pub async fn value(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
+        let mut reply = self.send(method.clone(), path, body).await?;
+        ensure!(
+            reply.status == 200,
+            "{method} {path}: {} {}",
+            reply.status,
+            shortened(&reply.body.to_string())
+        );
+        Ok(reply.body["value"].take())
+    }
+
+    /// GET that must succeed.
+    pub async fn get(&self, path: &str) -> Result<Value> {
+        self.value(Method::GET, path, None).await
+    }
+
+    /// POST that must succeed.
+    pub async fn post(&self, path: &str, body: Value) -> Result<Value> {
+        self.value(Method::POST, path, Some(&body)).await
+    }
+
+    /// DELETE that must succeed.
+    pub async fn delete(&self, path: &str) -> Result<Value> {
+        self.value(Method::DELETE, path, None).await
+    }
+
+    /// Sends a command that must be refused so.
+    pub async fn fails(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        refusal: (u16, &str),
+    ) -> Result<()> {
+        expect(&self.send(method, path, body).await?, refusal)
+    }
+
+    /// A set of capabilities that asks for this browser, unless it asks for one already.
+    pub fn of_browser(&self, set: &Value) -> Value {
+        with(set, "browserName", self.browser.name())
+    }
+
+    /// New Session that must be refused so. One that is made all the same is deleted.
+    pub async fn refuses(&self, body: &Value, refusal: (u16, &str)) -> Result<()> {
+        self.refuses_text(body.to_string(), refusal).await
+    }
+
+    /// The same with a body that need not be JSON.
+    pub async fn refuses_text(&self, body: String, refusal: (u16, &str)) -> Result<()> {
+        let reply = self.send_text(Method::POST, "/session", Some(body)).await?;
+        if let Some(id) = reply.body["value"]["sessionId"].as_str() {
+            self.remove(id).await;
+            bail!("a session was made: {}", reply.body["value"]["capabilities"]);
+        }
+        expect(&reply, refusal)
+    }
+
+    /// Capabilities that are `invalid argument`.
+    pub async fn invalid(&self, capabilities: Value) -> Result<()> {
+        self.refuses(&json!({"capabilities": capabilities}), INVALID_ARGUMENT).await
+    }
+
+    /// Capabilities of a right form that nothing matches.
+    pub async fn unmatched(&self, capabilities: Value) -> Result<()> {
+        self.refuses(&json!({"capabilities": capabilities}), NOT_CREATED).await
+    }
+
+    /// A set of a right form. It needs no browser: it is refused, but for the browserName that is added.
+    pub async fn valid(&self, set: &Value) -> Result<()> {
+        self.unmatched(json!({"alwaysMatch": with(set, "browserName", NO_BROWSER)})).await
+    }
+
+    /// Makes a session with a body of the rule's own.
+    pub async fn create(&self, body: &Value) -> Result<Session> {
+        Session::new(self.value(Method::POST, "/session", Some(body)).await?)
+    }
+
+    /// Makes a session of this browser.
+    pub async fn new_session(&self, set: &Value) -> Result<Session> {
+        self.create(&json!({"capabilities": {"alwaysMatch": self.of_browser(set)}})).await
+    }
+
+    /// Makes a session of this browser for as long as the check takes.
+    pub async fn with_session<T>(
+        &self,
+        set: Value,
+        check: impl AsyncFnOnce(&Session) -> Result<T>,
+    ) -> Result<T> {
+        let session = self.new_session(&set).await?;
+        self.and_remove(session, check).await
+    }
+
+    /// Runs a check on a session, and removes it.
+    pub async fn and_remove<T>(
+        &self,
+        session: Session,
+        check: impl AsyncFnOnce(&Session) -> Result<T>,
+    ) -> Result<T> {
+        let outcome = check(&session).await;
+        self.remove(&session.id).await;
+        outcome
+    }
+
+    /// Ends a session, if it has not ended. What stays all the same is seen when the namespace is cleared.
+    async fn remove(&self, id: &str) {
+        let _ = self.client.send(Method::DELETE, &format!("/session/{id}"), None).await;
+    }
+
+    /// A session that speaks Classic and BiDi, for rules that change nothing in it.
+    pub async fn shared(&self) -> Result<&Session> {
+        self.shared
+            .get_or_try_init(async || {
+                let session = self.new_session(&json!({"webSocketUrl": true})).await?;
+                let url = json!({"url": self.page("/")});
+                self.post(&session.path("/url"), url).await?;
+                Ok(session)
+            })
+            .await
+    }
+
+    /// A session that speaks Classic only and was asked for nothing but its browser, for rules that change nothing in
+    /// it.
+    pub async fn plain(&self) -> Result<RwLockReadGuard<'_, Session>> {
+        Ok(self.any_plain().await?.read().await)
+    }
+
+    /// The same session for one rule alone, which may do in it what the others get over.
+    pub async fn plain_alone(&self) -> Result<RwLockWriteGuard<'_, Session>> {
+        Ok(self.any_plain().await?.write().await)
+    }
+
+    async fn any_plain(&self) -> Result<&RwLock<Session>> {
+        let make = async || Ok(RwLock::new(self.new_session(&json!({})).await?));
+        self.plain.get_or_try_init(make).await
+    }
+
+    /// A session that speaks BiDi only, for rules that change nothing in it.
+    pub async fn bare(&self) -> Result<&Mutex<Bare>> {
+        self.bare.get_or_try_init(async || Ok(Mutex::new(self.new_bare().await?))).await
+    }
+
+    /// A socket without a session.
+    pub async fn bare_socket(&self) -> Result<Bidi> {
+        Bidi::connect_as(&self.namespace.cluster.bare_socket_url(), Some(&self.token)).await
+    }
+
+    /// A session that speaks BiDi only, of this browser.
+    pub async fn new_bare(&self) -> Result<Bare> {
+        let mut bidi = self.bare_socket().await?;
+        let result = bidi.command("session.new", self.wanted_by_bidi()).await?;
+        Ok(Bare { bidi, result })
+    }
+
+    /// The parameters of a `session.new` for this browser.
+    pub fn wanted_by_bidi(&self) -> Value {
+        json!({"capabilities": {"alwaysMatch": self.of_browser(&json!({}))}})
+    }
+
+    /// A socket on a session.
+    pub async fn socket(&self, session: &Session) -> Result<Bidi> {
+        self.namespace.cluster.socket(&session.id).await
+    }
+
+    /// The name of a session's object.
+    pub async fn object(&self, id: &str) -> Result<String> {
+        Ok(self.namespace.cluster.session_with_id(id).await?.name_any())
+    }
+
+    /// Waits until the record of a session says that it has ended, for this reason and in good order, and its pod is
+    /// gone.
+    pub async fn over(&self, object: &str, reason: Reason) -> Result<()> {
+        self.namespace.ended(object, Phase::Completed, reason).await.map(drop)
+    }
+}
+
+impl Session {
+    /// The session that New Session answered with this.
+    pub fn new(value: Value) -> Result<Self> {
+        let id = value["sessionId"].as_str().context("sessionId")?.to_owned();
+        Ok(Self { id, capabilities: value["capabilities"].clone(), value })
+    }
+
+    /// The path of one of its commands.
+    pub fn path(&self, rest: &str) -> String {
+        format!("/session/{}{rest}", self.id)
+    }
+
+    /// A text among its capabilities.
+    pub fn text(&self, capability: &str) -> Result<&str> {
+        let text = self.capabilities[capability].as_str();
+        text.with_context(|| format!("{capability} in {}", self.capabilities))
+    }
+}
+
+impl Bare {
+    /// The session's id.
+    pub fn id(&self) -> Result<&str> {
+        self.result["sessionId"].as_str().context("sessionId")
+    }
+}
+
+/// The refusal of what is malformed.
+pub const INVALID_ARGUMENT: (u16, &str) = (400, "invalid argument");
+/// The refusal of what cannot be had.
+pub const NOT_CREATED: (u16, &str) = (500, "session not created");
+/// The refusal of a session that is none.
+pub const INVALID_SESSION: (u16, &str) = (404, "invalid session id");
+
+/// Checks that a reply is this refusal.
+pub fn expect(reply: &Reply, refusal: (u16, &str)) -> Result<()> {
+    let seen = (reply.status, reply.error());
+    // A browser's stack trace would only be in the way.
+    ensure!(seen == refusal, "{seen:?} {}, not {refusal:?}", shortened(reply.message()));
+    Ok(())
+}
+
+/// The beginning of a text.
+pub fn shortened(text: &str) -> String {
+    text.chars().take(200).collect()
+}
+
+/// A set of capabilities with one more, unless it has it; what is no set stays as it is.
+pub fn with(set: &Value, name: &str, value: &str) -> Value {
+    let mut set = set.clone();
+    if let Value::Object(set) = &mut set {
+        set.entry(name).or_insert_with(|| value.into());
+    }
+    set
+}
