@@ -56,7 +56,7 @@ cat <<END
       kubectl describe bs example               # conditions, events, where it is
       kubectl logs \$(kubectl get bs example -o jsonpath='{.status.podName}')
       kubectl delete bs example                 # ends it; its sockets hear why
-      $clients/bin/python examples/selenium_page.py
+      BROWSER=firefox $clients/bin/python examples/selenium_page.py $pictures/firefox.png
 
     The end of it all: make down
 END

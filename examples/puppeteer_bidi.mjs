@@ -1,36 +1,65 @@
 // A stock Puppeteer client over WebDriver BiDi: a socket, on which it makes its own session.
 //
-//   GATEWAY_URL=http://... SITE_URL=http://... node puppeteer_bidi.mjs [file.png [folder of node_modules]]
-import {createRequire} from 'node:module';
+//   GATEWAY_URL=http://... SITE_URL=http://... [BROWSER=firefox] [BUILD=4711] node puppeteer_bidi.mjs [file.png]
 import path from 'node:path';
 import process from 'node:process';
 
-const [file, folder = process.cwd()] = process.argv.slice(2);
-const require = createRequire(path.join(folder, 'package.json'));
-const {default: puppeteer} = await import(require.resolve('puppeteer-core'));
-const {GATEWAY_URL: gateway, SITE_URL: site} = process.env;
+import puppeteer from 'puppeteer-core';
+
+const {GATEWAY_URL: gateway, SITE_URL: site, BROWSER: browserName = 'chrome', BUILD: build = 'none'} = process.env;
+const picture = path.resolve(process.argv[2] ?? 'page.png');
 
 const browser = await puppeteer.connect({
   browserWSEndpoint: `${gateway.replace(/^http/, 'ws')}/session`,
   protocol: 'webDriverBiDi',
+  // Puppeteer does not tell the session's id; by what is in its metadata, kubectl finds it all the same.
+  capabilities: {alwaysMatch: {browserName, 'browser-operator:userMetadata': {build}}},
 });
 try {
   const page = await browser.newPage();
+  // What an element says, as soon as it says something.
+  const text = async id => {
+    await page.waitForFunction(id => document.querySelector(id)?.textContent, {}, id);
+    return page.$eval(id, element => element.textContent);
+  };
   const heard = new Promise(resolve => page.once('console', message => resolve(message.text())));
 
   await page.goto(`${site}/`);
   console.log('title:', await page.title());
   await page.type('#name', 'puppeteer');
   await Promise.all([page.waitForNavigation(), page.click('#submit')]);
-  console.log('sent:', await page.$eval('#sent', element => element.textContent));
+  console.log('sent:', await text('#sent'));
 
-  await page.evaluate(text => console.log(text), 'hello from the page');
+  console.log('browser:', await page.evaluate(() => navigator.userAgent));
+  await page.evaluate(message => console.log(message), 'hello from the page');
   console.log('console:', await heard);
 
-  if (file) {
-    await page.screenshot({path: file});
-    console.log('screenshot:', file);
-  }
+  await page.screenshot({path: picture});
+  console.log('screenshot:', picture);
+
+  await page.goto(`${site}/alert.html`);
+  page.once('dialog', async dialog => {
+    console.log('alert:', dialog.message());
+    await dialog.accept();
+  });
+  await page.click('#open');
+  await page.waitForFunction(() => document.querySelector('#closed').textContent === '1');
+
+  // BiDi names files, it does not carry them: this one is in the browser's pod.
+  await page.goto(`${site}/upload.html`);
+  await (await page.$('#file')).uploadFile('/etc/debian_version');
+  console.log('uploaded:', await text('#read'));
+
+  await page.setRequestInterception(true);
+  page.on('request', request => {
+    if (request.url() === `${site}/answer.txt`) {
+      request.respond({status: 200, body: 'hello from the client'});
+    } else {
+      request.continue();
+    }
+  });
+  await page.goto(`${site}/fetch.html`);
+  console.log('intercepted:', await text('#answer'));
 } finally {
   await browser.close();
 }

@@ -1,13 +1,21 @@
-//! Stock clients, run as their users run them.
+//! Stock clients, run as their users run them: the examples, each on each browser.
+
+use std::{fs::File, path::PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use crds::{BrowserSession, Phase, Reason};
 use e2e::{Namespace, namespace::check_end, settings::checkout, wait::until, with_namespace};
-use kube::{Api, ResourceExt, api::DeleteParams};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, ListParams},
+};
 use serde_json::json;
 use tokio::process::Command;
 
-/// The folder of the installed clients: `bin/python` and `node_modules`.
+const CHROME: &str = "chrome";
+const FIREFOX: &str = "firefox";
+
+/// The folder of the installed clients.
 async fn installed() -> Result<String> {
     let script = checkout().join("e2e/clients/install.sh");
     let output =
@@ -17,39 +25,130 @@ async fn installed() -> Result<String> {
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
-/// Runs a script of examples/, which must succeed, and gives what it prints.
-async fn run(
-    namespace: &Namespace,
-    program: &str,
-    script: &str,
-    arguments: &[&str],
-) -> Result<String> {
+fn example(name: &str) -> PathBuf {
+    checkout().join("examples").join(name)
+}
+
+/// A script for the installed Python.
+async fn python(script: &str) -> Result<Command> {
+    let mut command = Command::new(format!("{}/bin/python", installed().await?));
+    command.arg(example(script));
+    Ok(command)
+}
+
+/// A script for Node, which looks for the packages of a script from its standard input where it runs.
+async fn node(script: &str) -> Result<Command> {
+    let mut command = Command::new("node");
+    command
+        .args(["--input-type=module", "-"])
+        .current_dir(installed().await?)
+        .stdin(File::open(example(script)).context(script.to_owned())?);
+    Ok(command)
+}
+
+/// The class of examples/selenium-java, as it was compiled when it was installed.
+async fn java() -> Result<Command> {
+    let target = format!("{}/selenium-java/target", installed().await?);
+    let mut command = Command::new("java");
+    command.arg("-cp").arg(format!("{target}/classes:{target}/dependency/*")).arg("SeleniumPage");
+    Ok(command)
+}
+
+/// Runs a client, which must succeed, and gives what it prints.
+async fn run(namespace: &Namespace, mut command: Command) -> Result<String> {
     let settings = &namespace.cluster.settings;
-    let output = Command::new(program)
-        .arg(checkout().join("examples").join(script))
-        .args(arguments)
+    let output = command
         .env("GATEWAY_URL", &settings.gateway_url)
         .env("SITE_URL", &settings.site_url)
+        .env("BUILD", &namespace.name)
         .kill_on_drop(true)
         .output()
         .await
-        .with_context(|| format!("run {program}"))?;
+        .with_context(|| format!("run {command:?}"))?;
     let (said, complained) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    ensure!(output.status.success(), "{script}: {}\n{said}\n{complained}", output.status);
+    ensure!(output.status.success(), "{command:?}: {}\n{said}\n{complained}", output.status);
     Ok(said.into_owned())
 }
 
-/// What a script prints behind a word.
+/// What a client prints behind a word.
 fn told<'a>(output: &'a str, word: &str) -> Result<&'a str> {
     let line = output.lines().find_map(|line| line.strip_prefix(word));
     Ok(line.with_context(|| format!("no {word:?} in {output}"))?.trim())
 }
 
+/// Where a client puts its picture.
+fn picture(namespace: &Namespace) -> PathBuf {
+    std::env::temp_dir().join(format!("{}.png", namespace.name))
+}
+
+/// Takes the picture away, which must be one, and gives its size in bytes.
+fn take_picture(namespace: &Namespace) -> Result<usize> {
+    let file = picture(namespace);
+    let bytes = std::fs::read(&file).with_context(|| file.display().to_string())?;
+    let (width, height) = e2e::bidi::png_size(&bytes)?;
+    ensure!(width >= 300 && height >= 200, "{width}x{height}");
+    std::fs::remove_file(&file).with_context(|| file.display().to_string())?;
+    Ok(bytes.len())
+}
+
+/// What a client gives to a page's file input.
+#[derive(Clone, Copy)]
+enum Upload {
+    /// Its picture, which it sends to where the browser is.
+    Sent,
+    /// A file that is where the browser is.
+    Named,
+}
+
+/// Runs a client of the gateway on a browser. `name` is what it types into the first page.
+async fn goes_through_the_pages(
+    browser: &str,
+    name: &str,
+    upload: Upload,
+    mut client: Command,
+) -> Result<()> {
+    with_namespace(async |namespace| {
+        let file = picture(&namespace);
+        client.env("BROWSER", browser).arg(&file);
+        let output = run(&namespace, client).await?;
+        assert_eq!(told(&output, "title:")?, "browser-operator");
+        assert_eq!(told(&output, "sent:")?, name);
+        assert_eq!(told(&output, "console:")?, "hello from the page");
+        assert_eq!(told(&output, "alert:")?, "hello from an alert");
+        assert_eq!(told(&output, "intercepted:")?, "hello from the client");
+
+        let agent = told(&output, "browser:")?;
+        let product = if browser == FIREFOX { " Firefox/" } else { "Chrome/" };
+        ensure!(agent.contains(product), "{browser} is {agent}");
+
+        let (size, uploaded) = (take_picture(&namespace)?, told(&output, "uploaded:")?);
+        match upload {
+            Upload::Sent => assert_eq!(uploaded, format!("{}.png, {size} bytes", namespace.name)),
+            Upload::Named => ensure!(uploaded.starts_with("debian_version, "), "{uploaded}"),
+        }
+        ended_and_removed(&namespace, session_of(&namespace, &output).await?).await
+    })
+    .await
+}
+
+/// The session of a client that printed its id, or else put the test's name into its metadata.
+async fn session_of(namespace: &Namespace, output: &str) -> Result<BrowserSession> {
+    if let Ok(id) = told(output, "session:") {
+        return namespace.cluster.session_with_id(id).await;
+    }
+    let metadata = json!({"build": namespace.name});
+    let sessions = Api::<BrowserSession>::all(namespace.cluster.client.clone());
+    let sessions = sessions.list(&ListParams::default()).await.context("list sessions")?;
+    let found = sessions.into_iter().find(|session| {
+        serde_json::to_value(&session.spec.user_metadata).is_ok_and(|found| found == metadata)
+    });
+    found.with_context(|| format!("no session has the metadata {metadata}"))
+}
+
 /// The session of a client without a token is in the gateway's namespace; its record goes with the test.
-async fn ended_and_removed(namespace: &Namespace, id: &str) -> Result<()> {
+async fn ended_and_removed(namespace: &Namespace, session: BrowserSession) -> Result<()> {
     let client = &namespace.cluster.client;
-    let session = namespace.cluster.session_with_id(id).await?;
     let (name, own) = (session.name_any(), session.namespace().context("its namespace")?);
     let sessions = Api::<BrowserSession>::namespaced(client.clone(), &own);
     let ended = until(&sessions, &name, "ended", e2e::namespace::END_LIMIT, |session| {
@@ -62,53 +161,87 @@ async fn ended_and_removed(namespace: &Namespace, id: &str) -> Result<()> {
     Ok(())
 }
 
-fn is_png(path: &str) -> Result<()> {
-    let picture = std::fs::read(path).with_context(|| path.to_owned())?;
-    let (width, height) = e2e::bidi::png_size(&picture)?;
-    ensure!(width >= 300 && height >= 200, "{width}x{height}");
-    std::fs::remove_file(path).with_context(|| path.to_owned())
-}
-
-fn picture(namespace: &Namespace) -> String {
-    std::env::temp_dir().join(format!("{}.png", namespace.name)).display().to_string()
+async fn selenium_for_python(browser: &str) -> Result<()> {
+    let client = python("selenium_page.py").await?;
+    goes_through_the_pages(browser, "selenium", Upload::Sent, client).await
 }
 
 #[tokio::test]
-async fn selenium_for_python_works_unchanged() -> Result<()> {
-    with_namespace(async |namespace| {
-        let (python, file) = (format!("{}/bin/python", installed().await?), picture(&namespace));
-        let output = run(&namespace, &python, "selenium_page.py", &[&file]).await?;
-        assert_eq!(told(&output, "title:")?, "browser-operator");
-        assert_eq!(told(&output, "sent:")?, "selenium");
-        assert_eq!(told(&output, "console:")?, "hello from the page");
-        is_png(&file)?;
-        ended_and_removed(&namespace, told(&output, "session:")?).await
-    })
-    .await
+async fn selenium_for_python_on_chrome() -> Result<()> {
+    selenium_for_python(CHROME).await
 }
 
 #[tokio::test]
-async fn puppeteer_over_bidi_works_unchanged() -> Result<()> {
-    with_namespace(async |namespace| {
-        let (clients, file) = (installed().await?, picture(&namespace));
-        let output = run(&namespace, "node", "puppeteer_bidi.mjs", &[&file, &clients]).await?;
-        assert_eq!(told(&output, "title:")?, "browser-operator");
-        assert_eq!(told(&output, "sent:")?, "puppeteer");
-        assert_eq!(told(&output, "console:")?, "hello from the page");
-        is_png(&file)
-    })
-    .await
+async fn selenium_for_python_on_firefox() -> Result<()> {
+    selenium_for_python(FIREFOX).await
+}
+
+async fn selenium_for_javascript(browser: &str) -> Result<()> {
+    let client = node("selenium_page.mjs").await?;
+    goes_through_the_pages(browser, "selenium", Upload::Sent, client).await
+}
+
+#[tokio::test]
+async fn selenium_for_javascript_on_chrome() -> Result<()> {
+    selenium_for_javascript(CHROME).await
+}
+
+#[tokio::test]
+async fn selenium_for_javascript_on_firefox() -> Result<()> {
+    selenium_for_javascript(FIREFOX).await
+}
+
+async fn selenium_for_java(browser: &str) -> Result<()> {
+    goes_through_the_pages(browser, "selenium", Upload::Sent, java().await?).await
+}
+
+#[tokio::test]
+async fn selenium_for_java_on_chrome() -> Result<()> {
+    selenium_for_java(CHROME).await
+}
+
+#[tokio::test]
+async fn selenium_for_java_on_firefox() -> Result<()> {
+    selenium_for_java(FIREFOX).await
+}
+
+#[tokio::test]
+async fn webdriverio_on_chrome() -> Result<()> {
+    let client = node("webdriverio_page.mjs").await?;
+    goes_through_the_pages(CHROME, "webdriverio", Upload::Sent, client).await
+}
+
+#[tokio::test]
+async fn webdriverio_on_firefox() -> Result<()> {
+    let client = node("webdriverio_page.mjs").await?;
+    goes_through_the_pages(FIREFOX, "webdriverio", Upload::Named, client).await
+}
+
+async fn puppeteer_over_bidi(browser: &str) -> Result<()> {
+    let client = node("puppeteer_bidi.mjs").await?;
+    goes_through_the_pages(browser, "puppeteer", Upload::Named, client).await
+}
+
+#[tokio::test]
+async fn puppeteer_over_bidi_on_chrome() -> Result<()> {
+    puppeteer_over_bidi(CHROME).await
+}
+
+#[tokio::test]
+async fn puppeteer_over_bidi_on_firefox() -> Result<()> {
+    puppeteer_over_bidi(FIREFOX).await
 }
 
 #[tokio::test]
 async fn a_few_lines_of_python_drive_a_session_over_bare_bidi() -> Result<()> {
     with_namespace(async |namespace| {
         let live = namespace.create_ready("s", json!({})).await?;
-        let (python, file) = (format!("{}/bin/python", installed().await?), picture(&namespace));
         let (socket, page) = (namespace.cluster.socket_url(&live.id), namespace.cluster.page("/"));
-        let output = run(&namespace, &python, "bidi.py", &[&socket, &page, &file]).await?;
+        let mut client = python("bidi.py").await?;
+        client.arg(&socket).arg(&page).arg(picture(&namespace));
+        let output = run(&namespace, client).await?;
         assert_eq!(told(&output, "title:")?, "browser-operator");
-        is_png(&file)?;
+        take_picture(&namespace)?;
         // It left the session as it was.
         namespace.cluster.anonymous().title(&live.id).await.map(drop)
     })

@@ -5,13 +5,15 @@ use serde_json::{Map, Value};
 use wire::{capabilities::OWN_PREFIX, error::WebDriverError};
 
 /// Which capability is which field of the spec.
-const FIELDS: [(&str, &str); 9] = [
+const FIELDS: [(&str, &str); 11] = [
     ("class", "className"),
     ("region", "region"),
     ("timeoutSeconds", "timeoutSeconds"),
     ("idleTimeoutSeconds", "idleTimeoutSeconds"),
     ("connectTimeoutSeconds", "connectTimeoutSeconds"),
+    ("context", "context"),
     ("keepAlive", "keepAlive"),
+    ("proxy", "proxy"),
     ("viewport", "viewport"),
     ("startUrl", "startUrl"),
     ("userMetadata", "userMetadata"),
@@ -39,13 +41,17 @@ pub struct Wanted {
 pub fn wanted(capabilities: &Value) -> Result<Wanted, WebDriverError> {
     let mut capabilities: Capabilities = serde_json::from_value(capabilities.clone())
         .map_err(|error| WebDriverError::invalid_argument(error.to_string()))?;
-    let own = take(capabilities.always_match.as_mut());
-    for alternative in capabilities.first_match.iter_mut().flatten() {
-        if let Some((name, _)) = take(Some(alternative)).into_iter().next() {
+    let mut own = take(capabilities.always_match.as_mut());
+    // Some clients put everything into firstMatch. The object has each field once.
+    let alternatives = capabilities.first_match.iter_mut().flatten();
+    let mut alternatives = alternatives.map(|alternative| take(Some(alternative)));
+    if let Some(first) = alternatives.next() {
+        if alternatives.any(|other| other != first) {
             return Err(WebDriverError::invalid_argument(format!(
-                "{OWN_PREFIX}{name} may be in alwaysMatch only"
+                "capabilities {OWN_PREFIX}... must be the same in every firstMatch, or stand in alwaysMatch"
             )));
         }
+        own.extend(first);
     }
     let mut namespace = None;
     let mut spec = Map::new();
@@ -120,11 +126,28 @@ mod tests {
     }
 
     #[test]
+    fn a_client_may_put_them_into_first_match() {
+        let wanted = wanted(&json!({"firstMatch": [
+            {"browserName": "chrome", "browser-operator:region": "eu"},
+            {"browserName": "firefox", "browser-operator:region": "eu"},
+        ]}))
+        .unwrap();
+        assert_eq!(wanted.spec.region.as_deref(), Some("eu"));
+        assert_eq!(
+            wanted.spec.capabilities.to_json(),
+            json!({"firstMatch": [{"browserName": "chrome"}, {"browserName": "firefox"}]})
+        );
+    }
+
+    #[test]
     fn one_that_is_wrong_is_named() {
         for (set, word) in [
             (json!({"alwaysMatch": {"browser-operator:colour": 1}}), "browser-operator:colour"),
             (json!({"alwaysMatch": {"browser-operator:timeoutSeconds": "x"}}), "invalid type"),
-            (json!({"firstMatch": [{"browser-operator:region": "eu"}]}), "alwaysMatch only"),
+            (
+                json!({"firstMatch": [{"browser-operator:region": "eu"}, {}]}),
+                "the same in every firstMatch",
+            ),
             (json!({"alwaysMatch": {"browser-operator:namespace": 1}}), "must be a string"),
         ] {
             let error = wanted(&set).unwrap_err();

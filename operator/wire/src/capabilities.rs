@@ -286,13 +286,14 @@ pub fn matches(set: &CapabilitySet, offer: Offer<'_>) -> Result<(), Mismatch> {
     Ok(())
 }
 
-/// The browser that an extension capability belongs to, where its prefix says so.
+/// The browser that an extension capability belongs to, where it is one that a client sends to its own browser only. Other
+/// capabilities of a vendor's decide nothing: Puppeteer sends Chrome's to every browser.
 fn vendor_of(name: &str) -> Option<&'static str> {
-    match name.split_once(':')?.0 {
-        "goog" => Some("chrome"),
-        "moz" => Some("firefox"),
-        "ms" => Some("MicrosoftEdge"),
-        "safari" | "webkit" => Some("safari"),
+    match name {
+        "goog:chromeOptions" => Some("chrome"),
+        "moz:firefoxOptions" => Some("firefox"),
+        "ms:edgeOptions" => Some("MicrosoftEdge"),
+        name if name.starts_with("safari:") => Some("safari"),
         _ => None,
     }
 }

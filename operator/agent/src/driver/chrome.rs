@@ -51,10 +51,8 @@ pub fn debugger_address(capabilities: &Map<String, Value>) -> Option<&str> {
 /// Takes away what points into the container.
 pub fn hide(capabilities: &mut Map<String, Value>) {
     if let Some(Value::Object(chrome)) = capabilities.get_mut(OPTIONS) {
+        // An empty one stays: it is how some clients know Chrome.
         chrome.remove("debuggerAddress");
-        if chrome.is_empty() {
-            capabilities.remove(OPTIONS);
-        }
     }
     if let Some(Value::Object(chrome)) = capabilities.get_mut("chrome") {
         chrome.remove("userDataDir");
@@ -119,7 +117,11 @@ mod tests {
         hide(&mut capabilities);
         assert_eq!(
             json!(capabilities),
-            json!({"browserName": "chrome", "chrome": {"chromedriverVersion": "156"}})
+            json!({
+                "browserName": "chrome",
+                "chrome": {"chromedriverVersion": "156"},
+                "goog:chromeOptions": {},
+            })
         );
     }
 }

@@ -40,9 +40,16 @@ impl Options {
 
     /// The body of the driver's New Session.
     pub fn new_session(&self, capabilities: &CapabilitySet) -> Value {
+        let mut capabilities = capabilities.clone();
+        // Some clients send every browser the same; a driver would refuse another vendor's, or show it as its own.
+        let others: &[&str] = match self.driver {
+            Driver::Chromedriver => &["moz:", "safari:"],
+            Driver::Geckodriver => &["goog:", "ms:", "safari:"],
+        };
+        capabilities.retain(|name, _| !others.iter().any(|prefix| name.starts_with(prefix)));
         let capabilities = match self.driver {
-            Driver::Chromedriver => chrome::requested(capabilities.clone(), self),
-            Driver::Geckodriver => firefox::requested(capabilities.clone(), self),
+            Driver::Chromedriver => chrome::requested(capabilities, self),
+            Driver::Geckodriver => firefox::requested(capabilities, self),
         };
         json!({"capabilities": {"alwaysMatch": capabilities}})
     }
@@ -99,6 +106,26 @@ pub fn bidi(capabilities: &Map<String, Value>) -> Option<Endpoint> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_vendors_capabilities_are_not_sent() {
+        let set = json!({"goog:a": 1, "moz:a": 1, "wdio:a": 1});
+        for (driver, sent) in [
+            (Driver::Chromedriver, ["goog:a", "wdio:a"]),
+            (Driver::Geckodriver, ["moz:a", "wdio:a"]),
+        ] {
+            let options =
+                Options { driver, browser: None, browser_sandbox: true, sandbox_problem: None };
+            let body = options.new_session(set.as_object().unwrap());
+            let asked = body["capabilities"]["alwaysMatch"].as_object().unwrap();
+            let plain: Vec<&str> = asked
+                .keys()
+                .map(String::as_str)
+                .filter(|name| !name.ends_with("Options"))
+                .collect();
+            assert_eq!(plain, sent);
+        }
+    }
 
     #[test]
     fn the_bidi_socket_is_where_the_driver_says() {
