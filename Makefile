@@ -3,12 +3,16 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
+.ONESHELL:
 
 # Everything that takes long to make is kept here, where a fresh clone finds it again.
 export BROWSER_OPERATOR_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/browser-operator
 export CARGO_TARGET_DIR ?= $(BROWSER_OPERATOR_CACHE)/target
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(BROWSER_OPERATOR_CACHE)/cargo-tools/$(CARGO_DENY_VERSION)/bin/cargo-deny
+CARGO_FUZZ_VERSION := 0.13.2
+CARGO_FUZZ := $(BROWSER_OPERATOR_CACHE)/cargo-tools/$(CARGO_FUZZ_VERSION)/bin/cargo-fuzz
+FUZZ_SECONDS ?= 20
 # The tests run on a cluster that exists only if they are told so here, never because a shell has one at hand.
 ifneq ($(origin KUBECONFIG),command line)
 unexport KUBECONFIG
@@ -39,7 +43,7 @@ demo: up ## Bring it up, and drive a first session by kubectl and one by Seleniu
 test: check e2e ## Run everything. KUBECONFIG=... runs the end-to-end tests on a cluster that exists
 
 .PHONY: check
-check: fmt lint unit deny chart ## Run what needs no cluster
+check: fmt lint unit fuzz deny chart ## Run what needs no cluster
 
 .PHONY: fmt
 fmt:
@@ -54,6 +58,17 @@ lint:
 unit: ## Run the unit and doc tests
 	cargo test --workspace --exclude e2e --locked
 
+.PHONY: fuzz
+fuzz: $(CARGO_FUZZ) ## Fuzz the parsers of what clients send, each for FUZZ_SECONDS (20)
+	for target in capabilities messages; do
+		corpus=$(BROWSER_OPERATOR_CACHE)/fuzz/$$target log=$(BROWSER_OPERATOR_CACHE)/log/fuzz-$$target.log
+		mkdir -p $$corpus $(BROWSER_OPERATOR_CACHE)/log
+		PATH="$(dir $(CARGO_FUZZ)):$$PATH" CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)-fuzz cargo fuzz run \
+			--fuzz-dir operator/wire/fuzz --sanitizer none $$target $$corpus operator/wire/fuzz/seeds/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=8192 -print_final_stats=1 >$$log 2>&1 || { tail -50 $$log; exit 1; }
+		echo "$$target: $$(sed -n 's/^stat::number_of_executed_units: *//p' $$log) inputs, none of them bad"
+	done
+
 .PHONY: deny
 deny: $(CARGO_DENY)
 	$(CARGO_DENY) check bans licenses sources
@@ -62,11 +77,16 @@ deny: $(CARGO_DENY)
 audit: $(CARGO_DENY) ## Ask for known vulnerabilities of the dependencies (needs the advisory database)
 	$(CARGO_DENY) check advisories
 
-$(CARGO_DENY):
-	@echo "==> build cargo-deny $(CARGO_DENY_VERSION)"
-	cargo install cargo-deny --version $(CARGO_DENY_VERSION) --locked --quiet \
-		--root $(BROWSER_OPERATOR_CACHE)/cargo-tools/$(CARGO_DENY_VERSION) \
+# $(1): the file of a tool that cargo builds; $(2): its crate; $(3): its version.
+define cargo_tool
+$(1):
+	@echo "==> build $(2) $(3)"
+	cargo install $(2) --version $(3) --locked --quiet \
+		--root $(BROWSER_OPERATOR_CACHE)/cargo-tools/$(3) \
 		--target-dir $(BROWSER_OPERATOR_CACHE)/target-tools
+endef
+$(eval $(call cargo_tool,$(CARGO_DENY),cargo-deny,$(CARGO_DENY_VERSION)))
+$(eval $(call cargo_tool,$(CARGO_FUZZ),cargo-fuzz,$(CARGO_FUZZ_VERSION)))
 
 .PHONY: chart
 chart: ## Lint the charts, and check what they render against the schemas
