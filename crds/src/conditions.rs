@@ -23,6 +23,9 @@ pub struct Verdict {
     pub message: String,
 }
 
+/// The longest message of a condition, in characters: the object has a size too.
+const MAX_MESSAGE: usize = 4096;
+
 /// The conditions to publish. A transition time is `now` only where the status flipped.
 #[must_use]
 pub fn conditions(
@@ -37,7 +40,7 @@ pub fn conditions(
             type_: type_.to_owned(),
             status: status.to_owned(),
             reason: verdict.reason.as_str().to_owned(),
-            message: verdict.message.clone(),
+            message: verdict.message.chars().take(MAX_MESSAGE).collect(),
             observed_generation: generation,
             last_transition_time: previous
                 .iter()

@@ -9,3 +9,6 @@ echo 0123456789abcdef0123456789abcdef >/etc/machine-id
 libraries=/usr/lib/$(uname -m)-linux-gnu
 rm -rf "$libraries"/dri "$libraries"/libLLVM-* "$libraries"/libz3.so* /usr/lib/chromium/libVkLayer_khronos_validation.so
 rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*
+# Below a profile Chromium looks for programs that extensions may start. There must be none that a page can have written.
+mkdir -p /etc/chromium/policies/managed
+echo '{"NativeMessagingUserLevelHosts": false}' >/etc/chromium/policies/managed/browser-operator.json

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::{client::conn::http1, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
 use runtime::http::{
@@ -10,18 +10,29 @@ use runtime::http::{
     forward::empty,
     tunnel::{self, End, Farewell},
 };
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::{driver::Endpoint, ending::Ending, session::Session};
 
+/// How long the browser may take to answer.
+const CONNECT: Duration = Duration::from_secs(10);
 /// How often a client to which nothing goes gets a ping.
 const PING: Duration = Duration::from_secs(30);
 
 /// Asks the browser for a socket with a client's key. Gives the browser's own answer to the key, and its end.
 ///
 /// # Errors
-/// It does not answer, or not with a socket.
+/// It does not answer in time, or not with a socket.
 pub async fn connect(
+    browser: &Endpoint,
+    key: &HeaderValue,
+    tasks: &TaskTracker,
+) -> Result<(HeaderValue, OnUpgrade), BoxError> {
+    timeout(CONNECT, ask(browser, key, tasks)).await?
+}
+
+async fn ask(
     browser: &Endpoint,
     key: &HeaderValue,
     tasks: &TaskTracker,
@@ -35,8 +46,8 @@ pub async fn connect(
     });
     let mut request = Request::get(browser.path.as_str()).body(empty())?;
     // Chrome wants a Host of this machine, and no Origin.
-    let host = HeaderValue::from_str(&browser.authority())?;
-    request.headers_mut().extend(handshake(host, key.clone()));
+    request.headers_mut().insert(header::HOST, HeaderValue::from_str(&browser.authority())?);
+    request.headers_mut().extend(tunnel::handshake(key.clone()));
     let response: Response<_> = sender.send_request(request).await?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Err(format!("DevTools answered with status {}", response.status()).into());
@@ -44,19 +55,6 @@ pub async fn connect(
     let accept = response.headers().get(header::SEC_WEBSOCKET_ACCEPT).cloned();
     let accept = accept.ok_or("DevTools answered without Sec-WebSocket-Accept")?;
     Ok((accept, hyper::upgrade::on(response)))
-}
-
-fn handshake(host: HeaderValue, key: HeaderValue) -> HeaderMap {
-    let fixed = HeaderValue::from_static;
-    [
-        (header::HOST, host),
-        (header::CONNECTION, fixed("upgrade")),
-        (header::UPGRADE, fixed("websocket")),
-        (header::SEC_WEBSOCKET_VERSION, fixed("13")),
-        (header::SEC_WEBSOCKET_KEY, key),
-    ]
-    .into_iter()
-    .collect::<HeaderMap<HeaderValue>>()
 }
 
 /// Carries a socket until both ends are done or the session ends.

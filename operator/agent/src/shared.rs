@@ -19,6 +19,8 @@ pub struct Shared {
     pub tasks: TaskTracker,
     /// Held while a bind runs; what it answered, and for whom.
     pub bound: tokio::sync::Mutex<Option<Bound>>,
+    /// Held while an upload is taken: what is unpacked stands in memory.
+    pub uploading: tokio::sync::Mutex<()>,
     session: OnceLock<Arc<Session>>,
 }
 
@@ -44,6 +46,7 @@ impl Shared {
             ending,
             tasks,
             bound: tokio::sync::Mutex::default(),
+            uploading: tokio::sync::Mutex::default(),
             session: OnceLock::new(),
         }
     }

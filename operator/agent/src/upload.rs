@@ -4,6 +4,7 @@
 //! driver is asked: geckodriver has no such command.
 
 use std::{
+    borrow::Cow,
     fs::{self, File},
     io::{self, Cursor, Read},
     path::{Path, PathBuf},
@@ -12,12 +13,14 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::Bytes;
 use runtime::http::{Body, collect::collect_within};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use wire::error::WebDriverError;
 use zip::ZipArchive;
 
-/// The most bytes of a request: what is in it stands in memory twice while it is unpacked.
+/// The most bytes of a request: it and what it decodes to stand in memory together.
 const MAX_BODY: usize = 128 << 20;
 /// How long it may take to come.
 const BODY_TIME: Duration = Duration::from_secs(300);
@@ -36,22 +39,14 @@ pub async fn take(body: Body, folder: &Path) -> Result<Value, WebDriverError> {
         .map_err(|error| WebDriverError::invalid_argument(error.to_string()))?;
     // A name may come twice, and the page sees names: each file has a folder of its own.
     let folder = folder.join(format!("upload-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
-    let unpacking = tokio::task::spawn_blocking(move || unpack(&body, &folder));
+    let unpacking = tokio::task::spawn_blocking(move || unpack(body, &folder));
     let path = unpacking.await.map_err(|error| unknown(&error))??;
     Ok(json!(path.to_string_lossy()))
 }
 
-fn unpack(body: &[u8], folder: &Path) -> Result<PathBuf, WebDriverError> {
-    let request: Value = serde_json::from_slice(body).unwrap_or_default();
-    let Some(text) = request.get("file").and_then(Value::as_str) else {
-        return Err(WebDriverError::invalid_argument("file must be a string"));
-    };
-    // Some clients break their lines.
-    let text: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    let archive = BASE64_STANDARD
-        .decode(text)
-        .map_err(|error| WebDriverError::invalid_argument(format!("file is no base64: {error}")))?;
+fn unpack(body: Bytes, folder: &Path) -> Result<PathBuf, WebDriverError> {
     let wrong = |what: String| WebDriverError::invalid_argument(format!("file is {what}"));
+    let archive = decode(body)?;
     let mut archive = ZipArchive::new(Cursor::new(archive))
         .map_err(|error| wrong(format!("no zip archive: {error}")))?;
     if archive.len() != 1 {
@@ -80,6 +75,27 @@ fn unpack(body: &[u8], folder: &Path) -> Result<PathBuf, WebDriverError> {
             })
         }
     }
+}
+
+/// A request, of which nothing is copied.
+#[derive(Deserialize)]
+struct Request<'a> {
+    #[serde(borrow)]
+    file: Cow<'a, str>,
+}
+
+/// The archive in a request.
+fn decode(body: Bytes) -> Result<Vec<u8>, WebDriverError> {
+    let request: Request<'_> = serde_json::from_slice(&body)
+        .map_err(|_| WebDriverError::invalid_argument("file must be a string"))?;
+    let decoded = if request.file.bytes().any(|byte| byte.is_ascii_whitespace()) {
+        // Some clients break their lines.
+        let text = request.file.bytes().filter(|byte| !byte.is_ascii_whitespace());
+        BASE64_STANDARD.decode(text.collect::<Vec<u8>>())
+    } else {
+        BASE64_STANDARD.decode(request.file.as_bytes())
+    };
+    decoded.map_err(|error| WebDriverError::invalid_argument(format!("file is no base64: {error}")))
 }
 
 fn unknown(error: &dyn std::error::Error) -> WebDriverError {

@@ -50,7 +50,7 @@ pub async fn run(shared: &Arc<Shared>, incoming: Incoming, trusted: bool) -> Res
             .filter(|session| session.is(id) && (trusted || session.settings.exposed))
             .cloned()
     };
-    if tunnel::wants_websocket(&incoming.headers) {
+    if tunnel::wants_websocket(&incoming.method, &incoming.headers) {
         let path = incoming.path.as_str();
         return match route::socket(path) {
             Socket::Session { id } => match session(id) {
@@ -61,10 +61,10 @@ pub async fn run(shared: &Arc<Shared>, incoming: Incoming, trusted: bool) -> Res
                 _ => not_here(),
             },
             Socket::DevTools { id } => match session(id) {
-                Some(session) => {
+                Some(session) if trusted || !session.settings.bidi_only => {
                     open_dev_tools(shared, session, &incoming.headers, incoming.upgrade).await
                 }
-                None => not_here(),
+                _ => not_here(),
             },
             Socket::Bare | Socket::Unknown => not_here(),
         };
@@ -104,7 +104,7 @@ fn open_bidi(
     };
     let accept = match tunnel::handshake_key(headers) {
         Ok(key) => derive_accept_key(key.as_bytes()),
-        Err(message) => return bad_handshake(message),
+        Err(why) => return tunnel::refused_handshake(why),
     };
     let Ok(accept) = HeaderValue::from_str(&accept) else {
         return StatusCode::BAD_REQUEST.into_response();
@@ -124,7 +124,7 @@ async fn open_dev_tools(
     };
     let key = match tunnel::handshake_key(headers) {
         Ok(key) => key,
-        Err(message) => return bad_handshake(message),
+        Err(why) => return tunnel::refused_handshake(why),
     };
     match dev_tools::connect(browser, key, &shared.tasks).await {
         Ok((accept, browser)) => {
@@ -137,10 +137,6 @@ async fn open_dev_tools(
             StatusCode::BAD_GATEWAY.into_response()
         }
     }
-}
-
-fn bad_handshake(message: &'static str) -> Response {
-    warp::reply::with_status(message, StatusCode::BAD_REQUEST).into_response()
 }
 
 async fn run_command(shared: &Shared, session: &Session, incoming: Incoming) -> Response {
@@ -158,7 +154,8 @@ async fn run_command(shared: &Shared, session: &Session, incoming: Incoming) -> 
     if let Some(error) = not_of(session.driver.kind(), rest) {
         return refuse(incoming, error).await;
     }
-    if matches!(rest, "/se/file" | "/file") {
+    if incoming.method == Method::POST && matches!(rest, "/se/file" | "/file") {
+        let _turn = shared.uploading.lock().await;
         return match upload::take(incoming.body, Path::new(UPLOADS)).await {
             Ok(value) => success(&value),
             Err(error) => failure(&error),
@@ -199,6 +196,7 @@ fn not_of(driver: Driver, rest: &str) -> Option<WebDriverError> {
 /// What drivers take no notice of as they should: a query is no part of the path, a body belongs to POST alone (WebDriver,
 /// "Processing model"), and chromedriver takes none whose length it is not told.
 async fn plain(mut incoming: Incoming, rest: &str) -> Result<Incoming, WebDriverError> {
+    forward::remove_hop_by_hop(&mut incoming.headers);
     if !route::is_vendors(rest) {
         incoming.query.clear();
     }
@@ -206,7 +204,7 @@ async fn plain(mut incoming: Incoming, rest: &str) -> Result<Incoming, WebDriver
         drain(std::mem::replace(&mut incoming.body, empty())).await;
         incoming.headers.remove(header::CONTENT_LENGTH);
         incoming.headers.remove(header::TRANSFER_ENCODING);
-    } else if incoming.headers.contains_key(header::TRANSFER_ENCODING) {
+    } else if !incoming.headers.contains_key(header::CONTENT_LENGTH) {
         let body = std::mem::replace(&mut incoming.body, empty());
         let body = collect_within(body, MAX_CHUNKED, CHUNKED_TIME)
             .await
@@ -273,8 +271,8 @@ async fn look_at(
         .ok()
         .and_then(|mut reply| reply.get_mut("value").map(Value::take))
         .unwrap_or_default();
-    if let Some(message) = lost(&value) {
-        shared.ending.begin(EndReason::BrowserCrashed.as_str(), message);
+    if lost(&value) {
+        shared.ending.begin(EndReason::BrowserCrashed.as_str(), "the driver has lost its browser");
         return failure(&WebDriverError::invalid_session_id());
     }
     if closes_window && parts.status.is_success() && value == Value::Array(Vec::new()) {
@@ -283,16 +281,19 @@ async fn look_at(
     rebuilt(parts.status, bytes)
 }
 
-/// What a driver says that has lost its browser, or its session.
-fn lost(value: &Value) -> Option<&str> {
-    let text = |name| value.get(name).and_then(Value::as_str);
-    let message = text("message").unwrap_or_default();
-    let gone = match text("error")? {
+/// Whether a driver says that it has lost its browser, or its session. Only the driver's own words count, which begin its
+/// message: a page can have any words in the middle of one.
+fn lost(value: &Value) -> bool {
+    let text = |name| value.get(name).and_then(Value::as_str).unwrap_or_default();
+    match text("error") {
         "invalid session id" => true,
-        "unknown error" => GONE.iter().any(|gone| message.contains(gone)),
+        "unknown error" => {
+            let message = text("message");
+            let message = message.strip_prefix("unknown error: ").unwrap_or(message);
+            GONE.iter().any(|gone| message.starts_with(gone))
+        }
         _ => false,
-    };
-    gone.then(|| message.lines().next().unwrap_or_default())
+    }
 }
 
 /// A reply that is none of WebDriver's: a path that this driver does not have, or a crash of its HTTP.
@@ -349,11 +350,17 @@ mod tests {
             ("unknown error", "disconnected: not connected to DevTools\n  (Session info)", true),
             ("unknown error", "net::ERR_CONNECTION_REFUSED", false),
             ("no such window", "disconnected: ", false),
+            ("unknown error", "unknown error: session deleted because of page crash", true),
+            (
+                "unknown error",
+                "unknown error: Runtime.evaluate threw exception: Error: disconnected: chrome not reachable",
+                false,
+            ),
         ] {
             let value = json!({"error": error, "message": message, "stacktrace": ""});
-            assert_eq!(lost(&value).is_some(), is_lost, "{error}: {message}");
+            assert_eq!(lost(&value), is_lost, "{error}: {message}");
         }
-        assert_eq!(lost(&json!(["a"])), None);
+        assert!(!lost(&json!(["a"])));
     }
 
     #[test]

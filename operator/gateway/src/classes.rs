@@ -37,11 +37,7 @@ impl Classes {
     /// # Errors
     /// `invalid argument` or `session not created`, with the reason that an object would have.
     pub async fn check(&self, spec: &BrowserSessionSpec) -> Result<(), WebDriverError> {
-        let refusal = match place(spec, &self.all()) {
-            Ok(_) => return Ok(()),
-            Err(refusal) if is_malformed(&refusal) => return Err(refused(&refusal)),
-            Err(refusal) => refusal,
-        };
+        let Err(refusal) = place(spec, &self.all()) else { return Ok(()) };
         let api = Api::<BrowserClass>::all(self.client.clone());
         match api.list(&ListParams::default()).await {
             Ok(listed) => place(spec, &listed.items).map(drop).map_err(|refusal| refused(&refusal)),
@@ -77,14 +73,10 @@ impl Classes {
     }
 }
 
-/// Whether it is wrong whatever classes there are.
-fn is_malformed(refusal: &Refusal) -> bool {
-    matches!(refusal.reason, Reason::CapabilitiesInvalid | Reason::FieldInvalid)
-}
-
 fn refused(refusal: &Refusal) -> WebDriverError {
     let message = format!("{}: {}", refusal.reason, refusal.message);
-    if is_malformed(refusal) {
+    // A value that is none, not something that is not to be had.
+    if matches!(refusal.reason, Reason::CapabilitiesInvalid | Reason::FieldInvalid) {
         WebDriverError::invalid_argument(message)
     } else {
         WebDriverError::session_not_created(message)

@@ -33,8 +33,6 @@ pub struct Entry {
     pub session_id: String,
     /// The uid of its object.
     pub uid: String,
-    /// The name of its object.
-    pub name: String,
     /// As the browser matched them.
     pub capabilities: CapabilitySet,
     /// Whether it speaks BiDi.
@@ -279,7 +277,6 @@ fn ready(session: &BrowserSession, uid: &str, key: &InstallationKey) -> Option<E
     Some(Entry {
         session_id: status.session_id.clone()?,
         uid: uid.to_owned(),
-        name: session.name_any(),
         capabilities: status.capabilities.clone().unwrap_or_default(),
         bidi: status.web_socket_url.is_some(),
         bidi_only: session.protocol() == Protocol::Bidi,

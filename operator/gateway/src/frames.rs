@@ -50,6 +50,11 @@ impl Reader {
         Self { buffer: BytesMut::from(read), message: None }
     }
 
+    /// How many bytes are held for messages that are not whole, or not looked at.
+    pub fn held(&self) -> usize {
+        self.buffer.len() + self.message.as_ref().map_or(0, |(_, message)| message.len())
+    }
+
     /// The next message in the buffer; `None`: more bytes are needed.
     ///
     /// # Errors

@@ -95,6 +95,7 @@ pub async fn run(
         urls: settings.urls,
         allowed_origins: settings.allowed_origins,
         metrics,
+        bare: front::bidi::Limits::default(),
         tasks: tasks.clone(),
         stop: stop.clone(),
         closing: closing.clone(),

@@ -53,12 +53,7 @@ pub async fn handshake(
 ) -> Result<Handshake, agents::Error> {
     let uri = uri(&format!("/session/{}{rest}", entry.session_id))?;
     let mut request = forward::request(Method::GET, uri, HeaderMap::new(), empty());
-    request.headers_mut().extend([
-        (header::CONNECTION, HeaderValue::from_static("upgrade")),
-        (header::UPGRADE, HeaderValue::from_static("websocket")),
-        (header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")),
-        (header::SEC_WEBSOCKET_KEY, key.clone()),
-    ]);
+    request.headers_mut().extend(tunnel::handshake(key.clone()));
     let response = entry.agent.send(request).await?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(Handshake::Refused(forward::reply(response)));

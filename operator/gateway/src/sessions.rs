@@ -43,7 +43,8 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Makes a session and waits until it is Ready. A caller that stops waiting takes its session along.
+    /// Makes a session and waits until it is Ready. A caller that stops waiting takes its session along, and so does one that
+    /// drops what it got before it has disarmed it.
     ///
     /// # Errors
     /// `session not created`, with the reason that the object has or would have; `invalid argument` where a value is none
@@ -53,7 +54,7 @@ impl Sessions {
         caller: &Caller,
         wanted: Wanted,
         protocol: Protocol,
-    ) -> Result<Arc<Entry>, WebDriverError> {
+    ) -> Result<(Arc<Entry>, Abandon), WebDriverError> {
         self.classes.check(&wanted.spec).await?;
         let (uid, abandon) = self.make(object(caller, wanted, protocol), &caller.namespace).await?;
         let waiting = tokio::time::timeout(self.timeout, self.directory.outcome(&uid));
@@ -64,10 +65,7 @@ impl Sessions {
             }
         };
         match outcome {
-            Ok(Ok(entry)) => {
-                abandon.disarm();
-                Ok(entry)
-            }
+            Ok(Ok(entry)) => Ok((entry, abandon)),
             Ok(Err(over)) => {
                 abandon.disarm();
                 Err(WebDriverError::session_not_created(format!(
@@ -90,12 +88,6 @@ impl Sessions {
 }
 
 impl Sessions {
-    /// Ends a session that its client never got.
-    pub fn give_up(&self, namespace: &str, name: &str) {
-        let api = Api::<BrowserSession>::namespaced(self.client.clone(), namespace);
-        drop(Abandon { api, name: name.to_owned(), tasks: self.tasks.clone(), armed: true });
-    }
-
     /// Creates the object, in a task of its own: a client may leave while the API server has it in hand, and then the
     /// task's result is dropped, and the object ended with it.
     async fn make(
@@ -155,7 +147,7 @@ fn refusal(error: &kube::Error, namespace: &str) -> WebDriverError {
 }
 
 /// Ends the session unless disarmed: its client has left, or has been told that there is none.
-struct Abandon {
+pub struct Abandon {
     api: Api<BrowserSession>,
     name: String,
     tasks: TaskTracker,
@@ -163,7 +155,8 @@ struct Abandon {
 }
 
 impl Abandon {
-    fn disarm(mut self) {
+    /// Its client has it.
+    pub fn disarm(mut self) {
         self.armed = false;
     }
 }

@@ -173,6 +173,15 @@ fn offer<'a>(class: &'a BrowserClass, set: &CapabilitySet) -> Result<&'a Browser
 }
 
 fn describe(class: &BrowserClass, miss: &Mismatch) -> String {
+    if miss.capability.contains(':') {
+        // Its value may be anything, and long, and nobody's to read.
+        let browser = class.spec.browser_name.as_str();
+        return format!(
+            "class {} has {browser}, which {} is not for",
+            class.name_any(),
+            miss.capability
+        );
+    }
     let versions = names_of(class.spec.versions.iter().map(|version| version.version.clone()));
     let offered = if miss.capability == "browserVersion" { &versions } else { &miss.offered };
     format!("class {} has {} {offered}, not {}", class.name_any(), miss.capability, miss.wanted)

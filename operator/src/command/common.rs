@@ -1,6 +1,6 @@
 //! What the roles have in common: their logs, their second port, their client.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -94,9 +94,15 @@ pub fn block_on(role: impl Future<Output = anyhow::Result<()>>) -> anyhow::Resul
     rustls::crypto::ring::default_provider()
         .install_default()
         .map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .context("start the runtime")?
-        .block_on(role)
+        .context("start the runtime")?;
+    let outcome = runtime.block_on(role);
+    // Work that cannot be stopped, such as an upload that is being unpacked, does not hold up the end.
+    runtime.shutdown_timeout(LAST_WORK);
+    outcome
 }
+
+/// How long such work may take.
+const LAST_WORK: Duration = Duration::from_millis(100);

@@ -245,12 +245,15 @@ pub struct Offer<'a> {
     pub platform_name: &'a str,
 }
 
+/// The longest value that a message repeats, in characters.
+const MAX_WANTED: usize = 100;
+
 /// The first capability of a set that an offer cannot give.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mismatch {
     /// Its name.
     pub capability: String,
-    /// What was asked for, as JSON.
+    /// What was asked for, as JSON, cut to a length that a person reads.
     pub wanted: String,
     /// What there is.
     pub offered: String,
@@ -278,7 +281,7 @@ pub fn matches(set: &CapabilitySet, offer: Offer<'_>) -> Result<(), Mismatch> {
         if !matched {
             return Err(Mismatch {
                 capability: name.clone(),
-                wanted: value.to_string(),
+                wanted: value.to_string().chars().take(MAX_WANTED).collect(),
                 offered: offered.to_owned(),
             });
         }

@@ -137,6 +137,7 @@ fn extension(segments: &[&str]) -> Option<&'static [Method]> {
     Some(match segments {
         // Permissions, Reporting, Secure Payment Confirmation, HTML's custom handlers, Storage Access.
         ["permissions" | "storageaccess"]
+        | ["protected_audience", "set_k_anonymity"]
         | ["reporting", "generate_test_report"]
         | ["secure-payment-confirmation" | "custom-handlers", "set-mode"] => POST,
         // Web Authentication.
@@ -157,7 +158,7 @@ fn extension(segments: &[&str]) -> Option<&'static [Method]> {
         // Sensors, Compute Pressure, Device Posture, Global Privacy Control, bounce tracking.
         ["sensor" | "pressuresource"] => POST,
         ["sensor", _] => ALL,
-        ["pressuresource", _] | ["deviceposture"] => POST_DELETE,
+        ["pressuresource", _] | ["deviceposture" | "displayfeatures"] => POST_DELETE,
         ["privacy"] => GET_POST,
         ["storage", "run_bounce_tracking_mitigations"] => DELETE,
         // Uploads and logs, before Selenium gave them its prefix.

@@ -10,7 +10,7 @@ const CHROME_OPTIONS: [&str; 6] =
     ["androidPackage", "binary", "debuggerAddress", "env", "logPath", "minidumpPath"];
 
 /// Chromium's switches that are refused by name.
-const CHROME_SWITCHES: [&str; 13] = [
+const CHROME_SWITCHES: [&str; 14] = [
     "browser-subprocess-path",
     "crash-dumps-dir",
     "disk-cache-dir",
@@ -18,6 +18,7 @@ const CHROME_SWITCHES: [&str; 13] = [
     "gssapi-library-name",
     "host-resolver-rules",
     "host-rules",
+    "in-process-gpu",
     "log-file",
     "no-proxy-server",
     "register-pepper-plugins",
@@ -30,7 +31,7 @@ const CHROME_SWITCH_PREFIXES: [&str; 2] = ["proxy-", "remote-"];
 /// The same, for every switch that ends so: each runs a program before, or instead of, one of the browser's own.
 const CHROME_SWITCH_SUFFIXES: [&str; 2] = ["-cmd-prefix", "-launcher"];
 /// Preferences that are refused, with everything below them.
-const CHROME_PREFERENCES: [&str; 1] = ["proxy"];
+const CHROME_PREFERENCES: [&str; 2] = ["dns_over_https", "proxy"];
 
 /// Members of `moz:firefoxOptions` that are allowed; what else there is runs programs, or is another device's.
 const FIREFOX_OPTIONS: [&str; 3] = ["args", "log", "prefs"];
@@ -53,10 +54,11 @@ const FIREFOX_ARGUMENTS: [&str; 14] = [
 ];
 /// Preferences that are refused, with everything below them: the route of the traffic, the sandbox, the way to the driver,
 /// and what runs programs or loads libraries.
-const FIREFOX_PREFERENCES: [&str; 12] = [
+const FIREFOX_PREFERENCES: [&str; 14] = [
     "autoadmin",
     "browser.tabs.remote.autostart",
     "devtools.debugger",
+    "extensions.experiments",
     "general.config",
     "marionette",
     "media.gmp-manager.url",
@@ -66,6 +68,7 @@ const FIREFOX_PREFERENCES: [&str; 12] = [
     "network.trr",
     "remote.system-access-check",
     "security.sandbox",
+    "xpinstall",
 ];
 
 /// The first vendor option that may not be asked for, in words for the client; `None` where all are allowed.
@@ -221,6 +224,7 @@ mod tests {
             (json!({"args": "x"}), "args"),
             (json!({"prefs": {"network.proxy.type": 1}}), "network.proxy.type"),
             (json!({"prefs": {"security.sandbox.content.level": 0}}), "security.sandbox"),
+            (json!({"prefs": {"extensions.experiments.enabled": true}}), "extensions.experiments"),
             (json!({"prefs": {"remote.system-access-check.enabled": false}}), "remote.system"),
             (json!({"prefs": {"print.printer_x.print_command": "sh"}}), "print_command"),
             (json!(1), "moz:firefoxOptions"),

@@ -5,6 +5,9 @@ use serde_json::{Map, Value, json};
 use wire::bidi::{Incoming, Outgoing, parse};
 
 const MAX_SAFE: u64 = (1 << 53) - 1;
+/// The largest integer that serde_json reads exactly when a fraction of one digit follows it, as in 1.0. Beyond it, it rounds
+/// twice, unless built with `float_roundtrip`.
+const MAX_EXACT_FRACTION: u64 = MAX_SAFE / 10;
 
 /// A member of a message: often one that is right, or nearly.
 fn id() -> impl Strategy<Value = Value> {
@@ -14,8 +17,8 @@ fn id() -> impl Strategy<Value = Value> {
         Just(json!(MAX_SAFE + 1)),
         Just(json!(u64::MAX)),
         any::<i64>().prop_map(Value::from),
-        (0..1000_u32).prop_map(|n| json!(f64::from(n))),
-        Just(json!(1.5)),
+        (0..=MAX_EXACT_FRACTION).prop_map(|n| json!(n as f64)),
+        (0..MAX_EXACT_FRACTION).prop_map(|n| json!(n as f64 + 0.5)),
         Just(json!("1")),
         Just(Value::Null),
         Just(json!([1])),
@@ -24,8 +27,13 @@ fn id() -> impl Strategy<Value = Value> {
 
 fn method() -> impl Strategy<Value = Value> {
     prop_oneof![
-        prop::sample::select(vec!["session.status", "session.end", "script.evaluate", "goog:cdp.x"])
-            .prop_map(Value::from),
+        prop::sample::select(vec![
+            "session.status",
+            "session.end",
+            "script.evaluate",
+            "goog:cdp.x"
+        ])
+        .prop_map(Value::from),
         "[a-z.]{0,12}".prop_map(Value::from),
         Just(json!(1)),
         Just(Value::Null),
@@ -61,14 +69,48 @@ fn message() -> impl Strategy<Value = Map<String, Value>> {
         })
 }
 
+/// JSON that is no object, and what is no JSON.
+fn not_an_object() -> impl Strategy<Value = String> {
+    prop_oneof![
+        id().prop_map(|value| value.to_string()),
+        prop::collection::vec(message(), 0..3).prop_map(|list| json!(list).to_string()),
+        // An object that ends too early.
+        (message(), any::<prop::sample::Index>()).prop_map(|(message, end)| {
+            let text = Value::Object(message).to_string();
+            text[..end.index(text.len())].to_owned()
+        }),
+    ]
+}
+
+/// A value in a form that would not survive being read and written again.
+fn written_value() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "1.00",
+        "1e999",
+        "12345678901234567890123",
+        r#""\u0041\/\ud800""#,
+        "[ 1,\t2 ]",
+        r#"{"id":1, "id":2}"#,
+    ])
+}
+
+fn written() -> impl Strategy<Value = Vec<String>> {
+    let member =
+        ("[x-z]{1,3}", written_value()).prop_map(|(name, value)| format!("\"{name}\":{value}"));
+    prop::collection::vec(member, 0..3)
+}
+
+fn written_params() -> impl Strategy<Value = String> {
+    prop::option::of(written_value()).prop_map(|value| {
+        value.map_or_else(|| "{ }".to_owned(), |value| format!("{{\"a\": {value}}}"))
+    })
+}
+
 /// The id that an error has: "an integer greater than or equal to zero", however it is written.
 fn model_id(message: &Map<String, Value>) -> Option<u64> {
-    let id = message.get("id")?;
-    id.as_u64().or_else(|| {
-        let number = id.as_f64()?;
-        (number >= 0.0 && number.fract() == 0.0 && number <= MAX_SAFE as f64)
-            .then_some(number as u64)
-    })
+    let written = message.get("id")?.as_number()?.to_string();
+    let (whole, fraction) = written.split_once('.').unwrap_or((&written, "0"));
+    whole.parse().ok().filter(|_| fraction == "0")
 }
 
 /// The error code of a message, `None` for a command.
@@ -95,6 +137,12 @@ proptest! {
     }
 
     #[test]
+    fn what_is_no_object_has_no_id(text in not_an_object()) {
+        let Incoming::Invalid { id, error } = parse(&text) else { panic!("taken for a command") };
+        prop_assert_eq!((id, error.code.as_str()), (None, "invalid argument"));
+    }
+
+    #[test]
     fn a_message_is_what_the_model_says(message in message()) {
         let text = Value::Object(message.clone()).to_string();
         match parse(&text) {
@@ -118,5 +166,21 @@ proptest! {
         let mut expected = message;
         expected.insert("id".to_owned(), id.into());
         prop_assert_eq!(serde_json::from_str::<Value>(&other).unwrap(), Value::Object(expected));
+    }
+
+    #[test]
+    fn what_is_sent_on_stands_as_it_was_written(
+        before in written(),
+        after in written(),
+        params in written_params(),
+        id in 0..=MAX_SAFE,
+        other in 0..=MAX_SAFE,
+    ) {
+        let rest = [before, vec![format!("\"params\":{params}")], after].concat().join(",");
+        let text = format!(r#"{{"method":"script.evaluate", "id" : {id} ,{rest}}}"#);
+        let Incoming::Command(command) = parse(&text) else { panic!("{text} is a command") };
+        prop_assert_eq!(command.id, id);
+        let expected = format!(r#"{{"id":{other},"method":"script.evaluate",{rest}}}"#);
+        prop_assert_eq!(command.with_id(other), expected);
     }
 }

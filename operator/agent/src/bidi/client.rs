@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use futures::{SinkExt, StreamExt, stream::SplitSink};
+use futures::{
+    SinkExt, StreamExt,
+    stream::{SplitSink, SplitStream},
+};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
@@ -44,7 +47,9 @@ const READ: Duration = Duration::from_secs(60);
 /// How long a Close frame may take to leave.
 const CLOSE: Duration = Duration::from_secs(1);
 
-type Sink = SplitSink<WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>, Message>;
+type Socket = WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>;
+type Sink = SplitSink<Socket, Message>;
+type Source = SplitStream<Socket>;
 
 static NEXT_CLIENT: AtomicU64 = AtomicU64::new(0);
 
@@ -68,7 +73,7 @@ pub async fn serve(upgrade: OnUpgrade, session: Arc<Session>, hub: Hub, ending: 
 
 /// Carries messages both ways. Gives whether the client said goodbye.
 async fn attend(
-    socket: WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>,
+    socket: Socket,
     client: ClientId,
     session: &Session,
     hub: &Hub,
@@ -85,6 +90,7 @@ async fn attend(
             () = stop.cancelled() => {
                 let last_word = ending.wait().await;
                 close(&mut to_client, ending.close_code().into(), &last_word.reason).await;
+                hear_out(&mut from_client).await;
                 return true;
             }
             message = queued.next() => match message {
@@ -93,6 +99,7 @@ async fn attend(
                 None if ending.has_begun() => continue,
                 None => {
                     close(&mut to_client, CloseCode::Again, "messages were not read in time").await;
+                    hear_out(&mut from_client).await;
                     return false;
                 }
             },
@@ -130,6 +137,7 @@ async fn attend(
                     tracing::debug!(%error, "socket broke");
                     if let Some(code) = violation(&error) {
                         close(&mut to_client, code, "").await;
+                        hear_out(&mut from_client).await;
                     }
                     return false;
                 }
@@ -169,7 +177,7 @@ async fn answer(text: Utf8Bytes, client: ClientId, hub: &Hub, ending: &Ending) -
                     WebDriverError::session_not_created("this socket has a session already");
                 return Some(bidi::failure(Some(command.id), &error));
             }
-            // The answer is queued before the end begins, and Close follows it.
+            // This task sends the answer before it looks at the end again, and then Close.
             "session.end" | "browser.close" => {
                 ending.begin(EndReason::ClientEnded.as_str(), command.method.clone());
                 return Some(bidi::success(command.id, &json!({})));
@@ -179,6 +187,15 @@ async fn answer(text: Utf8Bytes, client: ClientId, hub: &Hub, ending: &Ending) -
     };
     hub.ask(client, id, text).await;
     None
+}
+
+/// Reads what a client that has been told goodbye still says: a connection that is closed before it is read may take the
+/// Close frame with it.
+async fn hear_out(from_client: &mut Source) {
+    let rest = async { while let Some(Ok(_)) = from_client.next().await {} };
+    if tokio::time::timeout(CLOSE, rest).await.is_err() {
+        tracing::debug!("the client does not answer a Close frame");
+    }
 }
 
 /// Sends one message to a client that has to read it in time. Gives whether it did.

@@ -166,6 +166,7 @@ fn take(
         }
         ToHub::Leave(client) => {
             clients.remove(&client);
+            pending.forget(client);
             None
         }
         ToHub::Command { client, id, message, room } => {

@@ -26,6 +26,11 @@ impl Pending {
         Some(self.next)
     }
 
+    /// Forgets what a client asked that is gone.
+    pub fn forget(&mut self, client: ClientId) {
+        self.asked.retain(|_, (asker, _)| *asker != client);
+    }
+
     /// Who asked, and under which id; `None` for an answer that nobody waits for.
     pub fn answer(&mut self, id: u64) -> Option<(ClientId, u64)> {
         self.asked.remove(&id)
@@ -44,5 +49,8 @@ mod tests {
         assert_eq!(pending.answer(other), Some((2, 7)));
         assert_eq!(pending.answer(other), None);
         assert_eq!(pending.answer(one), Some((1, 7)));
+        let gone = pending.ask(1, 8).unwrap();
+        pending.forget(1);
+        assert_eq!(pending.answer(gone), None);
     }
 }

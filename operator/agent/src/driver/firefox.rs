@@ -10,6 +10,11 @@ const OPTIONS: &str = "moz:firefoxOptions";
 const BIDI_PORT: u16 = 9222;
 /// Where profiles are made: the one place that may be written to.
 const PROFILES: &str = "/tmp";
+/// Where downloads go, unless the client says otherwise.
+const DOWNLOADS: &str = "/tmp/downloads";
+/// Below its home Firefox looks for programs that extensions may start (native messaging). There must be none that a page
+/// can have written.
+pub const ENVIRONMENT: [(&str, &str); 1] = [("HOME", "/nonexistent")];
 
 /// The driver's arguments.
 pub fn arguments() -> Vec<String> {
@@ -38,6 +43,11 @@ pub fn requested(mut capabilities: CapabilitySet, options: &Options) -> Capabili
         arguments.push("-headless".into());
     }
     firefox.insert("args".to_owned(), arguments.into());
+    let preferences = firefox.entry("prefs").or_insert_with(|| Map::new().into());
+    if let Value::Object(preferences) = preferences {
+        preferences.entry("browser.download.dir").or_insert_with(|| DOWNLOADS.into());
+        preferences.entry("browser.download.folderList").or_insert_with(|| 2.into());
+    }
     if let Some(browser) = &options.browser {
         firefox.insert("binary".to_owned(), browser.to_string_lossy().into());
     }
@@ -82,7 +92,9 @@ mod tests {
         assert_eq!(
             json!(requested(asked, &options())),
             json!({"moz:firefoxOptions": {
-                "args": ["-private", "-headless"], "binary": "/usr/lib/firefox", "prefs": {"a": 1},
+                "args": ["-private", "-headless"],
+                "binary": "/usr/lib/firefox",
+                "prefs": {"a": 1, "browser.download.dir": DOWNLOADS, "browser.download.folderList": 2},
             }})
         );
         let headless = set(json!({"moz:firefoxOptions": {"args": ["--headless"]}}));

@@ -30,6 +30,14 @@ impl Options {
         }
     }
 
+    /// What the driver's environment has beside this process's own.
+    pub fn environment(&self) -> &'static [(&'static str, &'static str)] {
+        match self.driver {
+            Driver::Chromedriver => &[],
+            Driver::Geckodriver => &firefox::ENVIRONMENT,
+        }
+    }
+
     /// What the driver says before its port, as soon as it listens.
     pub fn says_port_after(&self) -> &'static str {
         match self.driver {

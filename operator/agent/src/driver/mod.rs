@@ -89,9 +89,11 @@ impl Prepared {
             let options = options.clone();
             async move {
                 let (arguments, says) = (options.arguments(), options.says_port_after());
-                let ended = process::run(&program, &arguments, says, &ending, |port| {
-                    prepare_session(port, prepare, options, publish)
-                });
+                let environment = options.environment();
+                let ended =
+                    process::run(&program, &arguments, environment, says, &ending, |port| {
+                        prepare_session(port, prepare, options, publish)
+                    });
                 let message = ended.await;
                 ending.begin(EndReason::DriverCrashed.as_str(), message);
             }

@@ -1,13 +1,13 @@
 //! The driver's process: started, watched, and ended with its agent.
 
-use std::{path::Path, process::Stdio, sync::atomic::Ordering};
+use std::{path::Path, pin::pin, process::Stdio, sync::atomic::Ordering};
 
 use nix::{
     sys::signal::{Signal, killpg},
     unistd::Pid,
 };
 use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
     process::{Child, ChildStdout, Command},
 };
 
@@ -19,12 +19,14 @@ use crate::ending::Ending;
 pub async fn run<F: Future<Output = ()>>(
     program: &Path,
     arguments: &[String],
+    environment: &[(&str, &str)],
     says: &str,
     ending: &Ending,
     started: impl FnOnce(u16) -> F,
 ) -> String {
     let spawned = Command::new(program)
         .args(arguments)
+        .envs(environment.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
@@ -56,25 +58,31 @@ async fn attend<F: Future<Output = ()>>(
     let Some(stdout) = child.stdout.take() else {
         return "the driver has no output".to_owned();
     };
-    let mut lines = BufReader::new(stdout).lines();
-    let Some(port) = port(&mut lines, says).await else {
+    let mut output = BufReader::new(stdout);
+    let Some(port) = port(&mut output, says).await else {
         return format!("the driver ended before it listened: {}", status(child).await);
     };
-    let mut started = std::pin::pin!(started(port));
-    let mut is_starting = true;
-    loop {
-        tokio::select! {
-            () = &mut started, if is_starting => is_starting = false,
-            line = lines.next_line() => match line {
-                Ok(Some(line)) => tracing::debug!(line, "driver"),
-                Ok(None) | Err(_) => break,
-            },
+    let starting = started(port);
+    // Pages write there too, as much as they like: it is read, and thrown away.
+    let ending = async {
+        let mut nowhere = tokio::io::sink();
+        if let Err(error) = tokio::io::copy(&mut output, &mut nowhere).await {
+            tracing::debug!(%error, "the driver's output");
         }
+        status(child).await
+    };
+    let (mut starting, mut ending) = (pin!(starting), pin!(ending));
+    tokio::select! {
+        () = &mut starting => format!("the driver ended: {}", ending.await),
+        status = &mut ending => format!("the driver ended: {status}"),
     }
-    format!("the driver ended: {}", status(child).await)
 }
 
-async fn port(lines: &mut Lines<BufReader<ChildStdout>>, says: &str) -> Option<u16> {
+/// What the driver may say before its port, in bytes.
+const MAX_PREFACE: u64 = 64 * 1024;
+
+async fn port(output: &mut BufReader<ChildStdout>, says: &str) -> Option<u16> {
+    let mut lines = output.take(MAX_PREFACE).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         tracing::debug!(line, "driver");
         if let Some((_, rest)) = line.split_once(says) {

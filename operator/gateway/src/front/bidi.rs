@@ -14,7 +14,8 @@ use serde_json::{Map, Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::Instant,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout},
 };
 use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_accept_key};
 use warp::{Reply, reply::Response};
@@ -28,7 +29,7 @@ use wire::{
 use super::Gateway;
 use crate::{
     directory::Entry,
-    frames::{self, MAX_MESSAGE, NO_STATUS, Reader, Received, Violation},
+    frames::{self, NO_STATUS, Reader, Received, Violation},
     metrics::{Front, Outcome},
     own,
     proxy::{self, CLOSING, Cuts, Handshake},
@@ -36,6 +37,10 @@ use crate::{
 
 /// The path of the browser's DevTools, behind a session's id.
 const DEV_TOOLS: &str = "/se/cdp";
+/// How long a client may take to read what is there for it.
+const READ: Duration = Duration::from_secs(30);
+/// The Close frame's code for what may work later.
+const TRY_AGAIN: u16 = 1013;
 /// How often a client that only waits gets a ping.
 const PING: Duration = Duration::from_secs(30);
 /// How long a socket without a session may be silent.
@@ -46,9 +51,7 @@ pub async fn socket(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
     let path = incoming.path.clone();
     let key = match tunnel::handshake_key(&incoming.headers) {
         Ok(key) => key.clone(),
-        Err(message) => {
-            return warp::reply::with_status(message, StatusCode::BAD_REQUEST).into_response();
-        }
+        Err(why) => return tunnel::refused_handshake(why),
     };
     let (Some(upgrade), headers) = (incoming.upgrade, incoming.headers) else {
         return StatusCode::BAD_REQUEST.into_response();
@@ -96,15 +99,35 @@ fn bare(
     let Ok(accept) = HeaderValue::from_str(&derive_accept_key(key.as_bytes())) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
+    let Ok(place) = gateway.bare.places.clone().try_acquire_owned() else {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
     let tasks = gateway.tasks.clone();
     tasks.spawn(async move {
         let _counted = gateway.metrics.tunnel();
         match End::of(upgrade).await {
-            Ok(end) => Bare::new(&gateway, &headers, end).attend().await,
+            Ok(end) => Bare::new(&gateway, &headers, end, place).attend().await,
             Err(error) => tracing::debug!(error, "no socket came of it"),
         }
     });
     tunnel::switching_protocols(accept)
+}
+
+/// What sockets without a session may take of this replica's memory together; nobody has said yet who they are.
+pub struct Limits {
+    /// How many there may be.
+    places: Arc<Semaphore>,
+    /// How many of them may have sent more than [`SMALL`] of what is not answered yet, and up to [`crate::frames::MAX_MESSAGE`].
+    large: Arc<Semaphore>,
+}
+
+/// What each may have sent.
+const SMALL: usize = 16 << 10;
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { places: Arc::new(Semaphore::new(4096)), large: Arc::new(Semaphore::new(96)) }
+    }
 }
 
 /// A socket without a session.
@@ -113,6 +136,10 @@ struct Bare<'a> {
     headers: &'a HeaderMap,
     io: TcpStream,
     reader: Reader,
+    /// Its place among those without a session.
+    place: OwnedSemaphorePermit,
+    /// Its leave to send a large message.
+    large: Option<OwnedSemaphorePermit>,
 }
 
 /// What became of a message.
@@ -126,16 +153,23 @@ enum Then {
 }
 
 impl<'a> Bare<'a> {
-    fn new(gateway: &'a Gateway, headers: &'a HeaderMap, end: End) -> Self {
+    fn new(
+        gateway: &'a Gateway,
+        headers: &'a HeaderMap,
+        end: End,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
         let (io, read) = end.into_parts();
-        let reader = Reader::new(read);
-        Self { gateway, headers, io, reader }
+        Self { gateway, headers, io, reader: Reader::new(read), place, large: None }
     }
 
     async fn attend(mut self) {
         let stop = self.gateway.stop.clone();
         let mut silent_since = Instant::now();
         loop {
+            if self.reader.held() <= SMALL {
+                self.large = None;
+            }
             let then = match self.reader.next() {
                 Ok(Some(received)) => {
                     silent_since = Instant::now();
@@ -155,6 +189,7 @@ impl<'a> Bare<'a> {
                 Then::Stay => {}
                 Then::Leave => return,
                 Then::Tunnel(agent, cuts) => {
+                    drop((self.place, self.large));
                     let client = End::new(self.io, self.reader.buffer.freeze());
                     proxy::carry_on(client, agent, cuts).await;
                     return;
@@ -165,17 +200,28 @@ impl<'a> Bare<'a> {
 
     async fn read(&mut self) -> Then {
         match self.io.read_buf(&mut self.reader.buffer).await {
-            Ok(n) if n > 0 => Then::Stay,
-            Ok(_) | Err(_) => Then::Leave,
+            Ok(n) if n > 0 => {}
+            Ok(_) | Err(_) => return Then::Leave,
         }
+        if self.reader.held() > SMALL && self.large.is_none() {
+            self.large = self.gateway.bare.large.clone().try_acquire_owned().ok();
+            if self.large.is_none() {
+                return self.leave(TRY_AGAIN, "too many large messages at a time").await;
+            }
+        }
+        Then::Stay
     }
 
     /// Sends what is left to a client that may be gone.
     async fn send(&mut self, bytes: Vec<u8>) -> Then {
-        match self.io.write_all(&bytes).await {
-            Ok(()) => Then::Stay,
-            Err(error) => {
+        match timeout(READ, self.io.write_all(&bytes)).await {
+            Ok(Ok(())) => Then::Stay,
+            Ok(Err(error)) => {
                 tracing::debug!(error = &error as &dyn std::error::Error, "socket broke");
+                Then::Leave
+            }
+            Err(_) => {
+                tracing::debug!("the client does not read");
                 Then::Leave
             }
         }
@@ -222,7 +268,7 @@ impl<'a> Bare<'a> {
     }
 
     async fn new_session(&mut self, command: &Command<'_>) -> Then {
-        let Self { gateway, headers, io, reader } = self;
+        let Self { gateway, headers, io, reader, .. } = self;
         let creating = create(gateway, headers, command.params());
         let outcome = tokio::select! {
             outcome = creating => outcome,
@@ -243,18 +289,22 @@ impl<'a> Bare<'a> {
     }
 }
 
-/// Reads ahead, within the limit of a message, until the client is gone. One that only waits is pinged.
+/// Reads ahead, a little, until the client is gone. One that only waits is pinged.
 async fn gone(io: &mut TcpStream, reader: &mut Reader) {
     loop {
-        let more = reader.buffer.len() < MAX_MESSAGE;
+        let more = reader.buffer.len() < SMALL;
         tokio::select! {
             read = io.read_buf(&mut reader.buffer), if more => match read {
                 Ok(n) if n > 0 => {}
                 Ok(_) | Err(_) => return,
             },
             () = tokio::time::sleep(PING) => {
-                if io.write_all(&wire_frames::ping()).await.is_err() {
-                    return;
+                // Whole or not at all: this may be dropped at any time, and another frame follows.
+                let ping = wire_frames::ping();
+                match io.try_write(&ping) {
+                    Ok(written) if written == ping.len() => {}
+                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                    Ok(_) | Err(_) => return,
                 }
             }
         }
@@ -295,14 +345,9 @@ async fn create(
         .admit(headers, wanted.namespace.as_deref())
         .await
         .map_err(|error| WebDriverError::session_not_created(error.to_string()))?;
-    let entry = gateway.sessions.create(&caller, wanted, Protocol::Bidi).await?;
-    let agent = match connect(&entry).await {
-        Ok(agent) => agent,
-        Err(error) => {
-            gateway.sessions.give_up(&caller.namespace, &entry.name);
-            return Err(error);
-        }
-    };
+    let (entry, abandon) = gateway.sessions.create(&caller, wanted, Protocol::Bidi).await?;
+    let agent = connect(&entry).await?;
+    abandon.disarm();
     let result = json!({
         "sessionId": entry.session_id,
         "capabilities": capabilities(&entry),

@@ -86,11 +86,11 @@ impl From<WebDriverError> for Refusal {
 
 async fn create(gateway: &Gateway, incoming: Incoming) -> Result<Value, Refusal> {
     let Incoming { headers, body, connection, .. } = incoming;
-    gateway.accepts()?;
-    check_content_type(&headers)?;
     let body = collect_within(body, MAX_BODY, BODY_TIME)
         .await
         .map_err(|error| WebDriverError::invalid_argument(error.to_string()))?;
+    gateway.accepts()?;
+    check_content_type(&headers)?;
     let Ok(Value::Object(body)) = serde_json::from_slice(&body) else {
         return Err(WebDriverError::invalid_argument("the body must be a JSON object").into());
     };
@@ -102,7 +102,8 @@ async fn create(gateway: &Gateway, incoming: Incoming) -> Result<Value, Refusal>
         .admit(&headers, wanted.namespace.as_deref())
         .await
         .map_err(Refusal::Caller)?;
-    let entry = gateway.sessions.create(&caller, wanted, Protocol::Classic).await?;
+    let (entry, abandon) = gateway.sessions.create(&caller, wanted, Protocol::Classic).await?;
+    abandon.disarm();
     let peer = connection.peer.ip();
     let base = urls::socket_base(&gateway.urls, urls::remote_url(&asked), &headers, peer);
     Ok(json!({"sessionId": entry.session_id, "capabilities": capabilities(&entry, &base)}))

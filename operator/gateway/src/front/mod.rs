@@ -1,6 +1,6 @@
 //! The faces of the gateway: each parses into one internal request and renders one internal answer.
 
-mod bidi;
+pub mod bidi;
 mod classic;
 
 use std::sync::Arc;
@@ -44,6 +44,8 @@ pub struct Gateway {
     pub allowed_origins: Vec<String>,
     /// What is counted.
     pub metrics: Metrics,
+    /// What sockets without a session may take.
+    pub bare: bidi::Limits,
     /// Owns every tunnel.
     pub tasks: TaskTracker,
     /// Cancelled when this replica takes no new sessions.
@@ -91,7 +93,7 @@ pub fn routes(
             if let Some(origin) = refused_origin(&incoming.headers, &gateway.allowed_origins) {
                 drain(incoming.body).await;
                 refuse_origin(&origin)
-            } else if tunnel::wants_websocket(&incoming.headers) {
+            } else if tunnel::wants_websocket(&incoming.method, &incoming.headers) {
                 bidi::socket(gateway, incoming).await
             } else {
                 classic::run(gateway, incoming).await

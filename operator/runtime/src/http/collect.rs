@@ -64,17 +64,15 @@ where
 
 /// How long a body that nobody wants may take.
 const UNWANTED_TIME: Duration = Duration::from_secs(2);
-/// The most bytes of a body that nobody wants and that are read all the same.
-const MAX_UNWANTED: usize = 64 * 1024;
 
-/// Reads what a refused request still sends, within reason: a connection with an unread body cannot be used again, and
+/// Throws away what a refused request still sends, within reason: a connection with an unread body cannot be used again, and
 /// closing it makes some clients miss the answer.
 pub async fn drain<B>(body: B)
 where
     B: hyper::body::Body + Unpin,
     B::Error: std::fmt::Display,
 {
-    if let Err(error) = collect_within(body, MAX_UNWANTED, UNWANTED_TIME).await {
+    if let Err(error) = collect_within(body, 0, UNWANTED_TIME).await {
         tracing::debug!(%error, "unwanted body");
     }
 }

@@ -79,7 +79,8 @@ pub fn reply(response: http::Response<Incoming>) -> Response {
     reply
 }
 
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
+/// Takes away what belongs to one connection.
+pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()

@@ -5,6 +5,7 @@ const FIN: u8 = 0x80;
 const OPCODE: u8 = 0x0f;
 const CLOSE: u8 = 0x08;
 const PING: u8 = 0x09;
+const PONG: u8 = 0x0a;
 /// In a frame's second byte: whether a mask follows the length, and the length itself.
 const MASKED: u8 = 0x80;
 const LENGTH: u8 = 0x7f;
@@ -21,14 +22,18 @@ pub struct Frames {
     have: usize,
     /// How much of the payload is still to come.
     left: u64,
+    /// Whether the frame that is going by is a ping or a pong.
+    keeps_alive: bool,
     closed: bool,
 }
 
 impl Frames {
-    /// Follows what goes by.
-    pub fn pass(&mut self, mut bytes: &[u8]) {
+    /// Follows what goes by. Gives whether there was more in it than pings and pongs.
+    pub fn pass(&mut self, mut bytes: &[u8]) -> bool {
+        let mut says_something = false;
         while !bytes.is_empty() {
             if self.left > 0 {
+                says_something |= !self.keeps_alive;
                 let skipped = bytes.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
                 self.left -= skipped as u64;
                 bytes = &bytes[skipped..];
@@ -38,11 +43,15 @@ impl Frames {
             self.have += 1;
             bytes = &bytes[1..];
             if self.have >= 2 && self.have == header_length(self.header[1]) {
-                self.closed |= self.header[0] & OPCODE == CLOSE;
+                let opcode = self.header[0] & OPCODE;
+                self.closed |= opcode == CLOSE;
+                self.keeps_alive = matches!(opcode, PING | PONG);
+                says_something |= !self.keeps_alive;
                 self.left = payload_length(&self.header);
                 self.have = 0;
             }
         }
+        says_something
     }
 
     /// Whether a frame has just ended, so that another may be put here.
@@ -144,9 +153,22 @@ mod tests {
     }
 
     #[test]
+    fn pings_and_pongs_say_nothing() {
+        for (first, length, says_something) in
+            [(0x89, 4, false), (0x8a, 0, false), (0x81, 0, true), (0x82, 4, true), (0x88, 2, true)]
+        {
+            let bytes = frame(first, true, length);
+            assert_eq!(Frames::default().pass(&bytes), says_something, "{first:x}");
+            let mut frames = Frames::default();
+            let pieces = bytes.chunks(1).map(|piece| frames.pass(piece));
+            assert_eq!(pieces.fold(false, |any, one| any | one), says_something, "{first:x}");
+        }
+    }
+
+    #[test]
     fn a_close_frame_is_seen_and_made() {
         let mut frames = Frames::default();
-        frames.pass(&frame(0x88, true, 2));
+        assert!(frames.pass(&frame(0x88, true, 2)));
         assert!(frames.closed());
         assert_eq!(close(1001, "ä"), [0x88, 4, 3, 233, 0xc3, 0xa4]);
         assert_eq!(close(1000, &"ä".repeat(99)).len(), 2 + 2 + 122);

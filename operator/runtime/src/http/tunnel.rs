@@ -9,7 +9,7 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -29,13 +29,16 @@ use super::{
 
 /// How much is read at a time.
 const BUFFER: usize = 16 * 1024;
+/// How long a client may take to read what is there for it.
+const READ: Duration = Duration::from_secs(60);
 /// How long one end may take when the other is done.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// Whether a request with these headers asks for a WebSocket.
+/// Whether a request asks for a WebSocket: a GET with two headers (section 4.1).
 #[must_use]
-pub fn wants_websocket(headers: &HeaderMap) -> bool {
-    has_token(headers, header::UPGRADE, "websocket")
+pub fn wants_websocket(method: &Method, headers: &HeaderMap) -> bool {
+    *method == Method::GET
+        && has_token(headers, header::UPGRADE, "websocket")
         && has_token(headers, header::CONNECTION, "upgrade")
 }
 
@@ -53,6 +56,26 @@ pub fn handshake_key(headers: &HeaderMap) -> Result<&HeaderValue, &'static str> 
         Ok(bytes) if bytes.len() == 16 => Ok(key),
         _ => Err("Sec-WebSocket-Key must be 16 bytes in base64"),
     }
+}
+
+/// The answer to a handshake that is none.
+#[must_use]
+pub fn refused_handshake(why: &'static str) -> Response {
+    let mut reply = warp::reply::with_status(why, StatusCode::BAD_REQUEST).into_response();
+    // Section 4.2.2, item 4: the version that is understood.
+    reply.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    reply
+}
+
+/// The headers of a handshake with this key.
+#[must_use]
+pub fn handshake(key: HeaderValue) -> [(header::HeaderName, HeaderValue); 4] {
+    [
+        (header::CONNECTION, HeaderValue::from_static("upgrade")),
+        (header::UPGRADE, HeaderValue::from_static("websocket")),
+        (header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")),
+        (header::SEC_WEBSOCKET_KEY, key),
+    ]
 }
 
 /// The answer 101 to a handshake; `accept` comes from its key.
@@ -135,10 +158,11 @@ pub async fn join(
         let (mut up, mut down) = (pin!(up), pin!(down));
         // When one is done, the other may still hear its last words, and answer a Close frame.
         tokio::select! {
-            outcome = &mut up => match outcome {
-                Ok(()) => timeout(LINGER, down).await.unwrap_or(Ok(Down::Done)),
-                Err(error) => Err(error),
-            },
+            outcome = &mut up => {
+                // A server that takes nothing more may have said something before it went.
+                let last = timeout(LINGER, down).await.unwrap_or(Ok(Down::Done));
+                outcome.and(last)
+            }
             outcome = &mut down => match outcome {
                 Ok(Down::Done) => timeout(LINGER, up).await.unwrap_or(Ok(())).map(|()| Down::Done),
                 other => other,
@@ -192,8 +216,9 @@ async fn up(
         if bytes.is_empty() {
             return to.shutdown().await;
         }
-        used();
-        frames.pass(&bytes);
+        if frames.pass(&bytes) {
+            used();
+        }
         to.write_all(&bytes).await?;
     }
 }
@@ -209,9 +234,29 @@ async fn down(
 ) -> io::Result<Down> {
     let (mut from, mut frames, mut farewell) = (from, Frames::default(), None);
     let mut cut = pin!(cut);
-    frames.pass(read);
-    to.write_all(read).await?;
+    let mut bytes = read.to_vec();
     loop {
+        if frames.pass(&bytes) {
+            used();
+        }
+        let written = {
+            let mut writing = pin!(to.write_all(&bytes));
+            tokio::select! {
+                written = timeout(READ, &mut writing) => written,
+                last = &mut cut, if farewell.is_none() => {
+                    farewell = Some(last);
+                    timeout(LINGER, writing).await
+                }
+            }
+        };
+        match written {
+            Ok(written) => written?,
+            // It reads nothing: no Close frame would reach it either.
+            Err(_) if farewell.is_some() => return Ok(Down::Cut),
+            Err(_) => {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read"));
+            }
+        }
         if let Some(Farewell { code, reason }) = &farewell
             && frames.at_boundary()
         {
@@ -226,23 +271,18 @@ async fn down(
                 None => pending().await,
             }
         };
-        let bytes = tokio::select! {
-            bytes = take(&mut from) => bytes?,
+        bytes = tokio::select! {
+            bytes = take(&mut from) => match bytes? {
+                bytes if bytes.is_empty() => return to.shutdown().await.map(|()| Down::Done),
+                bytes => bytes,
+            },
             last = &mut cut, if farewell.is_none() => {
                 farewell = Some(last);
-                continue;
+                Vec::new()
             }
-            () = quiet, if frames.at_boundary() => {
-                to.write_all(&frames::ping()).await?;
-                continue;
-            }
+            // Nothing may follow a Close frame (section 5.5.1).
+            () = quiet, if frames.at_boundary() && !frames.closed() => frames::ping(),
         };
-        if bytes.is_empty() {
-            return to.shutdown().await.map(|()| Down::Done);
-        }
-        used();
-        frames.pass(&bytes);
-        to.write_all(&bytes).await?;
     }
 }
 
@@ -271,9 +311,10 @@ mod tests {
     fn a_websocket_is_asked_for_by_two_headers() {
         let mut headers = HeaderMap::new();
         headers.insert("upgrade", HeaderValue::from_static("WebSocket"));
-        assert!(!wants_websocket(&headers));
+        assert!(!wants_websocket(&Method::GET, &headers));
         headers.insert("connection", HeaderValue::from_static("keep-alive, Upgrade"));
-        assert!(wants_websocket(&headers));
+        assert!(wants_websocket(&Method::GET, &headers));
+        assert!(!wants_websocket(&Method::POST, &headers));
         assert_eq!(handshake_key(&headers), Err("Sec-WebSocket-Version must be 13"));
         headers.insert("sec-websocket-version", HeaderValue::from_static("13"));
         for (key, is_one) in [("dGhlIHNhbXBsZSBub25jZQ==", true), ("short", false), ("AAAA", false)]
@@ -317,6 +358,26 @@ mod tests {
         assert_eq!(rest, [b"cd".as_slice(), &frames::close(1001, "bye")].concat());
         drop(client);
         assert_eq!(tunnel.await.unwrap(), Ended { closed: false });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_nothing_does_not_keep_its_tunnel() {
+        let (client, client_end, mut server, server_end) = ends().await;
+        let (cut, when) = tokio::sync::oneshot::channel::<()>();
+        let tunnel = tokio::spawn(join(client_end, server_end, None, || {}, async {
+            let _ = when.await;
+            Farewell { code: 1001, reason: "bye".to_owned() }
+        }));
+        // More than every buffer on the way takes.
+        let sending = tokio::spawn(async move {
+            let frame = [[0x82, 127, 0, 0, 0, 0, 4, 0, 0, 0].as_slice(), &[0; 64 << 20]].concat();
+            let _ = server.write_all(&frame).await;
+        });
+        tokio::task::yield_now().await;
+        cut.send(()).unwrap();
+        assert_eq!(tunnel.await.unwrap(), Ended { closed: false });
+        sending.await.unwrap();
+        drop(client);
     }
 
     #[tokio::test]
