@@ -64,7 +64,8 @@ fuzz: $(CARGO_FUZZ) ## Fuzz the parsers of what clients send, each for FUZZ_SECO
 		corpus=$(BROWSER_OPERATOR_CACHE)/fuzz/$$target log=$(BROWSER_OPERATOR_CACHE)/log/fuzz-$$target.log
 		mkdir -p $$corpus $(BROWSER_OPERATOR_CACHE)/log
 		PATH="$(dir $(CARGO_FUZZ)):$$PATH" CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)-fuzz cargo fuzz run \
-			--fuzz-dir operator/wire/fuzz --sanitizer none $$target $$corpus operator/wire/fuzz/seeds/$$target -- \
+			--fuzz-dir operator/wire/fuzz --sanitizer none --debug-assertions \
+			$$target $$corpus operator/wire/fuzz/seeds/$$target -- \
 			-max_total_time=$(FUZZ_SECONDS) -max_len=8192 -print_final_stats=1 >$$log 2>&1 || { tail -50 $$log; exit 1; }
 		echo "$$target: $$(sed -n 's/^stat::number_of_executed_units: *//p' $$log) inputs, none of them bad"
 	done
@@ -97,8 +98,9 @@ e2e: ## Run the end-to-end tests on a real cluster
 	e2e/run.sh
 
 .PHONY: bench
-bench: up ## Measure create-to-Ready beside a bare pod and driver
-	source e2e/cluster/state/env && cargo run --quiet --release --package e2e --bin bench
+bench: ## Measure it all beside bare parts and HAProxy, in one run; PARTS=... chooses
+	$(CLUSTER) up --release
+	source e2e/cluster/state/env && cargo run --quiet --release --package e2e --bin bench -- $(PARTS)
 
 # --- what is generated ------------------------------------------------------------------------------------------
 

@@ -12,6 +12,8 @@ pub struct Settings {
     pub target: PathBuf,
     /// The root of the repository this program was called for.
     pub checkout: PathBuf,
+    /// Whether the operator is compiled as a release, not as something that is made in seconds.
+    pub release: bool,
     /// The caller's PATH, with the directories that Debian keeps for root.
     pub path: String,
 }
@@ -36,7 +38,7 @@ impl Settings {
             "{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             variable("PATH").unwrap_or_default()
         );
-        Ok(Self { cache, target, checkout: checkout(), path })
+        Ok(Self { cache, target, checkout: checkout(), release: false, path })
     }
 
     /// This crate's own directory in the checkout.

@@ -322,6 +322,7 @@ mod tests {
             r#"{"id":1,"method":"session.status","params":{"foo":1},"goog:channel":"a"}"#,
             r#"{"id":1.0,"method":"session.status","params":{}}"#,
             r#"{"id":9007199254740991,"method":"session.status","params":{}}"#,
+            r#"{"id":9007199254740991.0,"method":"session.status","params":{}}"#,
             r#"{"id":0,"method":"goog:cdp.sendCommand","params":{}}"#,
         ] {
             assert!(matches!(parse(text), Incoming::Command(_)), "{text}");

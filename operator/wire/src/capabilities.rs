@@ -168,6 +168,7 @@ fn validate_proxy(value: &Value, dialect: Dialect) -> Result<(), String> {
 fn is_host_and_port(text: &str) -> bool {
     !text.is_empty()
         && !text.contains(['/', '?', '#', '\\'])
+        && !text.contains(|c: char| c <= ' ')
         && Url::parse(&format!("http://{text}")).is_ok_and(|url| url.host().is_some())
 }
 

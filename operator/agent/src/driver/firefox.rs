@@ -1,5 +1,11 @@
 //! What geckodriver must be told, and what of its answer a client may see.
 
+use std::{
+    fs::{self, File},
+    io,
+    path::Path,
+};
+
 use serde_json::{Map, Value};
 use wire::capabilities::CapabilitySet;
 
@@ -12,9 +18,31 @@ const BIDI_PORT: u16 = 9222;
 const PROFILES: &str = "/tmp";
 /// Where downloads go, unless the client says otherwise.
 const DOWNLOADS: &str = "/tmp/downloads";
-/// Below its home Firefox looks for programs that extensions may start (native messaging). There must be none that a page
-/// can have written.
-pub const ENVIRONMENT: [(&str, &str); 1] = [("HOME", "/nonexistent")];
+/// Its home, which it must be able to write to.
+pub const ENVIRONMENT: [(&str, &str); 1] = [("HOME", PROFILES)];
+/// Below its home Firefox looks for programs that extensions may start and for libraries that it may load. There must be none
+/// that a page can have written, so files stand where the folders would be. The last one keeps it from another home.
+const BLOCKED: [&str; 4] = [
+    ".mozilla/native-messaging-hosts",
+    ".mozilla/pkcs11-modules",
+    ".mozilla/managed-storage",
+    ".config/mozilla",
+];
+
+/// Makes the browser's home a place where nothing can be put that it would run.
+///
+/// # Errors
+/// It cannot be written to.
+pub fn prepare_home() -> io::Result<()> {
+    for name in BLOCKED {
+        let path = Path::new(PROFILES).join(name);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        File::create(path)?;
+    }
+    Ok(())
+}
 
 /// The driver's arguments.
 pub fn arguments() -> Vec<String> {
@@ -75,7 +103,7 @@ mod tests {
             driver: Driver::Geckodriver,
             browser: Some("/usr/lib/firefox".into()),
             browser_sandbox: true,
-            sandbox_problem: None,
+            problem: None,
         }
     }
 

@@ -17,8 +17,8 @@ pub struct Options {
     pub browser: Option<PathBuf>,
     /// Whether the browser's own sandbox is used.
     pub browser_sandbox: bool,
-    /// Why that would not hold.
-    pub sandbox_problem: Option<String>,
+    /// Why no browser may be started here.
+    pub problem: Option<String>,
 }
 
 impl Options {
@@ -122,8 +122,7 @@ mod tests {
             (Driver::Chromedriver, ["goog:a", "wdio:a"]),
             (Driver::Geckodriver, ["moz:a", "wdio:a"]),
         ] {
-            let options =
-                Options { driver, browser: None, browser_sandbox: true, sandbox_problem: None };
+            let options = Options { driver, browser: None, browser_sandbox: true, problem: None };
             let body = options.new_session(set.as_object().unwrap());
             let asked = body["capabilities"]["alwaysMatch"].as_object().unwrap();
             let plain: Vec<&str> = asked

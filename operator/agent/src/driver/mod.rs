@@ -77,13 +77,11 @@ impl Prepared {
     pub async fn start(config: &Config, ending: Ending, tasks: &TaskTracker) -> Self {
         let (publish, state) = watch::channel(State::Starting);
         let Prepare { driver, browser_sandbox, .. } = config.prepare;
-        let is_checked = browser_sandbox && driver == Driver::Geckodriver;
-        let options = Options {
-            driver,
-            browser: config.browser.clone(),
-            browser_sandbox,
-            sandbox_problem: if is_checked { sandbox::problem().await } else { None },
+        let problem = match driver {
+            Driver::Chromedriver => None,
+            Driver::Geckodriver => firefox_problem(browser_sandbox).await,
         };
+        let options = Options { driver, browser: config.browser.clone(), browser_sandbox, problem };
         let (program, prepare) = (config.driver.clone(), config.prepare.clone());
         tasks.spawn({
             let options = options.clone();
@@ -136,13 +134,21 @@ impl Prepared {
     }
 }
 
-/// A driver session, unless its sandbox would not hold.
+/// What keeps Firefox from being confined here.
+async fn firefox_problem(browser_sandbox: bool) -> Option<String> {
+    if let Err(error) = firefox::prepare_home() {
+        return Some(format!("the browser's home: {error}"));
+    }
+    if browser_sandbox { sandbox::problem().await } else { None }
+}
+
+/// A driver session, unless the browser would not be confined.
 async fn new_session(
     client: &Client,
     capabilities: &CapabilitySet,
     options: &Options,
 ) -> Result<DriverSession, Error> {
-    if let Some(problem) = &options.sandbox_problem {
+    if let Some(problem) = &options.problem {
         return Err(Error::Refused(problem.clone()));
     }
     client.new_session(capabilities, options).await

@@ -2,6 +2,8 @@
 //! BiDi does: the gateway reads a request of BiDi's as such, the controller what is stored of it as one of Classic's.
 #![no_main]
 
+mod input;
+
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
 use wire::{
@@ -10,9 +12,81 @@ use wire::{
 };
 
 fuzz_target!(|bytes: &[u8]| {
-    let Ok(asked) = serde_json::from_slice::<Value>(bytes) else { return };
-    let classic = process(&asked, Dialect::Classic);
-    let bidi = process(&asked, Dialect::Bidi);
+    let Some(text) = input::text(bytes, NAMES, TEXTS) else { return };
+    if let Ok(asked) = serde_json::from_str(&text) {
+        check(&asked);
+    }
+});
+
+const NAMES: &[&str] = &[
+    "alwaysMatch",
+    "firstMatch",
+    "acceptInsecureCerts",
+    "strictFileInteractability",
+    "webSocketUrl",
+    "browserName",
+    "browserVersion",
+    "platformName",
+    "pageLoadStrategy",
+    "proxy",
+    "timeouts",
+    "unhandledPromptBehavior",
+    "setWindowRect",
+    "proxyType",
+    "proxyAutoconfigUrl",
+    "httpProxy",
+    "sslProxy",
+    "socksProxy",
+    "socksVersion",
+    "noProxy",
+    "script",
+    "pageLoad",
+    "implicit",
+    "alert",
+    "beforeUnload",
+    "confirm",
+    "default",
+    "file",
+    "prompt",
+    "goog:chromeOptions",
+    "moz:firefoxOptions",
+    "browser-operator:region",
+    "se:remoteUrl",
+    "args",
+    "prefs",
+    "localState",
+];
+const TEXTS: &[&str] = &[
+    "",
+    "chrome",
+    ">=100",
+    "linux",
+    "none",
+    "eager",
+    "normal",
+    "pac",
+    "direct",
+    "autodetect",
+    "system",
+    "manual",
+    "accept",
+    "dismiss",
+    "accept and notify",
+    "dismiss and notify",
+    "ignore",
+    "a",
+    "[::1]:1080",
+    "u:p@a:1",
+    "http://a/",
+    "-headless",
+    "--proxy-server=a",
+    "--no-sandbox",
+    "--enable-features=sandbox",
+];
+
+fn check(asked: &Value) {
+    let classic = process(asked, Dialect::Classic);
+    let bidi = process(asked, Dialect::Bidi);
     if let Ok(sets) = &bidi {
         let expected: Vec<CapabilitySet> = sets.iter().map(without_nulls).collect();
         assert_eq!(classic.as_ref().ok(), Some(&expected));
@@ -26,7 +100,7 @@ fuzz_target!(|bytes: &[u8]| {
             let _ = vendor::refused(&set, true);
         }
     }
-});
+}
 
 fn without_nulls(set: &CapabilitySet) -> CapabilitySet {
     set.iter().filter(|(_, value)| !value.is_null()).map(|(n, v)| (n.clone(), v.clone())).collect()

@@ -1,12 +1,32 @@
 //! The parser of BiDi's messages never panics, answers as the specification has it, and gives ids as they were.
 #![no_main]
 
+mod input;
+
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value};
 use wire::bidi::{Command, Incoming, Outgoing, parse};
 
 fuzz_target!(|bytes: &[u8]| {
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Some(text) = input::text(bytes, NAMES, TEXTS) {
+        check(&text);
+    }
+});
+
+const NAMES: &[&str] = &["id", "method", "params", "goog:channel", "a"];
+const TEXTS: &[&str] = &[
+    "session.status",
+    "session.new",
+    "session.end",
+    "script.evaluate",
+    "goog:cdp.sendCommand",
+    "permissions.",
+    "foo.bar",
+    "",
+    "\u{7f}\"\\",
+];
+
+fn check(text: &str) {
     let incoming = parse(text);
     let outgoing = Outgoing::parse(text);
     if let Some(message) = &outgoing {
@@ -30,7 +50,7 @@ fuzz_target!(|bytes: &[u8]| {
         // Numbers that are too large and lists that are too deep are no value here; a browser decides about them.
         (Err(_), _) => {}
     }
-});
+}
 
 const MAX_SAFE: f64 = 9_007_199_254_740_991.0;
 
