@@ -21,12 +21,14 @@ const DOWNLOADS: &str = "/tmp/downloads";
 /// Its home, which it must be able to write to.
 pub const ENVIRONMENT: [(&str, &str); 1] = [("HOME", PROFILES)];
 /// Below its home Firefox looks for programs that extensions may start and for libraries that it may load. There must be none
-/// that a page can have written, so files stand where the folders would be. The last one keeps it from another home.
-const BLOCKED: [&str; 4] = [
+/// that a page can have written, so files stand where the folders would be, in both of the homes that it knows.
+const BLOCKED: [&str; 6] = [
     ".mozilla/native-messaging-hosts",
     ".mozilla/pkcs11-modules",
     ".mozilla/managed-storage",
-    ".config/mozilla",
+    ".config/mozilla/native-messaging-hosts",
+    ".config/mozilla/pkcs11-modules",
+    ".config/mozilla/managed-storage",
 ];
 
 /// Makes the browser's home a place where nothing can be put that it would run.
