@@ -3,7 +3,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    path::Path,
 };
+
+use anyhow::{Context, Result};
+use tokio::process::Command;
 
 /// What stands in every pod's cgroup, behind what is the node's own.
 const PODS: &str = "kubepods";
@@ -70,4 +74,84 @@ pub fn connections_of_pod(uid: &str, port: u16) -> Option<usize> {
             && words.next() == Some(ESTABLISHED)
     });
     Some(connected.count())
+}
+
+/// A process in a pod whose node is on this machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Process {
+    pid: u32,
+}
+
+/// The process of a pod that runs the program of that name; `None` where it is not on this machine.
+#[must_use]
+pub fn process_of_pod(uid: &str, program: &str) -> Option<Process> {
+    let runs_it = |pid: &u32| {
+        let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let path = Path::new(command.split('\0').next().unwrap_or_default());
+        path.file_name().is_some_and(|name| name == program)
+    };
+    processes_of_pod(uid).into_keys().find(runs_it).map(|pid| Process { pid })
+}
+
+impl Process {
+    /// Its memory now, in bytes.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn memory(self) -> Result<u64> {
+        self.status("VmRSS")
+    }
+
+    /// The most memory it had, in bytes, since its start or the last [`Self::forget_most_memory`].
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn most_memory(self) -> Result<u64> {
+        self.status("VmHWM")
+    }
+
+    /// The most memory is what it has now.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn forget_most_memory(self) -> Result<()> {
+        // proc_pid_clear_refs(5).
+        let file = format!("/proc/{}/clear_refs", self.pid);
+        fs::write(&file, "5").with_context(|| format!("write {file}"))
+    }
+
+    fn status(self, name: &str) -> Result<u64> {
+        let file = format!("/proc/{}/status", self.pid);
+        let status = fs::read_to_string(&file).with_context(|| format!("read {file}"))?;
+        let value = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let kib = value.and_then(|value| value.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        Ok(kib.with_context(|| format!("{file} has no {name}"))? << 10)
+    }
+
+    /// The way to run a program in the network of its pod.
+    #[must_use]
+    pub fn beside(self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args(["--target", &self.pid.to_string(), "--net", program]);
+        command
+    }
+
+    /// Gives another process the same share of the processor that this one's container has.
+    ///
+    /// # Errors
+    /// One of them has ended, or this process may not.
+    pub fn share_with(self, pid: u32) -> Result<()> {
+        let file = format!("/proc/{}/cgroup", self.pid);
+        let groups = fs::read_to_string(&file).with_context(|| format!("read {file}"))?;
+        let of = |wanted: &str| {
+            groups.lines().find_map(|line| {
+                let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+                controllers.split(',').any(|name| name == wanted).then_some((controllers, path))
+            })
+        };
+        // A hierarchy of its own in version 1, the one without a name in version 2.
+        let (controllers, path) = of("cpu").or_else(|| of("")).context("no group of processes")?;
+        let group = format!("/sys/fs/cgroup/{controllers}{path}/cgroup.procs");
+        fs::write(&group, pid.to_string()).with_context(|| format!("write {group}"))
+    }
 }

@@ -11,7 +11,12 @@ pub struct Settings {
     pub gateway_url: String,
     /// A page, as browsers in the cluster reach it; no slash at its end.
     pub site_url: String,
+    /// The image of the echo driver, `e2e/driver`; empty where the cluster has none.
+    pub echo_image: String,
 }
+
+/// Where `e2e/cluster` puts it.
+const ECHO_IMAGE: &str = "browser-operator.io/echo:dev";
 
 impl Settings {
     /// Reads the environment.
@@ -22,7 +27,11 @@ impl Settings {
         // kube reads it by itself; without it, it would take whatever cluster the user last worked with.
         required("KUBECONFIG")?;
         let url = |name| Ok::<_, anyhow::Error>(required(name)?.trim_end_matches('/').to_owned());
-        Ok(Self { gateway_url: url("GATEWAY_URL")?, site_url: url("SITE_URL")? })
+        Ok(Self {
+            gateway_url: url("GATEWAY_URL")?,
+            site_url: url("SITE_URL")?,
+            echo_image: variable("ECHO_IMAGE").unwrap_or_else(|| ECHO_IMAGE.to_owned()),
+        })
     }
 }
 
@@ -33,8 +42,12 @@ pub fn checkout() -> PathBuf {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 fn required(name: &str) -> Result<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty()).with_context(|| {
+    variable(name).filter(|value| !value.is_empty()).with_context(|| {
         format!(
             "{name} is not set: bring a cluster up with `cargo run -p cluster -- up --name test` and source the \
              env file that it names, or set KUBECONFIG, GATEWAY_URL and SITE_URL for a cluster of your own"

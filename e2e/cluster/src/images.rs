@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use serde_json::json;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::containerfile;
 use crate::debian;
@@ -22,6 +22,8 @@ pub const PAUSE: &str = "browser-operator.io/pause:dev";
 pub const SITE: &str = "browser-operator.io/site:dev";
 /// The operator.
 pub const OPERATOR: &str = "browser-operator.io/operator:dev";
+/// The echo driver in the place of a browser's, for tests: the chart has no class of it.
+pub const ECHO: &str = "browser-operator.io/echo:dev";
 /// Where every image of ours is.
 const REPOSITORY: &str = "browser-operator.io";
 /// The browsers' images, which are the classes' names.
@@ -114,48 +116,74 @@ impl Roots {
     }
 
     /// The operator's images, which hold only the binary and need the roots to be there.
-    pub fn with_binary(
-        &self,
-        settings: &Settings,
-        binary: &std::path::Path,
-    ) -> Result<Vec<Archive>> {
-        let key = Key::default().file(binary)?.done();
-        let layer = layer(
-            settings,
-            "browser-operator-",
-            &key,
-            &[
-                Entry::Directory("usr/"),
-                Entry::Directory("usr/bin/"),
-                Entry::Program("usr/bin/browser-operator", binary),
-            ],
-        )?;
+    pub fn with_binaries(&self, settings: &Settings, binaries: &Binaries) -> Result<Vec<Archive>> {
+        let operator = binary(settings, "browser-operator", &binaries.operator)?;
         let image = |root: &Root| {
             let containerfile = recipe(settings, root.name).join("Containerfile");
             archive(
                 &archives(settings),
                 &format!("{REPOSITORY}/{}:dev", root.name),
                 &root.layers(),
-                &[&layer],
+                &[&operator],
                 &containerfile::settings(&containerfile)?,
             )
         };
-        self.0.iter().map(image).collect()
+        let mut images = self.0.iter().map(image).collect::<Result<Vec<Archive>>>()?;
+        images.push(self.echo(settings, &operator, &binaries.echo)?);
+        Ok(images)
+    }
+
+    fn echo(&self, settings: &Settings, operator: &Layer, program: &Path) -> Result<Archive> {
+        let root = self.0.iter().find(|root| root.name == "operator");
+        let root = root.context("the operator's root is missing")?;
+        let driver = binary(settings, "echo-driver", program)?;
+        let containerfile = settings.checkout.join("e2e/driver/Containerfile");
+        archive(
+            &archives(settings),
+            ECHO,
+            &root.layers(),
+            &[operator, &driver],
+            &containerfile::settings(&containerfile)?,
+        )
     }
 }
 
-/// Compiles the operator: as a release, but in pieces, so that a change costs seconds.
-/// The Containerfiles make the real release.
-pub fn operator_binary(settings: &Settings) -> Result<PathBuf> {
+/// A layer of one program of ours.
+fn binary(settings: &Settings, name: &str, program: &Path) -> Result<Layer> {
+    let key = Key::default().file(program)?.done();
+    let entries = [
+        Entry::Directory("usr/"),
+        Entry::Directory("usr/bin/"),
+        Entry::Program(&format!("usr/bin/{name}"), program),
+    ];
+    layer(settings, &format!("{name}-"), &key, &entries)
+}
+
+/// The programs that are compiled here.
+pub struct Binaries {
+    /// The operator.
+    operator: PathBuf,
+    /// The echo driver.
+    echo: PathBuf,
+}
+
+/// Compiles the operator and the echo driver: as a release, or in pieces, so that a change costs seconds.
+pub fn binaries(settings: &Settings) -> Result<Binaries> {
     step("compile the operator", || {
-        Run::new("compile the operator", &settings.build_log("operator"), "cargo")
+        let run = Run::new("compile the operator", &settings.build_log("operator"), "cargo")
             .directory(&settings.checkout)
             .env("CARGO_TARGET_DIR", &settings.target)
-            .args(["build", "--package", "browser-operator"])
-            .args(["--profile", "cluster"])
-            .args(PROFILE.iter().flat_map(|line| ["--config", line]))
-            .run()?;
-        Ok(settings.target.join("cluster/browser-operator"))
+            .args(["build", "--package", "browser-operator", "--package", "echo-driver"]);
+        let profile = if settings.release { "release" } else { "cluster" };
+        let run = run.args(["--profile", profile]);
+        let run = if settings.release {
+            run
+        } else {
+            run.args(PROFILE.iter().flat_map(|line| ["--config", line]))
+        };
+        run.run()?;
+        let made = settings.target.join(profile);
+        Ok(Binaries { operator: made.join("browser-operator"), echo: made.join("echo-driver") })
     })
 }
 

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::boot::{Boot, ready, still_up};
 use crate::deploy::Deploy;
 use crate::down::down;
-use crate::images::{self, Roots};
+use crate::images::{self, Binaries, Roots};
 use crate::kubeconfig;
 use crate::layers::Archive;
 use crate::packages;
@@ -48,7 +48,7 @@ pub fn up(settings: &Settings, name: Name, state_dir: Option<PathBuf>) -> Result
     thread::scope(|scope| {
         // The operator is compiled and the roots are made while the cluster is built and boots.
         let roots = scope.spawn(|| images::roots(settings));
-        let binary = scope.spawn(|| images::operator_binary(settings));
+        let binaries = scope.spawn(|| images::binaries(settings));
         let work = || -> Result<()> {
             let base = base(settings)?;
             let roots = made(roots)?;
@@ -60,7 +60,7 @@ pub fn up(settings: &Settings, name: Name, state_dir: Option<PathBuf>) -> Result
                 kubeconfig: state.join("kubeconfig"),
             };
             kubeconfig::write_admin(name, &deploy.kubeconfig)?;
-            story(name, deploy_all(&deploy, &base, &roots, binary))?;
+            story(name, deploy_all(&deploy, &base, &roots, binaries))?;
             write_env(&deploy, &state)
         };
         work().inspect_err(|_| cancel())
@@ -135,7 +135,7 @@ pub fn images(settings: &Settings) -> Result<()> {
     let all = [
         images::of_cluster(settings)?,
         roots.archives(settings)?,
-        roots.with_binary(settings, &images::operator_binary(settings)?)?,
+        roots.with_binaries(settings, &images::binaries(settings)?)?,
     ];
     for archive in all.iter().flatten() {
         println!("{} {}", archive.reference, archive.path.display());
@@ -175,13 +175,13 @@ fn deploy_all(
     deploy: &Deploy<'_>,
     base: &Base,
     roots: &Roots,
-    binary: Making<'_, PathBuf>,
+    binaries: Making<'_, Binaries>,
 ) -> Result<()> {
     let (name, settings) = (deploy.name, deploy.settings);
     images::import(name, settings, &base.images)?;
     deploy.basics(&base.images)?;
     images::import(name, settings, &roots.archives(settings)?)?;
-    let operator = roots.with_binary(settings, &made(binary)?)?;
+    let operator = roots.with_binaries(settings, &made(binaries)?)?;
     let before = record::imported(name)?;
     let new = images::import(name, settings, &operator)?;
     step("start DNS and the page server", || deploy.wait_basics())?;

@@ -1,49 +1,27 @@
-//! Create-to-Ready beside a bare pod with a bare driver, in interleaved pairs of one run.
+//! Create-to-Ready beside a bare pod with a bare driver.
 //!
 //! bare: a client creates a pod with the same image, confinement and resources that runs the driver itself, watches for
 //! its address, and posts a driver session. gateway: one POST /session. object: a BrowserSession, watched until Ready.
 
-use std::{pin::pin, time::Duration};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
-use clap::Parser;
-use e2e::{Classic, Namespace, namespace::GONE_LIMIT, wait::until, with_namespace};
-use futures::StreamExt;
+use anyhow::{Context, Result, ensure};
+use e2e::{Classic, Namespace};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, ListParams, ObjectMeta, PostParams},
-    runtime::watcher::watch_object,
 };
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::Instant;
 
-/// Measures create-to-Ready beside a bare pod with a bare driver
-#[derive(Parser)]
-struct Arguments {
-    /// How many rounds are measured, after one that is not
-    #[arg(long, default_value_t = 10)]
-    rounds: usize,
-}
+use crate::{bare, figures::Times};
 
-/// The agent's, so that both browsers are the same.
-const SWITCHES: [&str; 4] =
-    ["--headless=new", "--disable-background-networking", "--disable-quic", "--no-first-run"];
-const BROWSER: &str = "/usr/lib/chromium/chromium";
-const LIMIT: Duration = Duration::from_secs(60);
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
-    let Arguments { rounds } = Arguments::parse();
-    with_namespace(async |namespace| run(&namespace, rounds).await).await
-}
-
-async fn run(namespace: &Namespace, rounds: usize) -> Result<()> {
+/// Measures so many rounds, after one that is not measured.
+pub async fn run(namespace: &Namespace, rounds: usize) -> Result<()> {
     let client = namespace.client().await?;
     let template = template(namespace).await?;
-    println!(
-        "{rounds} rounds of bare, gateway, object; {LIMIT:?} each at most; one round before them"
-    );
+    println!("{rounds} rounds of bare, gateway, object; one round before them");
     let (mut bare_times, mut gateway_times, mut object_times) =
         (Vec::new(), Vec::new(), Vec::new());
     for round in 0..=rounds {
@@ -74,13 +52,11 @@ async fn run(namespace: &Namespace, rounds: usize) -> Result<()> {
     Ok(())
 }
 
-fn print(what: &str, mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    let median = times[times.len() / 2];
-    let [min, middle, max] =
-        [times[0], median, times[times.len() - 1]].map(|time| time.as_millis());
-    println!("{what:<28} min {min} ms, median {middle} ms, max {max} ms");
-    median
+fn print(what: &str, times: Vec<Duration>) -> Duration {
+    let times = Times::new(times);
+    let [min, median, max] = times.milliseconds();
+    println!("{what:<28} min {min} ms, median {median} ms, max {max} ms");
+    times.median()
 }
 
 /// What both kinds of session ask for; BiDi would cost the driver more.
@@ -88,71 +64,22 @@ fn wanted() -> Value {
     json!({"browserName": "chrome"})
 }
 
-/// The operator's own pod, made to run the driver alone.
 async fn template(namespace: &Namespace) -> Result<Pod> {
-    let live = namespace
-        .create_ready("template", json!({"capabilities": {"alwaysMatch": wanted()}}))
-        .await?;
-    let mut pod = namespace.pods().get(&live.pod).await?;
+    let spec = json!({"capabilities": {"alwaysMatch": wanted()}});
+    let live = namespace.create_ready("template", spec).await?;
+    let template = bare::template(namespace, &live.pod, bare::CHROMEDRIVER).await?;
     namespace.delete("template").await?;
-    gone(namespace, &live.pod).await?;
-    let spec = pod.spec.as_mut().context("the pod's spec")?;
-    (spec.hostname, spec.subdomain, spec.node_name) = (None, None, None);
-    let driver = ["/usr/bin/chromedriver", "--port=4444", "--allowed-ips=", "--allowed-origins=*"];
-    spec.containers[0].command = Some(driver.map(ToOwned::to_owned).into());
-    spec.containers[0].args = None;
-    Ok(Pod { metadata: ObjectMeta::default(), spec: pod.spec, status: None })
-}
-
-async fn gone(namespace: &Namespace, pod: &str) -> Result<()> {
-    until(&namespace.pods(), pod, "gone", GONE_LIMIT, |pod| pod.is_none()).await.map(drop)
+    bare::gone(namespace, &live.pod).await?;
+    Ok(template)
 }
 
 async fn bare(namespace: &Namespace, template: &Pod) -> Result<Duration> {
-    let mut pod = template.clone();
-    pod.metadata.name = Some("bare".to_owned());
     let begun = Instant::now();
-    let pods = namespace.pods();
-    pods.create(&PostParams::default(), &pod).await.context("create the pod")?;
-    let mut stream = pin!(watch_object(pods.clone(), "bare"));
-    let ip = timeout(LIMIT, async {
-        while let Some(pod) = stream.next().await {
-            if let Some(ip) = pod?.and_then(|pod| pod.status?.pod_ip) {
-                return Ok(ip);
-            }
-        }
-        bail!("the watch ended")
-    })
-    .await
-    .context("no address in time")??;
-    let chrome = json!({"args": SWITCHES, "binary": BROWSER});
-    let body = json!({"capabilities": {"alwaysMatch": {
-        "browserName": "chrome", "goog:chromeOptions": chrome,
-    }}});
-    let driver = Classic::new(&format!("http://{ip}:4444"), None);
-    let reply = timeout(LIMIT, async {
-        loop {
-            match driver.post("/session", body.clone()).await {
-                Ok(value) => return Ok(value),
-                // Nothing listens yet.
-                Err(error) if is_refused(&error) => sleep(Duration::from_millis(5)).await,
-                Err(error) => return Err(error),
-            }
-        }
-    })
-    .await
-    .context("no driver in time")??;
+    let ip = bare::start(namespace, template).await?;
+    bare::new_session(&ip, wanted()).await?;
     let took = begun.elapsed();
-    ensure!(reply["sessionId"].is_string(), "{reply}");
-    // As PID 1 it hears no SIGTERM.
-    driver.get("/shutdown").await.context("end the driver")?;
-    pods.delete("bare", &DeleteParams::default()).await?;
-    gone(namespace, "bare").await?;
+    bare::end(namespace).await?;
     Ok(took)
-}
-
-fn is_refused(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_connect)
 }
 
 async fn gateway(namespace: &Namespace, client: &Classic) -> Result<Duration> {
@@ -170,7 +97,7 @@ async fn object(namespace: &Namespace) -> Result<Duration> {
     let live = namespace.ready("object").await?;
     let took = begun.elapsed();
     namespace.delete("object").await?;
-    gone(namespace, &live.pod).await?;
+    bare::gone(namespace, &live.pod).await?;
     Ok(took)
 }
 
@@ -189,6 +116,5 @@ async fn api_create(namespace: &Namespace) -> Result<Duration> {
         ensure!(!made.name_any().is_empty());
     }
     maps.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
-    times.sort();
-    Ok(times[times.len() / 2])
+    Ok(Times::new(times).median())
 }

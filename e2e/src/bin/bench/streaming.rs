@@ -1,0 +1,104 @@
+//! Long bodies and long messages, straight to the driver and through gateway and agent, and what memory they take there.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use e2e::{Namespace, agent, echo, gateway::with_gateway, local::Process};
+use serde_json::json;
+
+use crate::{bare, figures::Times, way::Way};
+
+/// A body either way.
+const BODY: u64 = 512 << 20;
+/// A message either way: what an agent lets through, but for its envelope.
+const MESSAGE: u64 = (256 << 20) - 4096;
+const ROUNDS: usize = 3;
+
+/// What goes by.
+#[derive(Clone, Copy)]
+enum What {
+    Body,
+    Reply,
+    Command,
+    Answer,
+}
+
+impl What {
+    const ALL: [Self; 4] = [Self::Body, Self::Reply, Self::Command, Self::Answer];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Body => "a command's body",
+            Self::Reply => "a reply's body",
+            Self::Command => "a BiDi command",
+            Self::Answer => "a BiDi reply",
+        }
+    }
+
+    fn length(self) -> u64 {
+        match self {
+            Self::Body | Self::Reply => BODY,
+            Self::Command | Self::Answer => MESSAGE,
+        }
+    }
+
+    async fn go(self, way: &Way) -> Result<Duration> {
+        match self {
+            Self::Body => echo::send_body(&way.authority, &way.id, BODY).await,
+            Self::Reply => echo::get_body(&way.authority, &way.id, BODY).await,
+            Self::Command => echo::send_message(&way.socket(), MESSAGE).await,
+            Self::Answer => echo::get_message(&way.socket(), MESSAGE).await,
+        }
+    }
+}
+
+/// Measures some rounds of each.
+pub async fn run(namespace: &Namespace) -> Result<()> {
+    with_gateway(namespace, &[], async |gateway| {
+        echo::with_echo(namespace, json!({}), async |live| {
+            let gateway_process = echo::gateway_process(namespace, &gateway.name).await?;
+            let agent_process = echo::agent_process(namespace, live).await?;
+            let (Some(gateway_process), Some(agent_process)) = (gateway_process, agent_process)
+            else {
+                println!("left out: gateway or agent is on another machine");
+                return Ok(());
+            };
+            let template = bare::template(namespace, &live.pod, bare::ECHO_DRIVER).await?;
+            let ip = bare::start(namespace, &template).await?;
+            let id = bare::new_session(&ip, json!({"webSocketUrl": true})).await?;
+            let straight = Way { authority: agent::address(&ip), id };
+            let through = Way { authority: agent::address(&gateway.ip), id: live.id.clone() };
+            println!("{ROUNDS} rounds; the medians, and the most that memory grew in one");
+            for what in What::ALL {
+                measure(what, &straight, &through, [gateway_process, agent_process]).await?;
+            }
+            bare::end(namespace).await
+        })
+        .await
+    })
+    .await
+}
+
+async fn measure(what: What, straight: &Way, through: &Way, processes: [Process; 2]) -> Result<()> {
+    let (mut bare, mut ours, mut growth) = (Vec::new(), Vec::new(), [0; 2]);
+    for _ in 0..ROUNDS {
+        bare.push(what.go(straight).await?);
+        let before = processes.map(|process| process.memory());
+        for process in processes {
+            process.forget_most_memory()?;
+        }
+        ours.push(what.go(through).await?);
+        for ((growth, process), before) in growth.iter_mut().zip(processes).zip(before) {
+            *growth = process.most_memory()?.saturating_sub(before?).max(*growth);
+        }
+    }
+    let mib = (what.length() >> 20) as f64;
+    let [bare, ours] = [bare, ours].map(|times| mib / Times::new(times).median().as_secs_f64());
+    let [gateway, agent] = growth.map(|bytes| bytes as f64 / f64::from(1 << 20));
+    println!(
+        "{:<16} {mib:.0} MiB: straight {bare:>5.0} MiB/s, through {ours:>5.0} MiB/s; \
+         the gateway grew by {gateway:.1} MiB, the agent by {agent:.1} MiB",
+        what.name()
+    );
+    Ok(())
+}

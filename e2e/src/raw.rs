@@ -1,0 +1,173 @@
+//! Clients that add little to what is measured through them: one connection each, without a pool and without a task.
+
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use bytes::Bytes;
+use futures::{FutureExt, SinkExt, StreamExt, future::Fuse, stream};
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
+use hyper::{
+    body::{Frame, Incoming},
+    client::conn::http1::{self, SendRequest},
+};
+use hyper_util::rt::TokioIo;
+use tokio::{net::TcpStream, time::timeout};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async_with_config,
+    tungstenite::{Message, Utf8Bytes, protocol::WebSocketConfig},
+};
+
+/// How long an answer may take.
+const LIMIT: Duration = Duration::from_secs(120);
+/// The largest message that a socket takes.
+const MAX_MESSAGE: usize = 1 << 30;
+/// How much a socket reads and writes at a time.
+const BUFFER: usize = 16 << 10;
+
+/// Any request's body.
+pub type Body = UnsyncBoxBody<Bytes, hyper::Error>;
+
+/// A body in pieces, which are there when they are needed.
+pub fn body(pieces: impl Iterator<Item = Bytes> + Send + 'static) -> Body {
+    StreamBody::new(stream::iter(pieces.map(|piece| Ok(Frame::data(piece))))).boxed_unsync()
+}
+
+/// What moves the bytes of a connection.
+type Http = Fuse<Pin<Box<http1::Connection<TokioIo<TcpStream>, Body>>>>;
+
+/// A connection of HTTP/1.1, for one request after another.
+pub struct Connection {
+    authority: String,
+    sender: SendRequest<Body>,
+    connection: Http,
+}
+
+impl Connection {
+    /// Opens one to `host:port`.
+    ///
+    /// # Errors
+    /// Nobody listens there.
+    pub async fn open(authority: &str) -> Result<Self> {
+        let stream = TcpStream::connect(authority).await;
+        let stream = stream.with_context(|| format!("connect to {authority}"))?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let connection = Box::pin(connection).fuse();
+        Ok(Self { authority: authority.to_owned(), sender, connection })
+    }
+
+    /// Sends a command, and gives the whole reply, which must be of status 200.
+    ///
+    /// # Errors
+    /// It is of another, or there is none.
+    pub async fn ask(&mut self, method: &Method, path: &str, text: &'static str) -> Result<Bytes> {
+        let body = Full::from(text).map_err(|never| match never {}).boxed_unsync();
+        let reply = self.send(method, path, text.len() as u64, body).await?;
+        let status = reply.status();
+        let whole = self.run(reply.into_body().collect()).await?.to_bytes();
+        ensure!(status == StatusCode::OK, "{method} {path}: {status} {whole:?}");
+        Ok(whole)
+    }
+
+    /// Sends a command with a body of `length` bytes, and gives the reply as soon as its head is there.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn send(
+        &mut self,
+        method: &Method,
+        path: &str,
+        length: u64,
+        body: Body,
+    ) -> Result<Response<Incoming>> {
+        let mut request =
+            Request::builder().method(method).uri(path).header(header::HOST, &self.authority);
+        if method == Method::POST {
+            request = request
+                .header(header::CONTENT_TYPE, "application/json; charset=utf-8")
+                .header(header::CONTENT_LENGTH, length);
+        }
+        let request = request.body(body).context("a request")?;
+        let sending = self.sender.send_request(request);
+        run(&mut self.connection, sending).await.with_context(|| format!("{method} {path}"))
+    }
+
+    /// The next piece of a reply; `None` at its end.
+    ///
+    /// # Errors
+    /// It breaks off.
+    pub async fn piece(&mut self, reply: &mut Incoming) -> Result<Option<Bytes>> {
+        match self.run(async { reply.frame().await.transpose() }).await? {
+            Some(frame) => Ok(Some(frame.into_data().unwrap_or_default())),
+            None => Ok(None),
+        }
+    }
+
+    async fn run<T>(&mut self, work: impl Future<Output = hyper::Result<T>>) -> Result<T> {
+        run(&mut self.connection, work).await.context("the reply")
+    }
+}
+
+/// Works on a connection and at what waits for it.
+async fn run<T>(connection: &mut Http, work: impl Future<Output = hyper::Result<T>>) -> Result<T> {
+    let mut work = pin!(work);
+    let working = async {
+        tokio::select! {
+            biased;
+            outcome = &mut work => outcome,
+            ended = connection => match ended {
+                // It may have ended behind its last reply.
+                Ok(()) => work.await,
+                Err(error) => Err(error),
+            },
+        }
+    };
+    Ok(timeout(LIMIT, working).await.context("no answer in time")??)
+}
+
+/// A WebSocket, for messages of any size.
+pub struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Socket {
+    /// Opens one.
+    ///
+    /// # Errors
+    /// It is refused.
+    pub async fn open(url: &str) -> Result<Self> {
+        let config = WebSocketConfig::default()
+            .max_message_size(Some(MAX_MESSAGE))
+            .max_frame_size(Some(MAX_MESSAGE))
+            .read_buffer_size(BUFFER)
+            .write_buffer_size(BUFFER);
+        // True: no delay for small messages.
+        let connecting = connect_async_with_config(url, Some(config), true);
+        let (socket, _) = timeout(LIMIT, connecting)
+            .await
+            .context("no answer to the handshake")?
+            .context("open a socket")?;
+        Ok(Self(socket))
+    }
+
+    /// Sends a message, and gives the next one that comes.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn ask(&mut self, message: impl Into<Utf8Bytes>) -> Result<Utf8Bytes> {
+        let exchange = async {
+            self.0.send(Message::Text(message.into())).await.context("send")?;
+            loop {
+                match self.0.next().await.context("the socket is closed")?.context("receive")? {
+                    Message::Text(text) => return Ok(text),
+                    Message::Close(frame) => bail!("the socket was closed: {frame:?}"),
+                    _ => {}
+                }
+            }
+        };
+        timeout(LIMIT, exchange).await.context("no message in time")?
+    }
+}
