@@ -59,7 +59,7 @@ pub struct Limits {
     /// How long a connection may take until the headers of a request are there, of the first or of the next.
     pub idle: Duration,
     /// How many connections there may be at a time, without those that have become tunnels: more wait to be accepted.
-    /// Each may hold [`MAX_BUFFER`] and no more.
+    /// Each may hold 32 KiB and no more.
     pub connections: usize,
 }
 
