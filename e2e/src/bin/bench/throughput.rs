@@ -41,7 +41,7 @@ async fn measure(
         println!("left out: the gateway is on another machine");
         return Ok(());
     };
-    // One to accept and one for each processor, which is tokio's own choice.
+    // One for each processor, which is the gateway's choice.
     let threads = std::thread::available_parallelism()?.get();
     let template = bare::template(namespace, &live.pod, bare::ECHO_DRIVER).await?;
     let bare_ip = bare::start(namespace, &template).await?;
