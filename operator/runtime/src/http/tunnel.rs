@@ -107,7 +107,9 @@ impl End {
             .await?
             .downcast::<TokioIo<TcpStream>>()
             .map_err(|_| "the connection is not TCP's own")?;
-        Ok(Self { stream: parts.io.into_inner(), read: parts.read_buf })
+        // What had been read stands in the connection's buffer, of several KiB, which an idle tunnel must not keep.
+        let read = Bytes::copy_from_slice(&parts.read_buf);
+        Ok(Self { stream: parts.io.into_inner(), read })
     }
 
     /// The connection, and what had been read from it.
