@@ -28,8 +28,8 @@ use crate::{
     own, proxy, urls,
 };
 
-/// How long the directory may take to say that a pod is gone.
-const SAY_SO: Duration = Duration::from_secs(2);
+/// How long the directory may take to say that a pod is gone: the kubelet looks every second, and a busy node takes several.
+const SAY_SO: Duration = Duration::from_secs(10);
 /// The most bytes of New Session's body: it becomes an object of the cluster.
 const MAX_BODY: usize = 1 << 20;
 /// How long it may take to come.
