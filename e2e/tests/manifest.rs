@@ -169,7 +169,7 @@ async fn deleting_the_object_closes_its_sockets_with_the_reason_and_takes_the_po
             bidi.closed(Duration::from_secs(5)).await?.context("a Close frame with a reason")?;
         assert_eq!(
             (frame.code, frame.reason.as_str()),
-            (CloseCode::Normal, Reason::Deleted.as_str())
+            (CloseCode::Away, Reason::Deleted.as_str())
         );
         until(&namespace.sessions(), "s", "gone", END_LIMIT, |session| session.is_none()).await?;
         until(&namespace.pods(), &live.pod, "gone", GONE_LIMIT, |pod| pod.is_none()).await?;
