@@ -63,18 +63,20 @@ async fn own(ground: &Ground) -> Result<()> {
         (Method::GET, "/session/no-uuid/url", None, 404),
     ] {
         let outcome = ground.send_text(method.clone(), path, body.map(ToOwned::to_owned)).await;
-        let outcome = outcome.and_then(|reply| {
-            ensure!(
-                reply.status == status,
-                "{} {}, not {status}",
-                reply.status,
-                shortened(&reply.body.to_string())
-            );
-            Ok(())
-        });
+        let outcome = outcome.and_then(|reply| has_status(&reply, status));
         rows.row(format!("{method} {path}"), outcome);
     }
     rows.done()
+}
+
+fn has_status(reply: &Reply, status: u16) -> Result<()> {
+    ensure!(
+        reply.status == status,
+        "{} {}, not {status}",
+        reply.status,
+        shortened(&reply.body.to_string())
+    );
+    Ok(())
 }
 
 async fn of_browser(ground: &Ground) -> Result<()> {
@@ -100,15 +102,7 @@ async fn of_browser(ground: &Ground) -> Result<()> {
         (Method::PUT, "/url", None, 405),
     ] {
         let outcome = ground.send(method.clone(), &session.path(rest), body).await;
-        let outcome = outcome.and_then(|reply| {
-            ensure!(
-                reply.status == status,
-                "{} {}, not {status}",
-                reply.status,
-                shortened(&reply.body.to_string())
-            );
-            Ok(())
-        });
+        let outcome = outcome.and_then(|reply| has_status(&reply, status));
         rows.row(format!("{method} {rest}"), outcome);
     }
     rows.done()

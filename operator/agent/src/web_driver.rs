@@ -71,12 +71,18 @@ pub async fn run(shared: &Arc<Shared>, incoming: Incoming, trusted: bool) -> Res
     }
     let path = incoming.path.clone();
     match route::classic(&incoming.method, &path) {
-        Route::DeleteSession { id } | Route::Command { id, .. } => match session(id) {
-            // Made by session.new: not reachable over HTTP (BiDi, section "Session").
-            Some(session) if !session.settings.bidi_only => {
-                run_command(shared, &session, incoming).await
+        Route::DeleteSession { id } => match session(id).filter(over_http) {
+            // The driver and its browser end with the agent.
+            Some(_) => {
+                drain(incoming.body).await;
+                shared.ending.begin(EndReason::ClientEnded.as_str(), "Delete Session");
+                success(&Value::Null)
             }
-            _ => refuse(incoming, WebDriverError::invalid_session_id()).await,
+            None => refuse(incoming, WebDriverError::invalid_session_id()).await,
+        },
+        Route::Command { id, rest } => match session(id).filter(over_http) {
+            Some(session) => run_command(shared, &session, rest, incoming).await,
+            None => refuse(incoming, WebDriverError::invalid_session_id()).await,
         },
         Route::UnknownMethod => {
             let message = "the command at this path has another method";
@@ -139,17 +145,18 @@ async fn open_dev_tools(
     }
 }
 
-async fn run_command(shared: &Shared, session: &Session, incoming: Incoming) -> Response {
-    let path = incoming.path.clone();
-    let rest = match route::classic(&incoming.method, &path) {
-        Route::Command { rest, .. } => rest,
-        // Delete Session: the driver and its browser end with the agent.
-        _ => {
-            drain(incoming.body).await;
-            shared.ending.begin(EndReason::ClientEnded.as_str(), "Delete Session");
-            return success(&Value::Null);
-        }
-    };
+/// Whether it is reachable over HTTP: one that was made by session.new is not (BiDi, section "Session").
+fn over_http(session: &Arc<Session>) -> bool {
+    !session.settings.bidi_only
+}
+
+/// `rest` is the path behind the session's id.
+async fn run_command(
+    shared: &Shared,
+    session: &Session,
+    rest: &str,
+    incoming: Incoming,
+) -> Response {
     let _running = session.life.command();
     if let Some(error) = not_of(session.driver.kind(), rest) {
         return refuse(incoming, error).await;

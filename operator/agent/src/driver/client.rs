@@ -133,17 +133,15 @@ impl Client {
         };
         let address = chrome::debugger_address(&capabilities).map(ToOwned::to_owned);
         let (bidi, mut visible) = (kind::bidi(&capabilities), options.visible(capabilities));
-        let mut dev_tools = None;
-        if let Some(version) = match address {
+        let version = match address {
             Some(address) => self.dev_tools_version(&address).await,
             None => None,
-        } {
-            let text = |name: &str| version.get(name)?.as_str();
-            dev_tools = text("webSocketDebuggerUrl").and_then(Endpoint::of_url);
-            // New Session must say what the browser calls itself, and chromedriver does not.
-            if let Some(user_agent) = text("User-Agent") {
-                visible.entry("userAgent").or_insert_with(|| user_agent.into());
-            }
+        };
+        let text = |name: &str| version.as_ref()?.get(name)?.as_str();
+        let dev_tools = text("webSocketDebuggerUrl").and_then(Endpoint::of_url);
+        // New Session must say what the browser calls itself, and chromedriver does not.
+        if let Some(user_agent) = text("User-Agent") {
+            visible.entry("userAgent").or_insert_with(|| user_agent.into());
         }
         Ok(DriverSession { id, capabilities: visible, bidi, dev_tools })
     }
