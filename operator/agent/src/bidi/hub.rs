@@ -7,7 +7,7 @@ use futures::{SinkExt, StreamExt};
 use tokio::{
     net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval, timeout},
 };
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
@@ -131,25 +131,33 @@ async fn run(
                 // tungstenite answers pings by itself.
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_) | Message::Binary(_))) => continue,
                 Some(Ok(Message::Close(_))) | None => {
-                    lost(&ending, "the browser closed its BiDi socket");
+                    lost(&ending, &life, "the browser closed its BiDi socket").await;
                     return;
                 }
                 Some(Err(error)) => {
-                    lost(&ending, &error.to_string());
+                    lost(&ending, &life, &error.to_string()).await;
                     return;
                 }
             },
         };
         let (message, room) = message;
         if let Err(error) = to_browser.send(message).await {
-            lost(&ending, &error.to_string());
+            lost(&ending, &life, &error.to_string()).await;
             return;
         }
         drop(room);
     }
 }
 
-fn lost(ending: &Ending, why: &str) {
+/// How long a command that is running may take to say that it ended the browser.
+const SAY_SO: Duration = Duration::from_secs(1);
+
+/// The browser hung up. A command that is running may have ended it, as closing the last window does; then its answer is on the
+/// way, and says why.
+async fn lost(ending: &Ending, life: &Life, why: &str) {
+    if life.usage().running > 0 && timeout(SAY_SO, ending.wait()).await.is_ok() {
+        return;
+    }
     ending.begin(EndReason::BrowserCrashed.as_str(), format!("the browser is gone: {why}"));
 }
 
