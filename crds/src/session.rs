@@ -13,8 +13,8 @@ use crate::{
 
 /// The most seconds that any of a session's limits may have: a day.
 pub const MAX_SECONDS: i32 = 86_400;
-/// The most bytes of `spec.userMetadata`, written as JSON.
-pub const MAX_USER_METADATA_BYTES: usize = 16 * 1024;
+/// The most bytes of `spec.userMetadata` and of `spec.newSessionParameters`, each written as JSON.
+pub const MAX_FREE_BYTES: usize = 16 * 1024;
 
 /// One browser for one client for a bounded time. The spec never changes: for another browser, create another
 /// session.
@@ -67,6 +67,12 @@ pub struct BrowserSessionSpec {
     /// WebDriver BiDi.
     #[serde(default = "Capabilities::any_with_bidi")]
     pub capabilities: Capabilities,
+
+    /// Members of the body of WebDriver's New Session beside `capabilities`, which the driver gets as they are: free JSON
+    /// of at most 16 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "free_object")]
+    pub new_session_parameters: Option<CapabilitySet>,
 
     /// A region of the class. Absent: the class's default region.
     #[serde(default, skip_serializing_if = "Option::is_none")]

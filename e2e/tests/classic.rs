@@ -359,3 +359,36 @@ async fn a_session_with_bidi_tells_a_socket_url_that_works_for_its_client() -> R
     })
     .await
 }
+
+/// A.4: what stands in the body of New Session beside the capabilities goes on to the driver, but for the names that were
+/// about capabilities before the standard.
+#[tokio::test]
+async fn other_members_of_new_session_reach_the_driver() -> Result<()> {
+    with_namespace(async |namespace| {
+        e2e::echo::with_echo(&namespace, json!({}), async |_| {
+            let token = namespace.runner().await?;
+            let client = Classic::new(&namespace.cluster.settings.gateway_url, Some(token));
+            let body = json!({
+                "capabilities": {"alwaysMatch": {"browser-operator:class": namespace.name}},
+                "desiredCapabilities": {"browserName": "chrome"},
+                "requiredCapabilities": {},
+                "vendor": {"deep": [1, null, "x"]},
+                "user": "alice",
+            });
+            let made = client.send(Method::POST, "/session", Some(&body)).await?;
+            let seen = &made.body["value"]["capabilities"]["echo:parameters"];
+            ensure!(
+                *seen == json!({"vendor": {"deep": [1, null, "x"]}, "user": "alice"}),
+                "{}",
+                made.body
+            );
+            let large = json!({"capabilities": body["capabilities"], "vendor": "x".repeat(20_000)});
+            let refused = client.send(Method::POST, "/session", Some(&large)).await?;
+            let message = refused.body["value"]["message"].as_str().unwrap_or_default();
+            ensure!(refused.status == 400 && message.contains("16384"), "{}", refused.body);
+            Ok(())
+        })
+        .await
+    })
+    .await
+}

@@ -92,6 +92,11 @@ impl Driver {
             "timeouts": {"implicit": 0, "pageLoad": 300_000, "script": 30_000},
             "unhandledPromptBehavior": "dismiss and notify",
         });
+        let mut parameters = asked.clone();
+        if let Some(parameters) = parameters.as_object_mut() {
+            parameters.remove("capabilities");
+        }
+        capabilities["echo:parameters"] = parameters;
         if asked["capabilities"]["alwaysMatch"]["webSocketUrl"] == true {
             let url = format!("ws://127.0.0.1:{}/session/{SESSION}", self.port);
             capabilities["webSocketUrl"] = url.into();

@@ -3,10 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
-use wire::{
-    bind::{BindRefusal, BindReply, BindRequest, EndReason, VERSION},
-    capabilities::for_driver,
-};
+use wire::bind::{BindRefusal, BindReply, BindRequest, EndReason, VERSION};
 
 use crate::{
     bidi::Hub,
@@ -38,12 +35,9 @@ pub async fn bind(shared: &Arc<Shared>, request: BindRequest) -> Result<BindRepl
 }
 
 async fn make(shared: &Arc<Shared>, request: BindRequest) -> Result<BindReply, String> {
-    let BindRequest { session_id, capabilities, settings, .. } = request;
-    let (driver, upstream) = shared
-        .prepared
-        .session(&for_driver(&capabilities))
-        .await
-        .map_err(|error| error.to_string())?;
+    let BindRequest { session_id, session, settings, .. } = request;
+    let (driver, upstream) =
+        shared.prepared.session(&session).await.map_err(|error| error.to_string())?;
     let warnings = setup::run(&driver, &upstream, &settings).await;
     let life = Arc::new(Life::begin(Instant::now()));
     let hub = match &upstream.bidi {

@@ -18,6 +18,8 @@ use wire::{
     token::PodToken,
 };
 
+use crate::build::new_session;
+
 /// The most bytes of an agent's answer.
 const MAX_REPLY: usize = 16 << 20;
 /// The pause before an agent that does not listen yet is asked again: at first short, because most are up soon.
@@ -55,7 +57,7 @@ pub fn request(
         version: VERSION,
         session_uid: uid.to_owned(),
         session_id,
-        capabilities,
+        session: new_session(session, capabilities),
         settings: Settings {
             timeout_seconds: seconds(spec.timeout_seconds),
             idle_timeout_seconds: seconds(spec.idle_timeout_seconds),

@@ -6,12 +6,12 @@ use std::cmp::Reverse;
 
 use crds::{
     BrowserClass, BrowserSessionSpec, Reason, Region, Sandbox, class::BrowserVersion,
-    session::MAX_USER_METADATA_BYTES,
+    session::MAX_FREE_BYTES,
 };
 use kube::ResourceExt;
 use serde_json::Value;
 use wire::{
-    capabilities::{self, CapabilitySet, Dialect, Mismatch, Offer},
+    capabilities::{self, CAPABILITY_PARAMETERS, CapabilitySet, Dialect, Mismatch, Offer},
     vendor,
 };
 
@@ -91,19 +91,32 @@ pub fn matched_set(spec: &BrowserSessionSpec, matched: usize) -> Result<Capabili
 }
 
 fn check_fields(spec: &BrowserSessionSpec) -> Result<(), Refusal> {
-    let bytes = spec
-        .user_metadata
-        .as_ref()
-        .map_or(0, |metadata| Value::Object(metadata.clone()).to_string().len());
-    if bytes > MAX_USER_METADATA_BYTES {
-        return refuse(
+    for (field, value) in [
+        ("userMetadata", &spec.user_metadata),
+        ("newSessionParameters", &spec.new_session_parameters),
+    ] {
+        let Some(value) = value else { continue };
+        let bytes = Value::Object(value.clone()).to_string().len();
+        if bytes > MAX_FREE_BYTES {
+            return refuse(
+                Reason::FieldInvalid,
+                format!("spec.{field} has {bytes} bytes as JSON; it may have {MAX_FREE_BYTES}"),
+            );
+        }
+    }
+    let parameters = spec.new_session_parameters.iter().flatten();
+    match parameters
+        .map(|(name, _)| name)
+        .find(|name| CAPABILITY_PARAMETERS.contains(&name.as_str()))
+    {
+        Some(name) => refuse(
             Reason::FieldInvalid,
             format!(
-                "spec.userMetadata has {bytes} bytes as JSON; it may have {MAX_USER_METADATA_BYTES}"
+                "spec.newSessionParameters.{name}: what the browser must be able to do stands in spec.capabilities"
             ),
-        );
+        ),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn capability_sets(spec: &BrowserSessionSpec) -> Result<Vec<CapabilitySet>, Refusal> {
@@ -325,6 +338,11 @@ mod tests {
                 json!({"userMetadata": {"a": "x".repeat(17_000)}}),
                 Reason::FieldInvalid,
                 vec!["spec.userMetadata", "16384"],
+            ),
+            (
+                json!({"newSessionParameters": {"desiredCapabilities": {"binary": "/bin/sh"}}}),
+                Reason::FieldInvalid,
+                vec!["spec.newSessionParameters.desiredCapabilities", "spec.capabilities"],
             ),
         ] {
             let refusal = place(&spec(fields.clone()), &classes).expect_err(&fields.to_string());

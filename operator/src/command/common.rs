@@ -10,7 +10,7 @@ use runtime::{
     admin::{self, Ready},
     logs,
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, runtime::Builder};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How a log line looks.
@@ -86,18 +86,28 @@ pub async fn client() -> anyhow::Result<Client> {
     Client::try_default().await.context("find the cluster")
 }
 
+/// A runtime with a thread for each core.
+pub fn on_all_cores() -> Builder {
+    Builder::new_multi_thread()
+}
+
+/// A runtime of one thread: what serves one client at a time is faster where no other thread need be woken.
+pub fn on_one_thread() -> Builder {
+    Builder::new_current_thread()
+}
+
 /// Runs a role on its own runtime.
 ///
 /// # Errors
 /// The role's.
-pub fn block_on(role: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+pub fn block_on(
+    mut runtime: Builder,
+    role: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
     rustls::crypto::ring::default_provider()
         .install_default()
         .map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("start the runtime")?;
+    let runtime = runtime.enable_all().build().context("start the runtime")?;
     let outcome = runtime.block_on(role);
     // Work that cannot be stopped, such as an upload that is being unpacked, does not hold up the end.
     runtime.shutdown_timeout(LAST_WORK);

@@ -30,10 +30,12 @@ pub enum Command {
 /// What ended it.
 pub fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Controller(args) => common::block_on(controller::run(args)),
-        Command::Gateway(args) => common::block_on(gateway::run(args)),
-        Command::Agent(args) => common::block_on(agent::run(args)),
-        Command::Node(args) => common::block_on(node::run(args)),
+        Command::Controller(args) => {
+            common::block_on(common::on_all_cores(), controller::run(args))
+        }
+        Command::Gateway(args) => common::block_on(common::on_all_cores(), gateway::run(args)),
+        Command::Agent(args) => common::block_on(common::on_one_thread(), agent::run(args)),
+        Command::Node(args) => common::block_on(common::on_all_cores(), node::run(args)),
         Command::Crd(args) => crd::run(&args),
     }
 }

@@ -25,8 +25,7 @@ pub const HEALTH_PATH: &str = "/healthz";
 pub const CHALLENGE_HEADER: &str = "browser-operator-challenge";
 /// The header with the agent's proof.
 pub const PROOF_HEADER: &str = "browser-operator-proof";
-/// The largest set of capabilities, in bytes of JSON, that a pod is told to prepare; a larger one waits for the
-/// bind.
+/// The largest [`NewSession`], in bytes of JSON, that a pod is told to prepare; a larger one waits for the bind.
 pub const MAX_PREPARED_BYTES: usize = 16 * 1024;
 
 /// The drivers that an agent knows.
@@ -48,9 +47,20 @@ pub struct Prepare {
     pub driver: Driver,
     /// Whether the browser's own sandbox is to be used.
     pub browser_sandbox: bool,
-    /// The capabilities of the driver session to make at once. Absent: none is made before the bind.
+    /// The driver session to make at once. Absent: none is made before the bind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub capabilities: Option<Map<String, Value>>,
+    pub session: Option<NewSession>,
+}
+
+/// What a driver's New Session is asked for.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewSession {
+    /// The capabilities that were matched, as one set.
+    pub capabilities: Map<String, Value>,
+    /// The other members of the request's body.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub parameters: Map<String, Value>,
 }
 
 /// Gives a pod to a session.
@@ -63,8 +73,8 @@ pub struct BindRequest {
     pub session_uid: String,
     /// WebDriver's id of the session.
     pub session_id: String,
-    /// The capabilities that were matched, as one set.
-    pub capabilities: Map<String, Value>,
+    /// The driver session that it wants.
+    pub session: NewSession,
     /// What the session lives by.
     pub settings: Settings,
 }

@@ -17,6 +17,11 @@ pub const OWN_PREFIX: &str = "browser-operator:";
 /// The prefix of Selenium's; they are between its client and its server, which we are.
 pub const SELENIUM_PREFIX: &str = "se:";
 
+/// The members of New Session's body that are about capabilities: WebDriver's own, and those of before the standard,
+/// which drivers still believe. All others are parameters, which "must be forwarded" as they are.
+pub const CAPABILITY_PARAMETERS: [&str; 3] =
+    ["capabilities", "desiredCapabilities", "requiredCapabilities"];
+
 /// Which protocol's New Session asks; their grammars differ in two places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {

@@ -6,6 +6,7 @@ mod figures;
 mod haproxy;
 mod load;
 mod overhead;
+mod relay;
 mod sockets;
 mod streaming;
 mod throughput;
@@ -21,6 +22,9 @@ struct Arguments {
     /// What is measured; without a word everything
     #[arg(value_enum)]
     parts: Vec<Part>,
+    /// Be a relay before this server instead, for `overhead-echo`
+    #[arg(long, hide = true)]
+    relay: Option<String>,
     /// How many rounds of `create` are measured, after one that is not
     #[arg(long, default_value_t = 10)]
     rounds: usize,
@@ -54,7 +58,10 @@ enum Part {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
-    let Arguments { parts, rounds, pairs, load_rounds, sockets } = Arguments::parse();
+    let Arguments { relay, parts, rounds, pairs, load_rounds, sockets } = Arguments::parse();
+    if let Some(target) = relay {
+        return relay::run(&target).await;
+    }
     let parts = if parts.is_empty() { Part::value_variants().to_vec() } else { parts };
     for part in parts {
         println!("\n==> {part:?}");

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::{
     bare,
     figures::{Times, median, micros},
+    relay::Relay,
     way::Way,
 };
 
@@ -56,7 +57,14 @@ pub async fn echo(namespace: &Namespace, pairs: usize) -> Result<()> {
         let template = bare::template(namespace, &live.pod, bare::ECHO_DRIVER).await?;
         let ip = bare::start(namespace, &template).await?;
         let id = bare::new_session(&ip, json!({"webSocketUrl": true})).await?;
-        Ways::new(namespace, &ip, &id, &live.id).measure(&ECHO_CLASSIC, pairs).await?;
+        let ways = Ways::new(namespace, &ip, &id, &live.id);
+        ways.measure(&ECHO_CLASSIC, pairs).await?;
+        // What two processes on the way add at the least, whatever they do.
+        let inner = Relay::start(&ways.straight.authority).await?;
+        let outer = Relay::start(&inner.authority).await?;
+        let through = Way { authority: outer.authority.clone(), id: ways.straight.id.clone() };
+        println!("through two programs that only carry bytes:");
+        Ways { through, ..ways }.measure(&ECHO_CLASSIC, pairs).await?;
         bare::end(namespace).await
     })
     .await

@@ -15,7 +15,7 @@ use runtime::http::{
     forward::{empty, full},
 };
 use serde_json::{Map, Value};
-use wire::{bind::Driver, capabilities::CapabilitySet};
+use wire::bind::{Driver, NewSession};
 
 use super::{
     DriverSession, chrome,
@@ -120,10 +120,10 @@ impl Client {
     /// The driver's refusal.
     pub async fn new_session(
         &self,
-        capabilities: &CapabilitySet,
+        wanted: &NewSession,
         options: &Options,
     ) -> Result<DriverSession, Error> {
-        let body = options.new_session(capabilities);
+        let body = options.new_session(wanted);
         let mut value = self.command(Method::POST, "/session", Some(&body)).await?;
         let (Some(Value::String(id)), Some(Value::Object(capabilities))) = (
             value.get_mut("sessionId").map(Value::take),

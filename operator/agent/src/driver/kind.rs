@@ -4,7 +4,7 @@ use std::{net::Ipv4Addr, path::PathBuf};
 
 use serde_json::{Map, Value, json};
 use tokio::net::TcpStream;
-use wire::{bind::Driver, capabilities::CapabilitySet};
+use wire::bind::{Driver, NewSession};
 
 use super::{chrome, firefox};
 
@@ -47,8 +47,8 @@ impl Options {
     }
 
     /// The body of the driver's New Session.
-    pub fn new_session(&self, capabilities: &CapabilitySet) -> Value {
-        let mut capabilities = capabilities.clone();
+    pub fn new_session(&self, wanted: &NewSession) -> Value {
+        let NewSession { mut capabilities, parameters: mut body } = wanted.clone();
         // Some clients send every browser the same; a driver would refuse another vendor's, or show it as its own.
         let others: &[&str] = match self.driver {
             Driver::Chromedriver => &["moz:", "safari:"],
@@ -59,7 +59,8 @@ impl Options {
             Driver::Chromedriver => chrome::requested(capabilities, self),
             Driver::Geckodriver => firefox::requested(capabilities, self),
         };
-        json!({"capabilities": {"alwaysMatch": capabilities}})
+        body.insert("capabilities".to_owned(), json!({"alwaysMatch": capabilities}));
+        body.into()
     }
 
     /// Takes away of the driver's capabilities what points into the container.
@@ -116,14 +117,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_vendors_capabilities_are_not_sent() {
+    fn another_vendors_capabilities_are_not_sent_and_parameters_are() {
         let set = json!({"goog:a": 1, "moz:a": 1, "wdio:a": 1});
         for (driver, sent) in [
             (Driver::Chromedriver, ["goog:a", "wdio:a"]),
             (Driver::Geckodriver, ["moz:a", "wdio:a"]),
         ] {
             let options = Options { driver, browser: None, browser_sandbox: true, problem: None };
-            let body = options.new_session(set.as_object().unwrap());
+            let capabilities = set.as_object().unwrap().clone();
+            let parameters = Map::from_iter([("vendor".to_owned(), json!({"a": 1}))]);
+            let body = options.new_session(&NewSession { capabilities, parameters });
+            assert_eq!(body["vendor"], json!({"a": 1}));
             let asked = body["capabilities"]["alwaysMatch"].as_object().unwrap();
             let plain: Vec<&str> = asked
                 .keys()

@@ -15,10 +15,7 @@ use std::sync::{
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
-use wire::{
-    bind::{Driver, EndReason, Prepare},
-    capabilities::CapabilitySet,
-};
+use wire::bind::{Driver, EndReason, NewSession, Prepare};
 
 pub use client::{Client, Error};
 pub use kind::Endpoint;
@@ -59,8 +56,8 @@ enum State {
 #[derive(Debug)]
 struct Up {
     client: Client,
-    /// The capabilities that were prepared, and what came of it; taken by the first bind.
-    ready: parking_lot::Mutex<Option<(CapabilitySet, Result<DriverSession, Error>)>>,
+    /// What was prepared, and what came of it; taken by the first bind.
+    ready: parking_lot::Mutex<Option<(NewSession, Result<DriverSession, Error>)>>,
 }
 
 /// The driver and what it has prepared.
@@ -99,23 +96,20 @@ impl Prepared {
         Self { state, options }
     }
 
-    /// A session with exactly these capabilities: the prepared one if it is that, else a new one.
+    /// Exactly the session that is wanted: the prepared one if it is that, else a new one.
     ///
     /// # Errors
     /// The driver's refusal.
-    pub async fn session(
-        &self,
-        capabilities: &CapabilitySet,
-    ) -> Result<(Client, DriverSession), Error> {
+    pub async fn session(&self, wanted: &NewSession) -> Result<(Client, DriverSession), Error> {
         let up = self.up().await?;
         let prepared = up.ready.lock().take();
         let session = match prepared {
-            Some((prepared, outcome)) if prepared == *capabilities => outcome?,
+            Some((prepared, outcome)) if prepared == *wanted => outcome?,
             other => {
                 if let Some((_, Ok(unwanted))) = other {
                     up.client.delete_session(&unwanted.id).await?;
                 }
-                new_session(&up.client, capabilities, &self.options).await?
+                new_session(&up.client, wanted, &self.options).await?
             }
         };
         Ok((up.client.clone(), session))
@@ -145,13 +139,13 @@ async fn firefox_problem(browser_sandbox: bool) -> Option<String> {
 /// A driver session, unless the browser would not be confined.
 async fn new_session(
     client: &Client,
-    capabilities: &CapabilitySet,
+    wanted: &NewSession,
     options: &Options,
 ) -> Result<DriverSession, Error> {
     if let Some(problem) = &options.problem {
         return Err(Error::Refused(problem.clone()));
     }
-    client.new_session(capabilities, options).await
+    client.new_session(wanted, options).await
 }
 
 async fn prepare_session(
@@ -161,11 +155,11 @@ async fn prepare_session(
     publish: watch::Sender<State>,
 ) {
     let client = Client::new(port, options.driver);
-    let ready = match prepare.capabilities {
+    let ready = match prepare.session {
         None => None,
-        Some(capabilities) => {
-            let outcome = new_session(&client, &capabilities, &options).await;
-            Some((capabilities, outcome))
+        Some(wanted) => {
+            let outcome = new_session(&client, &wanted, &options).await;
+            Some((wanted, outcome))
         }
     };
     publish.send_replace(State::Up(Arc::new(Up { client, ready: parking_lot::Mutex::new(ready) })));

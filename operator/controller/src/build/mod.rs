@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crds::names;
 use sha2::{Digest, Sha256};
 
-pub use pod::pod;
+pub use pod::{new_session, pod};
 pub use service::{browsers, exposed};
 
 use crate::key::Key;

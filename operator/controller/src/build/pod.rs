@@ -19,8 +19,8 @@ use k8s_openapi::{
 use kube::{Resource, ResourceExt};
 use placement::Placement;
 use wire::{
-    bind::{AGENT_PORT, Driver, MAX_PREPARED_BYTES, Prepare},
-    capabilities::for_driver,
+    bind::{AGENT_PORT, Driver, MAX_PREPARED_BYTES, NewSession, Prepare},
+    capabilities::{CapabilitySet, for_driver},
     token::TokenHash,
 };
 
@@ -70,7 +70,7 @@ pub fn pod(
         spec: Some(PodSpec {
             active_deadline_seconds: Some(deadline),
             automount_service_account_token: Some(false),
-            containers: vec![container(placement, token)],
+            containers: vec![container(session, placement, token)],
             enable_service_links: Some(false),
             hostname: Some(name),
             image_pull_secrets: (!class.image_pull_secrets.is_empty())
@@ -103,7 +103,7 @@ pub fn pod(
     }
 }
 
-fn container(placement: &Placement<'_>, token: &TokenHash) -> Container {
+fn container(session: &BrowserSession, placement: &Placement<'_>, token: &TokenHash) -> Container {
     let class = &placement.class.spec;
     Container {
         name: CONTAINER.to_owned(),
@@ -112,7 +112,7 @@ fn container(placement: &Placement<'_>, token: &TokenHash) -> Container {
         command: Some(vec![AGENT.to_owned(), "agent".to_owned()]),
         args: Some(vec![
             format!("--token-sha256={}", token.to_hex()),
-            format!("--prepare={}", prepare(placement)),
+            format!("--prepare={}", prepare(session, placement)),
         ]),
         env: Some(vec![EnvVar {
             name: "HOME".to_owned(),
@@ -139,20 +139,28 @@ fn container(placement: &Placement<'_>, token: &TokenHash) -> Container {
     }
 }
 
-/// What the pod's agent has ready before the bind. Capabilities that are too large for an argument wait for it.
-fn prepare(placement: &Placement<'_>) -> String {
-    let capabilities = for_driver(&placement.capabilities);
-    let is_small =
-        serde_json::Value::Object(capabilities.clone()).to_string().len() <= MAX_PREPARED_BYTES;
+/// What the pod's agent has ready before the bind. What is too large for an argument waits for it.
+fn prepare(session: &BrowserSession, placement: &Placement<'_>) -> String {
+    let session = new_session(session, placement.capabilities.clone());
+    let is_small = serde_json::json!(session).to_string().len() <= MAX_PREPARED_BYTES;
     let prepare = Prepare {
         driver: match placement.class.spec.browser_name {
             BrowserName::Chrome => Driver::Chromedriver,
             BrowserName::Firefox => Driver::Geckodriver,
         },
         browser_sandbox: placement.class.spec.sandbox == Sandbox::Browser,
-        capabilities: is_small.then_some(capabilities),
+        session: is_small.then_some(session),
     };
     serde_json::json!(prepare).to_string()
+}
+
+/// What the driver is asked for: at first to prepare it, and again at the bind.
+#[must_use]
+pub fn new_session(session: &BrowserSession, capabilities: CapabilitySet) -> NewSession {
+    NewSession {
+        capabilities: for_driver(&capabilities),
+        parameters: session.spec.new_session_parameters.clone().unwrap_or_default(),
+    }
 }
 
 fn seccomp(placement: &Placement<'_>) -> SeccompProfile {
@@ -286,7 +294,7 @@ mod tests {
                         "command": ["/usr/bin/browser-operator", "agent"],
                         "args": [
                             format!("--token-sha256={}", token.to_hex()),
-                            "--prepare={\"browserSandbox\":true,\"capabilities\":{\"browserName\":\"chrome\"},\"driver\":\"chromedriver\"}",
+                            "--prepare={\"browserSandbox\":true,\"driver\":\"chromedriver\",\"session\":{\"capabilities\":{\"browserName\":\"chrome\"}}}",
                         ],
                         "env": [{"name": "HOME", "value": "/tmp"}],
                         "ports": [{"name": "webdriver", "containerPort": 4444}],

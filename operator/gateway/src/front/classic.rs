@@ -11,10 +11,10 @@ use runtime::{
         incoming::Incoming,
     },
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use warp::{Reply, reply::Response};
 use wire::{
-    capabilities::{Dialect, process},
+    capabilities::{CAPABILITY_PARAMETERS, Dialect, process},
     error::{ErrorCode, WebDriverError},
     reply,
     route::{self, Route},
@@ -96,7 +96,8 @@ async fn create(gateway: &Gateway, incoming: Incoming) -> Result<Value, Refusal>
     };
     let asked = body.get("capabilities").cloned().unwrap_or_default();
     process(&asked, Dialect::Classic)?;
-    let wanted = own::wanted(&asked)?;
+    let mut wanted = own::wanted(&asked)?;
+    wanted.spec.new_session_parameters = parameters(body);
     let caller = gateway
         .callers
         .admit(&headers, wanted.namespace.as_deref())
@@ -107,6 +108,13 @@ async fn create(gateway: &Gateway, incoming: Incoming) -> Result<Value, Refusal>
     let peer = connection.peer.ip();
     let base = urls::socket_base(&gateway.urls, urls::remote_url(&asked), &headers, peer);
     Ok(json!({"sessionId": entry.session_id, "capabilities": capabilities(&entry, &base)}))
+}
+
+/// What is forwarded of New Session's body beside the capabilities. Those of before the standard are not: a driver believes
+/// them, and nobody has looked at them.
+fn parameters(mut body: Map<String, Value>) -> Option<Map<String, Value>> {
+    body.retain(|name, _| !CAPABILITY_PARAMETERS.contains(&name.as_str()));
+    (!body.is_empty()).then_some(body)
 }
 
 /// The session's capabilities, with the URLs of its sockets as this client can use them: BiDi's, and the browser's DevTools,
