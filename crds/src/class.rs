@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{LocalObjectReference, Toleration};
+use k8s_openapi::api::core::v1::{Affinity, LocalObjectReference, Toleration};
 use kube::{CustomResource, KubeSchema, ResourceExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -228,6 +228,9 @@ pub struct Region {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(length(max = 32))]
     pub node_selector: BTreeMap<String, String>,
+    /// Which nodes beside these labels, and which pods beside or away from which others, as in a pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<Affinity>,
     /// The taints of its nodes that browsers tolerate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]

@@ -25,6 +25,8 @@ pub enum Reason {
     ClassNotFound,
     /// The class has no region of the name in `spec.region`.
     RegionNotFound,
+    /// The namespace has no BrowserContext of the name in `spec.context`.
+    ContextNotFound,
     /// `spec.capabilities` is not what WebDriver allows.
     CapabilitiesInvalid,
     /// No class of this cluster can give what `spec.capabilities` asks for.
@@ -42,6 +44,8 @@ pub enum Reason {
     ClientEnded,
     /// The BrowserSession was deleted.
     Deleted,
+    /// A hosted browser API's client released the session.
+    Released,
     /// The client that asked for the session went away before it was ready.
     ClientGaveUp,
     /// The session reached `spec.timeoutSeconds`.
@@ -60,6 +64,10 @@ pub enum Reason {
     OutOfMemory,
     /// The kubelet evicted the pod.
     Evicted,
+    /// The pod was evicted through the API, as a drain of its node does, or its node is shutting down.
+    NodeDrained,
+    /// The pod's node is gone, or does not answer.
+    NodeLost,
     /// The pod was deleted, but not by the operator.
     PodDeleted,
     /// The pod ended without a word from its agent.
@@ -68,7 +76,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of this file.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 33] = [
         Self::BrowserReady,
         Self::Starting,
         Self::CapacityReached,
@@ -79,6 +87,7 @@ impl Reason {
         Self::ContainerUnavailable,
         Self::ClassNotFound,
         Self::RegionNotFound,
+        Self::ContextNotFound,
         Self::CapabilitiesInvalid,
         Self::CapabilitiesNotMatched,
         Self::FieldInvalid,
@@ -87,6 +96,7 @@ impl Reason {
         Self::AgentIncompatible,
         Self::ClientEnded,
         Self::Deleted,
+        Self::Released,
         Self::ClientGaveUp,
         Self::TimedOut,
         Self::IdleTimeout,
@@ -96,6 +106,8 @@ impl Reason {
         Self::DriverCrashed,
         Self::OutOfMemory,
         Self::Evicted,
+        Self::NodeDrained,
+        Self::NodeLost,
         Self::PodDeleted,
         Self::AgentLost,
     ];
@@ -114,6 +126,7 @@ impl Reason {
             Self::ContainerUnavailable => "ContainerUnavailable",
             Self::ClassNotFound => "ClassNotFound",
             Self::RegionNotFound => "RegionNotFound",
+            Self::ContextNotFound => "ContextNotFound",
             Self::CapabilitiesInvalid => "CapabilitiesInvalid",
             Self::CapabilitiesNotMatched => "CapabilitiesNotMatched",
             Self::FieldInvalid => "FieldInvalid",
@@ -122,6 +135,7 @@ impl Reason {
             Self::AgentIncompatible => "AgentIncompatible",
             Self::ClientEnded => "ClientEnded",
             Self::Deleted => "Deleted",
+            Self::Released => "Released",
             Self::ClientGaveUp => "ClientGaveUp",
             Self::TimedOut => "TimedOut",
             Self::IdleTimeout => "IdleTimeout",
@@ -131,9 +145,24 @@ impl Reason {
             Self::DriverCrashed => "DriverCrashed",
             Self::OutOfMemory => "OutOfMemory",
             Self::Evicted => "Evicted",
+            Self::NodeDrained => "NodeDrained",
+            Self::NodeLost => "NodeLost",
             Self::PodDeleted => "PodDeleted",
             Self::AgentLost => "AgentLost",
         }
+    }
+
+    /// Whether a session can end for it.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        !matches!(
+            self,
+            Self::BrowserReady
+                | Self::Starting
+                | Self::CapacityReached
+                | Self::QuotaExceeded
+                | Self::PodRefused
+        )
     }
 
     /// The reason of that word, if it is one.

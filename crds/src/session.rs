@@ -40,6 +40,7 @@ pub const MAX_FREE_BYTES: usize = 16 * 1024;
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Region", type_ = "string", json_path = ".status.region", priority = 1),
     printcolumn(name = "Node", type_ = "string", json_path = ".status.nodeName", priority = 1),
+    printcolumn(name = "Queue", type_ = "integer", json_path = ".status.queuePosition", priority = 1),
     printcolumn(name = "Expires", type_ = "string", json_path = ".status.expiresAt", priority = 1),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].message", priority = 1)
 )]
@@ -54,7 +55,6 @@ pub const MAX_FREE_BYTES: usize = 16 * 1024;
     validation = Rule::new("!self.blockAds").message("spec.blockAds: true is not available in this version; leave it false"),
     validation = Rule::new("!self.record").message("spec.record: true is not available in this version; leave it false"),
     validation = Rule::new("!self.log").message("spec.log: true is not available in this version; leave it false"),
-    validation = Rule::new("self.priority == 0").message("spec.priority is not available in this version; leave it 0"),
 )]
 pub struct BrowserSessionSpec {
     /// The BrowserClass to take the browser from. Absent: the default class is tried first, then the others by
@@ -130,7 +130,8 @@ pub struct BrowserSessionSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expose: Option<Expose>,
 
-    /// Who goes first when a class is full. Only 0 in this version.
+    /// Who goes first when a class is full: the higher one, among the sessions of the namespaces that have less than
+    /// their fair share of the class.
     #[serde(default)]
     #[schemars(range(min = -1000, max = 1000))]
     pub priority: i32,
@@ -354,6 +355,11 @@ pub struct BrowserSessionStatus {
     #[schemars(schema_with = "free_object")]
     pub capabilities: Option<CapabilitySet>,
 
+    /// How many are served before this one and with it, while it waits for its turn: 1 is the next. Written when the wait
+    /// begins, and again when it has halved or doubled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_position: Option<i32>,
+
     /// When the session became Ready for the first time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,
@@ -468,7 +474,6 @@ mod tests {
             (json!({"blockAds": true}), "spec.blockAds"),
             (json!({"record": true}), "spec.record"),
             (json!({"log": true}), "spec.log"),
-            (json!({"priority": 1}), "spec.priority"),
             (json!({"os": "mac"}), "spec.os"),
             (json!({"extensions": ["e"]}), "spec.extensions"),
             (json!({"allowedDomains": ["a.example"]}), "spec.allowedDomains"),
@@ -480,7 +485,7 @@ mod tests {
 
     #[test]
     fn harmless_values_of_those_fields_are_accepted() {
-        let spec = json!({"blockAds": false, "record": false, "log": false, "priority": 0, "extensions": []});
+        let spec = json!({"blockAds": false, "record": false, "log": false, "priority": 5, "extensions": []});
         assert!(session(spec).validate_cel().is_ok());
     }
 

@@ -1,18 +1,23 @@
 //! The operator's own pods.
 
+use std::{collections::BTreeMap, time::Duration};
+
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, api::ListParams};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, ListParams},
+    runtime::watcher::Config,
+};
 
-use crate::cluster::Cluster;
+use crate::{cluster::Cluster, wait::until_all};
 
 /// The running pods of a component: `controller` or `gateway`.
 ///
 /// # Errors
 /// They cannot be listed.
 pub async fn pods(cluster: &Cluster, component: &str) -> Result<Vec<Pod>> {
-    let labels =
-        format!("app.kubernetes.io/name=browser-operator,app.kubernetes.io/component={component}");
+    let labels = labels(component);
     let pods = Api::<Pod>::all(cluster.client.clone());
     let pods = pods.list(&ListParams::default().labels(&labels)).await.context("list pods")?;
     Ok(pods.items.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect())
@@ -50,4 +55,37 @@ pub async fn metric(cluster: &Cluster, component: &str, name: &str) -> Result<f6
         }
     }
     Ok(sum)
+}
+
+/// Deletes a component's pods, and waits until others stand in for them.
+///
+/// # Errors
+/// They do not come.
+pub async fn restart(cluster: &Cluster, component: &str) -> Result<()> {
+    let old = pods(cluster, component).await?;
+    for pod in &old {
+        let namespace = pod.namespace().context("its namespace")?;
+        let api = Api::<Pod>::namespaced(cluster.client.clone(), &namespace);
+        api.delete(&pod.name_any(), &DeleteParams::default()).await.context("delete a pod")?;
+    }
+    let ready = |all: &BTreeMap<String, Pod>| {
+        let are_ready = all.values().filter(|pod| {
+            let conditions =
+                pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+            old.iter().all(|old| old.metadata.uid != pod.metadata.uid)
+                && pod.metadata.deletion_timestamp.is_none()
+                && conditions.into_iter().any(|c| c.type_ == "Ready" && c.status == "True")
+        });
+        are_ready.count() >= old.len()
+    };
+    let config = Config::default().labels(&labels(component));
+    let api = Api::<Pod>::all(cluster.client.clone());
+    until_all(&api, config, "in place of the old ones", RESTART_LIMIT, ready).await.map(drop)
+}
+
+/// How long a component may take to be ready again.
+const RESTART_LIMIT: Duration = Duration::from_secs(60);
+
+fn labels(component: &str) -> String {
+    format!("app.kubernetes.io/name=browser-operator,app.kubernetes.io/component={component}")
 }

@@ -3,19 +3,36 @@
 use std::sync::{Arc, OnceLock};
 
 use tokio_util::sync::CancellationToken;
-use wire::bind::Termination;
+use wire::{
+    bind::{EndReason, Termination},
+    error::WebDriverError,
+};
+
+use crate::memory::{self, Kills};
 
 /// Set once; seen by everything that has to end.
 #[derive(Clone, Debug, Default)]
 pub struct Ending {
     begun: CancellationToken,
     last_word: Arc<OnceLock<Termination>>,
+    kills: Option<Kills>,
 }
 
 impl Ending {
+    /// One that knows a crash from a kill for memory.
+    pub fn new(kills: Option<Kills>) -> Self {
+        Self { kills, ..Self::default() }
+    }
+
     /// Ends the session, unless it is ending already.
     pub fn begin(&self, reason: &str, message: impl Into<String>) {
-        let last_word = Termination { reason: reason.to_owned(), message: message.into() };
+        let is_crash = matches!(reason, "BrowserCrashed" | "DriverCrashed");
+        let last_word = if is_crash && self.kills.as_ref().is_some_and(Kills::any) {
+            let reason = EndReason::OutOfMemory.as_str().to_owned();
+            Termination { reason, message: memory::MESSAGE.to_owned() }
+        } else {
+            Termination { reason: reason.to_owned(), message: message.into() }
+        };
         if self.last_word.set(last_word).is_ok() {
             self.begun.cancel();
         }
@@ -36,8 +53,16 @@ impl Ending {
     pub fn close_code(&self) -> u16 {
         match self.last_word.get().map(|word| word.reason.as_str()) {
             Some("ClientEnded" | "Disconnected") => 1000,
-            Some("BrowserCrashed" | "DriverCrashed") => 1011,
+            Some("BrowserCrashed" | "DriverCrashed" | "OutOfMemory") => 1011,
             _ => 1001,
+        }
+    }
+
+    /// What a command gets that comes too late.
+    pub fn error(&self) -> WebDriverError {
+        match self.last_word.get() {
+            Some(word) => WebDriverError::session_over(&word.reason, &word.message),
+            None => WebDriverError::invalid_session_id(),
         }
     }
 

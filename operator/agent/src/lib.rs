@@ -8,6 +8,7 @@ mod bind;
 mod dev_tools;
 mod driver;
 mod ending;
+mod memory;
 mod reaper;
 mod routes;
 mod session;
@@ -88,12 +89,16 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<Termination,
         .await
         .map_err(|source| Error::Listen { address: config.listen, source })?;
     let tasks = TaskTracker::new();
-    let ending = Ending::default();
+    let kills = memory::Kills::from_now();
+    let ending = Ending::new(kills.clone());
     let prepared = Prepared::start(&config, ending.clone(), &tasks).await;
     let shared =
         Arc::new(Shared::new(config.token_hash.clone(), prepared, ending.clone(), tasks.clone()));
 
     tasks.spawn(reaper::run(ending.begun()));
+    if let Some(kills) = kills {
+        tasks.spawn(memory::watch(kills, ending.clone()));
+    }
     tasks.spawn(bind::give_up_unbound(shared.clone(), config.unbound_timeout));
     tasks.spawn(serve(
         listener,

@@ -177,7 +177,7 @@ async fn run_command(
         Ok(response) => look_at(shared, response, closes_window).await,
         Err(error) if shared.ending.has_begun() => {
             tracing::debug!(error, "during the end");
-            failure(&WebDriverError::invalid_session_id())
+            failure(&shared.ending.error())
         }
         Err(error) => failure(&WebDriverError::new(
             ErrorCode::UnknownError,
@@ -280,7 +280,7 @@ async fn look_at(
         .unwrap_or_default();
     if lost(&value) {
         shared.ending.begin(EndReason::BrowserCrashed.as_str(), "the driver has lost its browser");
-        return failure(&WebDriverError::invalid_session_id());
+        return failure(&shared.ending.error());
     }
     if closes_window && parts.status.is_success() && value == Value::Array(Vec::new()) {
         shared.ending.begin(EndReason::ClientEnded.as_str(), "the last window was closed");

@@ -7,7 +7,7 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
 };
 
-use crate::{build::FIELD_MANAGER, key::Key};
+use crate::{build::FIELD_MANAGER, key::Key, metrics::Metrics};
 
 /// What the API server refused.
 #[derive(Debug, thiserror::Error)]
@@ -52,60 +52,78 @@ fn creating() -> PostParams {
     PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
 }
 
-/// Creates a pod. One that is there already was made by the other controller, or by this one before its watch saw it.
-pub async fn create_pod(client: &Client, key: &Key, pod: &Pod) -> Result<(), Error> {
-    let pods = Api::<Pod>::namespaced(client.clone(), &key.namespace);
-    let created = pods.create(&creating(), pod).await.map(drop);
-    or_already(created, 409).map_err(failed("create", "Pod", &pod.name_any()))
+/// Writes, and counts it.
+#[derive(Clone)]
+pub struct Writer {
+    /// The cluster.
+    pub client: Client,
+    /// Where it is counted.
+    pub metrics: Metrics,
 }
 
-/// Deletes the pod of that uid, and no other of its name.
-pub async fn delete_pod(client: &Client, pod: &Pod) -> Result<(), Error> {
-    let pods = Api::<Pod>::namespaced(client.clone(), &pod.namespace().unwrap_or_default());
-    let deleted = pods.delete(&pod.name_any(), &only(pod.metadata.uid.clone())).await.map(drop);
-    or_gone(deleted).map_err(failed("delete", "Pod", &pod.name_any()))
-}
+impl Writer {
+    /// Creates a pod. One that is there already was made by the other controller, or by this one before its watch saw it.
+    pub async fn create_pod(&self, key: &Key, pod: &Pod) -> Result<(), Error> {
+        self.metrics.writes("create", "pods");
+        let pods = Api::<Pod>::namespaced(self.client.clone(), &key.namespace);
+        let created = pods.create(&creating(), pod).await.map(drop);
+        or_already(created, 409).map_err(failed("create", "Pod", &pod.name_any()))
+    }
 
-/// Applies a Service.
-pub async fn apply_service(client: &Client, service: &Service) -> Result<(), Error> {
-    let namespace = service.namespace().unwrap_or_default();
-    let services = Api::<Service>::namespaced(client.clone(), &namespace);
-    let params = PatchParams::apply(FIELD_MANAGER).force();
-    services
-        .patch(&service.name_any(), &params, &Patch::Apply(service))
-        .await
-        .map(drop)
-        .map_err(failed("apply", "Service", &service.name_any()))
-}
+    /// Deletes the pod of that uid, and no other of its name.
+    pub async fn delete_pod(&self, pod: &Pod) -> Result<(), Error> {
+        self.metrics.writes("delete", "pods");
+        let namespace = pod.namespace().unwrap_or_default();
+        let pods = Api::<Pod>::namespaced(self.client.clone(), &namespace);
+        let deleted = pods.delete(&pod.name_any(), &only(pod.metadata.uid.clone())).await.map(drop);
+        or_gone(deleted).map_err(failed("delete", "Pod", &pod.name_any()))
+    }
 
-/// Deletes a session's own Service; its owner reference would do so too, but later.
-pub async fn delete_service(client: &Client, key: &Key, name: &str) -> Result<(), Error> {
-    let services = Api::<Service>::namespaced(client.clone(), &key.namespace);
-    let deleted = services.delete(name, &DeleteParams::default()).await.map(drop);
-    or_gone(deleted).map_err(failed("delete", "Service", name))
-}
+    /// Applies a Service.
+    pub async fn apply_service(&self, service: &Service) -> Result<(), Error> {
+        self.metrics.writes("apply", "services");
+        let namespace = service.namespace().unwrap_or_default();
+        let services = Api::<Service>::namespaced(self.client.clone(), &namespace);
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        services
+            .patch(&service.name_any(), &params, &Patch::Apply(service))
+            .await
+            .map(drop)
+            .map_err(failed("apply", "Service", &service.name_any()))
+    }
 
-/// Writes a status, if the session is still as it was read.
-pub async fn write_status(
-    client: &Client,
-    key: &Key,
-    session: &BrowserSession,
-    status: BrowserSessionStatus,
-) -> Result<(), Error> {
-    let sessions = Api::<BrowserSession>::namespaced(client.clone(), &key.namespace);
-    let written = BrowserSession { status: Some(status), ..session.clone() };
-    sessions.replace_status(&key.name, &creating(), &written).await.map(drop).map_err(failed(
-        "update the status of",
-        "BrowserSession",
-        &key.name,
-    ))
-}
+    /// Deletes a session's own Service; its owner reference would do so too, but later.
+    pub async fn delete_service(&self, key: &Key, name: &str) -> Result<(), Error> {
+        self.metrics.writes("delete", "services");
+        let services = Api::<Service>::namespaced(self.client.clone(), &key.namespace);
+        let deleted = services.delete(name, &DeleteParams::default()).await.map(drop);
+        or_gone(deleted).map_err(failed("delete", "Service", name))
+    }
 
-/// Removes a record.
-pub async fn delete_session(client: &Client, key: &Key) -> Result<(), Error> {
-    let sessions = Api::<BrowserSession>::namespaced(client.clone(), &key.namespace);
-    let deleted = sessions.delete(&key.name, &only(Some(key.uid.clone()))).await.map(drop);
-    or_gone(deleted).map_err(failed("delete", "BrowserSession", &key.name))
+    /// Writes a status, if the session is still as it was read.
+    pub async fn write_status(
+        &self,
+        key: &Key,
+        session: &BrowserSession,
+        status: BrowserSessionStatus,
+    ) -> Result<(), Error> {
+        self.metrics.writes("update", "browsersessions/status");
+        let sessions = Api::<BrowserSession>::namespaced(self.client.clone(), &key.namespace);
+        let written = BrowserSession { status: Some(status), ..session.clone() };
+        sessions.replace_status(&key.name, &creating(), &written).await.map(drop).map_err(failed(
+            "update the status of",
+            "BrowserSession",
+            &key.name,
+        ))
+    }
+
+    /// Removes a record.
+    pub async fn delete_session(&self, key: &Key) -> Result<(), Error> {
+        self.metrics.writes("delete", "browsersessions");
+        let sessions = Api::<BrowserSession>::namespaced(self.client.clone(), &key.namespace);
+        let deleted = sessions.delete(&key.name, &only(Some(key.uid.clone()))).await.map(drop);
+        or_gone(deleted).map_err(failed("delete", "BrowserSession", &key.name))
+    }
 }
 
 fn only(uid: Option<String>) -> DeleteParams {

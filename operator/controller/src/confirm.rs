@@ -20,7 +20,7 @@ pub async fn has_session(client: &Client, key: &Key) -> kube::Result<bool> {
 pub async fn has_pod(client: &Client, key: &Key, name: &str) -> kube::Result<bool> {
     let pods = Api::<Pod>::namespaced(client.clone(), &key.namespace);
     let pod = pods.get_metadata_opt(name).await?;
-    Ok(pod.is_some_and(|pod| Key::of_pod_metadata(&pod.metadata).as_ref() == Some(key)))
+    Ok(pod.is_some_and(|pod| Key::of_owner(&pod.metadata).as_ref() == Some(key)))
 }
 
 /// Every class.

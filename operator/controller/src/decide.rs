@@ -15,6 +15,7 @@ use wire::capabilities::CapabilitySet;
 
 use crate::{
     build::MATCHED_ANNOTATION,
+    line::{Turn, is_news},
     observe::{Observed, Trouble, live_address, observe},
 };
 
@@ -33,8 +34,11 @@ pub struct Seen<'a, 'l> {
     pub pod: Option<&'a Pod>,
     /// Every class.
     pub classes: &'a [BrowserClass],
-    /// How many sessions of a class are before this one. Asked only where it matters.
-    pub place_in_line: &'l (dyn Fn(&str) -> usize + Sync),
+    /// Whether it is this session's turn, in a class of that name and capacity; `None` where it is over by now. Asked only
+    /// of a session that can have a pod, which has its place if it may.
+    pub turn: &'l dyn Fn(&str, Option<usize>) -> Option<Turn>,
+    /// Whether the Services that name its pod are there.
+    pub has_services: bool,
     /// Now.
     pub now: Timestamp,
 }
@@ -55,6 +59,8 @@ pub enum Step<'a> {
         /// How long it may take.
         within: Duration,
     },
+    /// Make the Services that name the pod, again.
+    ApplyServices,
     /// Publish how far it is.
     Report(Box<BrowserSessionStatus>),
     /// Publish the end.
@@ -136,7 +142,7 @@ fn record<'a>(session: &BrowserSession, now: Timestamp) -> Step<'a> {
 fn end_annotation(session: &BrowserSession) -> Option<Reason> {
     let word = session.annotations().get(names::END_ANNOTATION)?;
     // A word that is no reason still means the end: somebody wanted it.
-    Some(Reason::parse(word).unwrap_or(Reason::ClientEnded))
+    Some(Reason::parse(word).filter(|reason| reason.is_final()).unwrap_or(Reason::ClientEnded))
 }
 
 fn without_pod<'a>(seen: &Seen<'a, '_>, session: &BrowserSession) -> Step<'a> {
@@ -148,19 +154,31 @@ fn without_pod<'a>(seen: &Seen<'a, '_>, session: &BrowserSession) -> Step<'a> {
         Err(refusal) => return end(session, refusal.reason, &refusal.message, seen.now),
     };
     let class = placement.class.name_any();
-    match placement.class.spec.capacity.and_then(|n| usize::try_from(n).ok()) {
-        Some(capacity) if (seen.place_in_line)(&class) >= capacity => {
-            let message = format!("class {class} has room for {capacity} sessions at a time");
-            report(seen, session, Phase::Pending, Reason::CapacityReached, &message, None)
+    let capacity = placement.class.spec.capacity.and_then(|n| usize::try_from(n).ok());
+    let (reason, position) = match (seen.turn)(&class, capacity) {
+        Some(Turn::Go) => return Step::CreatePod(Box::new(placement)),
+        Some(Turn::Wait { reason, position }) => (reason, position),
+        None => return Step::Wait(None),
+    };
+    let written = session.status.as_ref().and_then(|status| status.queue_position);
+    let position = if is_news(written, position) { position } else { written.unwrap_or(position) };
+    let why = match (reason, capacity) {
+        (Reason::CapacityReached, Some(capacity)) => {
+            format!("class {class} has room for {capacity} sessions at a time")
         }
-        _ => Step::CreatePod(Box::new(placement)),
-    }
+        _ => "a ResourceQuota of the namespace has no room for another pod".to_owned(),
+    };
+    let message = format!("{why}; position in the queue: {position}");
+    report(seen, session, Phase::Pending, reason, &message, None, Some(position))
 }
 
 fn with_pod<'a>(seen: &Seen<'a, '_>, session: &BrowserSession, pod: &Pod) -> Step<'a> {
     let observed = observe(pod);
     if let Observed::Ended(Trouble { reason, message }) = observed {
         return end(session, reason, &message, seen.now);
+    }
+    if !seen.has_services {
+        return Step::ApplyServices;
     }
     if session.is_ready() {
         return Step::Wait(None);
@@ -185,7 +203,7 @@ fn with_pod<'a>(seen: &Seen<'a, '_>, session: &BrowserSession, pod: &Pod) -> Ste
                 reason: Reason::Starting,
                 message: "the browser's pod is being started".to_owned(),
             });
-            match report(seen, session, Phase::Starting, reason, &message, Some(pod)) {
+            match report(seen, session, Phase::Starting, reason, &message, Some(pod), None) {
                 Step::Wait(pause) => Step::Wait(Some(pause.unwrap_or(left).min(left))),
                 step => step,
             }
@@ -202,6 +220,7 @@ fn report<'a>(
     reason: Reason,
     message: &str,
     pod: Option<&Pod>,
+    queue_position: Option<i32>,
 ) -> Step<'a> {
     let created = session.creation_timestamp().map_or(seen.now, |created| created.0);
     let quiet_until = created + QUIET;
@@ -214,6 +233,7 @@ fn report<'a>(
     status.class_name = pod.and_then(|pod| pod.labels().get(names::CLASS_LABEL).cloned());
     status.region = pod.and_then(|pod| pod.labels().get(names::REGION_LABEL).cloned());
     status.node_name = pod.and_then(node);
+    status.queue_position = queue_position;
     let verdict = Verdict { ready: false, stalled: false, reason, message: message.to_owned() };
     publish(&mut status, session, &verdict, seen.now);
     if session.status.as_ref() == Some(&status) {
@@ -229,6 +249,7 @@ fn end<'a>(session: &BrowserSession, reason: Reason, message: &str, now: Timesta
     status.ended_at = Some(Time(now));
     status.web_socket_url = None;
     status.web_driver_url = None;
+    status.queue_position = None;
     let verdict = Verdict { ready: false, stalled: true, reason, message: message.to_owned() };
     publish(&mut status, session, &verdict, now);
     Step::End(Box::new(status))
@@ -273,6 +294,7 @@ pub fn ready(session: &BrowserSession, bound: Bound<'_>, now: Timestamp) -> Brow
         service_name: Some(bound.service_name),
         address: Some(bound.address),
         capabilities: Some(bound.capabilities),
+        queue_position: None,
         started_at: Some(Time(now)),
         expires_at: Some(Time(expires)),
         ended_at: None,
@@ -330,9 +352,11 @@ fn publish(
 /// What an end for that reason is to people.
 fn last_phase(reason: Reason) -> Phase {
     match reason {
-        Reason::ClientEnded | Reason::Deleted | Reason::ClientGaveUp | Reason::Disconnected => {
-            Phase::Completed
-        }
+        Reason::ClientEnded
+        | Reason::Deleted
+        | Reason::Released
+        | Reason::ClientGaveUp
+        | Reason::Disconnected => Phase::Completed,
         Reason::TimedOut | Reason::IdleTimeout | Reason::NeverConnected => Phase::TimedOut,
         _ => Phase::Failed,
     }
@@ -424,8 +448,17 @@ mod tests {
     ) -> String {
         let born: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let now = born + SignedDuration::from_secs(after);
-        let place_in_line = |_: &str| before;
-        match decide(&Seen { session, pod, classes, place_in_line: &place_in_line, now }) {
+        let turn = |_: &str, capacity: Option<usize>| {
+            Some(match capacity {
+                Some(capacity) if before >= capacity => Turn::Wait {
+                    reason: Reason::CapacityReached,
+                    position: i32::try_from(before - capacity + 1).unwrap(),
+                },
+                _ => Turn::Go,
+            })
+        };
+        match decide(&Seen { session, pod, classes, turn: &turn, has_services: true, now }) {
+            Step::ApplyServices => "apply services".to_owned(),
             Step::Wait(None) => "wait".to_owned(),
             Step::Wait(Some(pause)) => format!("wait {}", pause.as_secs()),
             Step::CreatePod(placement) => format!("create {}", placement.version.image),
@@ -440,7 +473,8 @@ mod tests {
     fn told(what: &str, status: &BrowserSessionStatus) -> String {
         let phase = status.phase.unwrap();
         let types: Vec<&str> = status.conditions.iter().map(|c| c.type_.as_str()).collect();
-        format!("{what} {phase:?} {} {}", status.conditions[0].reason, types.join("+"))
+        let position = status.queue_position.map(|n| format!(" at {n}")).unwrap_or_default();
+        format!("{what} {phase:?} {} {}{position}", status.conditions[0].reason, types.join("+"))
     }
 
     #[test]
@@ -454,6 +488,7 @@ mod tests {
             "type": "Ready", "status": "True", "reason": "BrowserReady", "message": "",
             "lastTransitionTime": "2026-01-01T00:00:00Z",
         }]}}));
+        let waiting = session(json!({"status": {"phase": "Pending", "queuePosition": 8}}));
         let over =
             session(json!({"status": {"phase": "Completed", "endedAt": "2026-01-01T00:00:10Z"}}));
         let mortal = session(json!({
@@ -474,6 +509,21 @@ mod tests {
             "name": "browser", "image": "", "imageID": "", "ready": false, "restartCount": 0,
             "state": {"terminated": {"exitCode": 0, "message": "{\"reason\":\"ClientEnded\"}"}},
         }]}}));
+        let released =
+            session(json!({"metadata": {"annotations": {"browser-operator.io/end": "Released"}}}));
+        let late =
+            session(json!({"metadata": {"annotations": {"browser-operator.io/end": "Starting"}}}));
+        let drained = pod(json!({
+            "metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"},
+            "status": {"podIP": "10.0.0.1", "conditions": [{
+                "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
+            }]},
+        }));
+        let killed = pod(json!({"status": {"phase": "Failed", "containerStatuses": [{
+            "name": "browser", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}},
+        }]}}));
+        let refused = pod(json!({"status": {"phase": "Failed", "reason": "OutOfcpu"}}));
         let going = pod(json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}));
         let going_live = pod(json!({
             "metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"},
@@ -490,7 +540,11 @@ mod tests {
             (Some(&fresh), None, &all, 5, 0, "create i"),
             (Some(&fresh), None, &full, 0, 0, "create i"),
             (Some(&fresh), None, &full, 1, 0, "wait 2"),
-            (Some(&fresh), None, &full, 1, 2, "report Pending CapacityReached Ready"),
+            (Some(&fresh), None, &full, 1, 2, "report Pending CapacityReached Ready at 1"),
+            (Some(&waiting), None, &full, 16, 9, "report Pending CapacityReached Ready at 16"),
+            (Some(&waiting), None, &full, 4, 9, "report Pending CapacityReached Ready at 4"),
+            (Some(&waiting), None, &full, 5, 9, "report Pending CapacityReached Ready at 8"),
+            (Some(&waiting), None, &full, 0, 9, "create i"),
             (Some(&misplaced), None, &all, 0, 0, "end Failed ClassNotFound Ready+Stalled"),
             (Some(&fresh), Some(&blank), &all, 0, 0, "wait 2"),
             (Some(&fresh), Some(&blank), &all, 0, 2, "report Starting Starting Ready"),
@@ -510,6 +564,11 @@ mod tests {
             (Some(&ready), Some(&up), &all, 0, 900, "wait"),
             (Some(&ready), Some(&ended), &all, 0, 9, "end Completed ClientEnded Ready+Stalled"),
             (Some(&ready), Some(&going), &all, 0, 9, "end Failed PodDeleted Ready+Stalled"),
+            (Some(&ready), Some(&drained), &all, 0, 9, "end Failed NodeDrained Ready+Stalled"),
+            (Some(&ready), Some(&killed), &all, 0, 9, "end Failed OutOfMemory Ready+Stalled"),
+            (Some(&released), Some(&up), &all, 0, 9, "end Completed Released Ready+Stalled"),
+            (Some(&late), Some(&up), &all, 0, 9, "end Completed ClientEnded Ready+Stalled"),
+            (Some(&fresh), Some(&refused), &all, 0, 1, "end Failed Unschedulable Ready+Stalled"),
             (Some(&ready), None, &all, 0, 9, "end Failed PodDeleted Ready+Stalled"),
             (
                 Some(&asked_to_end),
@@ -531,6 +590,27 @@ mod tests {
     }
 
     #[test]
+    fn services_that_are_gone_are_made_again_while_the_session_lives() {
+        let all = classes(json!({}));
+        let (fresh, up) = (session(json!({})), pod(json!({"status": {"podIP": "10.0.0.1"}})));
+        let over = session(json!({"status": {"phase": "Completed"}}));
+        let now: Timestamp = "2026-01-01T00:00:09Z".parse().unwrap();
+        let turn = |_: &str, _| Some(Turn::Go);
+        let step = |session| {
+            decide(&Seen {
+                session: Some(session),
+                pod: Some(&up),
+                classes: &all,
+                turn: &turn,
+                has_services: false,
+                now,
+            })
+        };
+        assert!(matches!(step(&fresh), Step::ApplyServices));
+        assert!(matches!(step(&over), Step::DeletePod));
+    }
+
+    #[test]
     fn a_last_step_that_rests_on_an_absence_says_on_which() {
         let all = classes(json!({}));
         let reported = session(json!({"status": {"phase": "Starting", "podName": "s-1"}}));
@@ -545,8 +625,8 @@ mod tests {
             (Some(&malformed), None, None),
             (Some(&reported), Some(&up), None),
         ] {
-            let place_in_line = |_: &str| 0;
-            let seen = Seen { session, pod, classes: &all, place_in_line: &place_in_line, now };
+            let turn = |_: &str, _| Some(Turn::Go);
+            let seen = Seen { session, pod, classes: &all, turn: &turn, has_services: true, now };
             assert_eq!(rests_on(&seen, &decide(&seen)), expected);
         }
     }
@@ -557,12 +637,13 @@ mod tests {
         let (fresh, blank) = (session(json!({})), pod(json!({})));
         let born: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let seen = |session: &BrowserSession, now| {
-            let place_in_line = |_: &str| 0;
+            let turn = |_: &str, _| Some(Turn::Go);
             match decide(&Seen {
                 session: Some(session),
                 pod: Some(&blank),
                 classes: &all,
-                place_in_line: &place_in_line,
+                turn: &turn,
+                has_services: true,
                 now,
             }) {
                 Step::Report(status) => Some(*status),

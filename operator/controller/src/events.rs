@@ -9,6 +9,8 @@ use kube::{
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics::Metrics;
+
 /// Events that wait to be written. More than so many are dropped, and counted in the log.
 const QUEUED: usize = 1024;
 /// The longest note that Kubernetes keeps.
@@ -24,13 +26,14 @@ pub struct Events(mpsc::Sender<Queued>);
 pub struct Writer {
     queue: mpsc::Receiver<Queued>,
     recorder: Recorder,
+    metrics: Metrics,
 }
 
 /// A place for events, and the task that writes what is put there.
-pub fn channel(client: Client) -> (Events, Writer) {
+pub fn channel(client: Client, metrics: Metrics) -> (Events, Writer) {
     let (events, queue) = mpsc::channel(QUEUED);
     let reporter = Reporter { controller: "browser-operator".to_owned(), instance: None };
-    (Events(events), Writer { queue, recorder: Recorder::new(client, reporter) })
+    (Events(events), Writer { queue, recorder: Recorder::new(client, reporter), metrics })
 }
 
 impl Events {
@@ -62,6 +65,7 @@ impl Writer {
                 () = stop.cancelled() => return,
             };
             let Some((object, event)) = queued else { return };
+            self.metrics.writes("publish", "events");
             if let Err(error) = self.recorder.publish(&event, &object).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "Event not written");
             }

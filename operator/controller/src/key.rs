@@ -27,17 +27,17 @@ impl Key {
 
     /// The key of the session that a pod was made for.
     pub fn of_pod(pod: &Pod) -> Option<Self> {
-        Self::of_pod_metadata(&pod.metadata)
+        Self::of_owner(&pod.metadata)
     }
 
-    /// The same, of a pod whose metadata alone is known.
-    pub fn of_pod_metadata(pod: &ObjectMeta) -> Option<Self> {
-        let owner = pod.owner_references.iter().flatten().find(|owner| {
+    /// The key of the session that owns what has this metadata: a pod, or its own Service.
+    pub fn of_owner(owned: &ObjectMeta) -> Option<Self> {
+        let owner = owned.owner_references.iter().flatten().find(|owner| {
             owner.kind == BrowserSession::kind(&())
                 && owner.api_version == BrowserSession::api_version(&())
         })?;
         Some(Self {
-            namespace: pod.namespace.clone()?,
+            namespace: owned.namespace.clone()?,
             name: owner.name.clone(),
             uid: owner.uid.clone(),
         })

@@ -10,18 +10,18 @@ mod confirm;
 mod decide;
 mod events;
 mod key;
+mod line;
 mod metrics;
 mod observe;
 mod queue;
 mod reconcile;
-mod turn;
+mod shared;
 mod watches;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::Client;
-use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use runtime::admin::Ready;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -30,16 +30,25 @@ use wire::token::InstallationKey;
 pub use build::Settings;
 pub use metrics::Metrics;
 
-use crate::reconcile::Context;
+use crate::{apply::Writer, reconcile::Context, shared::Shared};
 
 /// Registers the controller's metrics.
 pub fn metrics(registry: &mut Registry) -> Metrics {
     Metrics::register(registry)
 }
 
+/// The two ways to the API server: watches and writes do not wait for each other.
+#[derive(Clone)]
+pub struct Clients {
+    /// For the watches.
+    pub watching: Client,
+    /// For everything else.
+    pub writing: Client,
+}
+
 /// Runs until `stop`, then lets what is being done finish.
 pub async fn run(
-    client: Client,
+    clients: Clients,
     key: InstallationKey,
     settings: Settings,
     metrics: Metrics,
@@ -48,27 +57,33 @@ pub async fn run(
     stop: CancellationToken,
 ) {
     let tasks = TaskTracker::new();
-    let (stores, keys) = watches::start(&client, &stop, &tasks);
-    let (events, writer) = events::channel(client.clone());
+    let Clients { watching, writing: client } = clients;
+    let shared = Arc::new(Shared::new(metrics.clone()));
+    let (stores, keys, changed) = watches::start(&watching, &shared, &stop, &tasks);
+    let stores = Arc::new(stores);
+    let (events, writer) = events::channel(client.clone(), metrics.clone());
     tasks.spawn(writer.run(stop.clone()));
     let context = Arc::new(Context {
+        writer: Writer { client: client.clone(), metrics: metrics.clone() },
         client,
         key,
         settings,
-        stores,
+        stores: stores.clone(),
         events,
         metrics,
         clock,
-        named: Mutex::default(),
-        admitted: Mutex::default(),
+        keys: keys.clone(),
+        shared: shared.clone(),
     });
 
     tokio::select! {
         () = context.stores.wait_until_ready() => {}
         () = stop.cancelled() => {}
     }
+    shared.line_up(&stores);
+    tasks.spawn(shared.tell_positions(stores, keys, clock, stop.clone()));
     ready.set(!stop.is_cancelled());
-    queue::run(keys, stop.clone(), |key, changed| {
+    queue::run(changed, stop.clone(), |key, changed| {
         reconcile::reconcile(context.clone(), key, changed)
     })
     .await;

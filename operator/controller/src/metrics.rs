@@ -8,6 +8,7 @@ use prometheus_client::{
     metrics::{
         counter::Counter,
         family::Family,
+        gauge::Gauge,
         histogram::{Histogram, exponential_buckets},
     },
     registry::Registry,
@@ -27,10 +28,24 @@ impl EncodeLabelValue for Word {
     }
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WriteLabels {
+    verb: &'static str,
+    resource: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClassLabel {
+    class: String,
+}
+
 /// The controller's metrics.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     ended: Family<ReasonLabel, Counter>,
+    live: Family<ClassLabel, Gauge>,
+    waiting: Family<ClassLabel, Gauge>,
+    writes: Family<WriteLabels, Counter>,
     ready_seconds: Arc<Histogram>,
 }
 
@@ -38,12 +53,30 @@ impl Metrics {
     pub(crate) fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             ended: Family::default(),
+            live: Family::default(),
+            waiting: Family::default(),
+            writes: Family::default(),
             ready_seconds: Arc::new(Histogram::new(exponential_buckets(0.1, 1.5, 16))),
         };
         registry.register(
             "browser_operator_sessions_ended",
             "Sessions that ended, by the reason of their Ready condition",
             metrics.ended.clone(),
+        );
+        registry.register(
+            "browser_operator_sessions_live",
+            "Sessions that have their pod or are about to, by class",
+            metrics.live.clone(),
+        );
+        registry.register(
+            "browser_operator_sessions_waiting",
+            "Sessions that wait for their turn, by class",
+            metrics.waiting.clone(),
+        );
+        registry.register(
+            "browser_operator_api_writes",
+            "Writes to the API server, by verb and resource",
+            metrics.writes.clone(),
         );
         registry.register(
             "browser_operator_session_ready_seconds",
@@ -56,6 +89,19 @@ impl Metrics {
     /// A session ended.
     pub(crate) fn ended(&self, reason: Reason) {
         self.ended.get_or_create(&ReasonLabel { reason: Word(reason) }).inc();
+    }
+
+    /// So many sessions of a class live, and so many wait.
+    pub(crate) fn in_line(&self, class: &str, live: usize, waiting: usize) {
+        for (family, count) in [(&self.live, live), (&self.waiting, waiting)] {
+            let gauge = family.get_or_create(&ClassLabel { class: class.to_owned() });
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Something is written, whatever comes of it.
+    pub(crate) fn writes(&self, verb: &'static str, resource: &'static str) {
+        self.writes.get_or_create(&WriteLabels { verb, resource }).inc();
     }
 
     /// A session became Ready so many seconds after its creation.

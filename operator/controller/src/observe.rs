@@ -69,17 +69,60 @@ fn ended(pod: &Pod) -> Option<Trouble> {
     }
     let reason = status.and_then(|status| status.reason.as_deref());
     let message = status.and_then(|status| status.message.clone()).unwrap_or_default();
-    match (reason, status.and_then(|status| status.phase.as_deref())) {
-        (Some("Evicted"), _) => Some(trouble(Reason::Evicted, message)),
-        (Some("DeadlineExceeded"), _) => Some(trouble(Reason::TimedOut, message)),
-        (_, Some("Failed" | "Succeeded")) if pod.metadata.deletion_timestamp.is_none() => {
-            Some(trouble(Reason::AgentLost, format!("the pod ended: {message}")))
+    let has_ended =
+        matches!(status.and_then(|status| status.phase.as_deref()), Some("Failed" | "Succeeded"));
+    let is_deleted = pod.metadata.deletion_timestamp.is_some();
+    match reason {
+        Some("Evicted") => return Some(trouble(Reason::Evicted, message)),
+        Some("DeadlineExceeded") => return Some(trouble(Reason::TimedOut, message)),
+        // The kubelet's graceful shutdown of its node.
+        Some("Terminated" | "NodeShutdown" | "Shutdown") => {
+            return Some(trouble(Reason::NodeDrained, message));
         }
-        _ if pod.metadata.deletion_timestamp.is_some() => {
-            Some(trouble(Reason::PodDeleted, "the browser's pod was deleted"))
-        }
-        _ => None,
+        Some("NodeLost") => return Some(trouble(Reason::NodeLost, message)),
+        _ => {}
     }
+    if !has_ended && !is_deleted {
+        return None;
+    }
+    if let Some(disrupted) = disruption(pod) {
+        return Some(disrupted);
+    }
+    if is_deleted {
+        return Some(trouble(Reason::PodDeleted, "the browser's pod was deleted"));
+    }
+    Some(match reason {
+        // The kubelet has no room for what the scheduler has sent it, such as OutOfcpu; no container was made.
+        Some(reason) if container(pod).is_none() => {
+            trouble(Reason::Unschedulable, format!("the node refused the pod: {reason}: {message}"))
+        }
+        _ => trouble(Reason::AgentLost, format!("the pod ended: {message}")),
+    })
+}
+
+/// Who takes the pod away, if it says so (Kubernetes, "Pod disruption conditions").
+fn disruption(pod: &Pod) -> Option<Trouble> {
+    let condition = pod
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten())
+        .find(|c| c.type_ == "DisruptionTarget" && c.status == "True")?;
+    let said = condition.message.as_deref().unwrap_or_default();
+    Some(match condition.reason.as_deref()? {
+        "EvictionByEvictionAPI" => trouble(
+            Reason::NodeDrained,
+            format!("the pod was evicted, as when its node is drained: {said}"),
+        ),
+        "DeletionByPodGC" => trouble(Reason::NodeLost, format!("the pod's node is gone: {said}")),
+        "DeletionByTaintManager" => trouble(
+            Reason::NodeLost,
+            format!("the pod's node does not answer, or was tainted NoExecute: {said}"),
+        ),
+        "PreemptionByScheduler" | "TerminationByKubelet" => {
+            trouble(Reason::Evicted, said.to_owned())
+        }
+        _ => return None,
+    })
 }
 
 fn last_word(terminated: &ContainerStateTerminated) -> Trouble {
@@ -203,11 +246,50 @@ mod tests {
             (json!({"phase": "Failed", "reason": "Evicted", "message": "disk"}), Reason::Evicted),
             (json!({"phase": "Failed", "reason": "DeadlineExceeded"}), Reason::TimedOut),
             (json!({"phase": "Succeeded"}), Reason::AgentLost),
+            (
+                json!({"phase": "Failed", "reason": "OutOfcpu", "message": "m"}),
+                Reason::Unschedulable,
+            ),
+            (
+                json!({"phase": "Failed", "reason": "Terminated", "message": "m"}),
+                Reason::NodeDrained,
+            ),
+            (disrupted("DeletionByPodGC"), Reason::NodeLost),
         ] {
             let Observed::Ended(trouble) = observe(&pod(status.clone())) else {
                 panic!("{status} has not ended")
             };
             assert_eq!(trouble.reason, reason, "{status}");
+        }
+    }
+
+    fn disrupted(by: &str) -> Value {
+        json!({"phase": "Failed", "conditions": [{
+            "type": "DisruptionTarget", "status": "True", "reason": by, "message": "m",
+        }]})
+    }
+
+    #[test]
+    fn a_pod_that_is_taken_away_says_by_whom() {
+        for (by, reason) in [
+            ("EvictionByEvictionAPI", Reason::NodeDrained),
+            ("DeletionByTaintManager", Reason::NodeLost),
+            ("PreemptionByScheduler", Reason::Evicted),
+            ("TerminationByKubelet", Reason::Evicted),
+            ("SomethingNew", Reason::PodDeleted),
+        ] {
+            let mut status = disrupted(by);
+            status["phase"] = json!("Running");
+            status["podIP"] = json!("10.0.0.1");
+            let mut taken = pod(status);
+            assert!(
+                matches!(observe(&taken), Observed::Reachable { .. }),
+                "it is not being deleted"
+            );
+            taken.metadata.deletion_timestamp =
+                serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+            let Observed::Ended(trouble) = observe(&taken) else { panic!("it has not ended") };
+            assert_eq!(trouble.reason, reason, "{by}");
         }
     }
 

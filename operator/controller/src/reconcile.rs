@@ -1,12 +1,11 @@
 //! One look at one session: fetch, decide, act.
 
-use std::{collections::HashSet, error::Error as _, net::IpAddr, sync::Arc, time::Duration};
+use std::{error::Error as _, net::IpAddr, sync::Arc, time::Duration};
 
 use crds::{BrowserClass, BrowserSession, BrowserSessionStatus, Phase, Reason, names};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Client, ResourceExt};
-use parking_lot::Mutex;
 use placement::Placement;
 use tokio::sync::Notify;
 use wire::{
@@ -16,7 +15,7 @@ use wire::{
 };
 
 use crate::{
-    apply,
+    apply::{self, Writer},
     bind::{self, Error as BindError},
     build::{self, Settings, pod_name},
     confirm,
@@ -26,8 +25,8 @@ use crate::{
     metrics::Metrics,
     observe::{Observed, live_address, observe},
     queue::Next,
-    turn,
-    watches::Stores,
+    shared::Shared,
+    watches::{Keys, Listener, Stores},
 };
 
 /// How far one watch may be behind another.
@@ -36,16 +35,17 @@ const WATCH_LAG: Duration = Duration::from_secs(1);
 /// What a look needs.
 pub struct Context {
     pub client: Client,
+    pub writer: Writer,
     pub key: InstallationKey,
     pub settings: Settings,
-    pub stores: Stores,
+    pub stores: Arc<Stores>,
     pub events: Events,
     pub metrics: Metrics,
     pub clock: fn() -> Timestamp,
-    /// The uids of sessions that this process has given a place in their class.
-    pub admitted: Mutex<HashSet<String>>,
-    /// Namespaces whose headless Service this process has applied.
-    pub named: Mutex<HashSet<String>>,
+    /// Where keys are put that must be looked at.
+    pub keys: Keys,
+    /// What the watches know too.
+    pub shared: Arc<Shared>,
 }
 
 impl Context {
@@ -58,6 +58,11 @@ impl Context {
 pub async fn reconcile(context: Arc<Context>, key: Key, changed: Arc<Notify>) -> Next {
     match look(&context, &key, &changed).await {
         Ok(next) => next,
+        // Somebody wrote before, or the watch is behind this process's own write: the next look knows more.
+        Err(Error::Apply(error)) if error.code() == Some(409) => {
+            tracing::debug!(uid = key.uid, namespace = key.namespace, "{error}: it has changed");
+            Next::Retry
+        }
         Err(error) => {
             let cause = error.source().map(ToString::to_string).unwrap_or_default();
             tracing::warn!(uid = key.uid, namespace = key.namespace, cause, "{error}");
@@ -74,8 +79,7 @@ async fn look(context: &Context, key: &Key, changed: &Notify) -> Result<Next, Er
     });
     let (session, pod) = (session.as_deref(), pod.as_deref());
     let look = Look { context, key, changed };
-    let watched: Vec<BrowserClass> =
-        context.stores.classes().iter().map(|class| BrowserClass::clone(class)).collect();
+    let watched = context.stores.classes();
     let (step, absence) = admit(context, key, session, pod, &watched);
     let is_there = match absence {
         None => false,
@@ -90,8 +94,8 @@ async fn look(context: &Context, key: &Key, changed: &Notify) -> Result<Next, Er
     if is_there { Ok(Next::After(WATCH_LAG)) } else { Ok(look.take(step, session, pod).await?) }
 }
 
-/// Decides, and keeps the place of a session that gets its pod, in one go: two that are decided at the same time must
-/// not take the same place.
+/// Decides. A session whose turn it is has its place from then on: two that are decided at the same time must not take
+/// the same one.
 fn admit<'a>(
     context: &Context,
     key: &Key,
@@ -99,47 +103,19 @@ fn admit<'a>(
     pod: Option<&'a Pod>,
     classes: &'a [BrowserClass],
 ) -> (Step<'a>, Option<Absence>) {
-    let mut admitted = context.admitted.lock();
-    let (step, absence) = {
-        let line = |class: &str| {
-            session.map_or(0, |session| place_in_line(context, &admitted, classes, session, class))
-        };
-        let now = (context.clock)();
-        let seen = Seen { session, pod, classes, place_in_line: &line, now };
-        let step = decide(&seen);
-        let absence = rests_on(&seen, &step);
-        (step, absence)
-    };
-    if matches!(step, Step::CreatePod(_)) {
-        admitted.insert(key.uid.clone());
-    } else if session.is_none_or(BrowserSession::is_terminal) {
-        admitted.remove(&key.uid);
+    let (shared, stores, now) = (&context.shared, &context.stores, (context.clock)());
+    if let Some(pod) = pod {
+        let class = pod.labels().get(names::CLASS_LABEL).map_or("", |class| class);
+        shared.has_pod(stores, key, class);
     }
+    let turn = |class: &str, capacity: Option<usize>| {
+        session.and_then(|session| shared.turn(stores, session, class, capacity, now))
+    };
+    let has_services = session.is_none_or(|session| shared.has_services(stores, key, session));
+    let seen = Seen { session, pod, classes, turn: &turn, has_services, now };
+    let step = decide(&seen);
+    let absence = rests_on(&seen, &step);
     (step, absence)
-}
-
-fn place_in_line(
-    context: &Context,
-    admitted: &HashSet<String>,
-    classes: &[BrowserClass],
-    session: &BrowserSession,
-    class: &str,
-) -> usize {
-    let class_of = |other: &BrowserSession| {
-        other.status.as_ref().and_then(|status| status.class_name.clone()).or_else(|| {
-            placement::place(&other.spec, classes).ok().map(|placement| placement.class.name_any())
-        })
-    };
-    let is_admitted = |other: &BrowserSession| {
-        context.stores.has_pod(other)
-            || other.metadata.uid.as_ref().is_some_and(|uid| admitted.contains(uid))
-    };
-    let all = context.stores.sessions();
-    let others = all
-        .iter()
-        .filter(|other| !other.is_terminal() && class_of(other).as_deref() == Some(class))
-        .map(|other| (other.as_ref(), is_admitted(other)));
-    turn::place_in_line(session, others)
 }
 
 /// Why a look failed.
@@ -164,7 +140,6 @@ impl Look<'_> {
         session: Option<&BrowserSession>,
         pod: Option<&Pod>,
     ) -> Result<Next, apply::Error> {
-        let client = &self.context.client;
         match (step, session, pod) {
             (Step::Wait(pause), ..) => Ok(pause.map_or(Next::Wait, Next::After)),
             (Step::CreatePod(placement), Some(session), _) => {
@@ -172,6 +147,11 @@ impl Look<'_> {
             }
             (Step::Bind { ip, capabilities, within }, Some(session), Some(pod)) => {
                 self.bind(session, pod, ip, capabilities, within).await
+            }
+            (Step::ApplyServices, Some(session), _) => {
+                self.apply_services(session).await?;
+                // What else there is to do is seen by another look.
+                Ok(Next::After(Duration::ZERO))
             }
             (Step::Report(status), Some(session), _) => {
                 self.write(session, *status).await?;
@@ -186,7 +166,7 @@ impl Look<'_> {
                 Ok(Next::Wait)
             }
             (Step::DeleteSession, Some(_), _) => {
-                apply::delete_session(client, self.key).await?;
+                self.context.writer.delete_session(self.key).await?;
                 Ok(Next::Wait)
             }
             _ => Ok(Next::Wait),
@@ -201,14 +181,19 @@ impl Look<'_> {
         let key = self.key;
         let pod = build::pod(key, session, placement, &self.context.token(key).hash());
         match self.create_all(session, &pod).await {
-            Ok(()) => Ok(Next::Wait),
+            Ok(()) => {
+                let next = self.context.shared.change(|line| line.made(&key.uid));
+                self.context.keys.send_all(next);
+                Ok(Next::Wait)
+            }
             // A quota, an admission policy, or an object that the API server does not take: it may have room, or the
             // class be mended, later.
             Err(error) if matches!(error.code(), Some(400 | 403 | 413 | 422)) => {
-                self.context.admitted.lock().remove(&key.uid);
                 let now = (self.context.clock)();
                 let is_quota = error.message().contains("exceeded quota");
                 let reason = if is_quota { Reason::QuotaExceeded } else { Reason::PodRefused };
+                let next = self.context.shared.change(|line| line.refused(session, reason));
+                self.context.keys.send_all(next.into_iter().filter(|next| next != key).collect());
                 if let Some(status) = decide::held_back(session, reason, &error.message(), now) {
                     self.write(session, status).await?;
                 }
@@ -220,15 +205,24 @@ impl Look<'_> {
 
     /// The Services first: a session that is Ready must be found by the names in its status.
     async fn create_all(&self, session: &BrowserSession, pod: &Pod) -> Result<(), apply::Error> {
-        let (client, key) = (&self.context.client, self.key);
-        if !self.context.named.lock().contains(&key.namespace) {
-            apply::apply_service(client, &build::browsers(&key.namespace)).await?;
-            self.context.named.lock().insert(key.namespace.clone());
+        let context = self.context;
+        if !context.shared.has_services(&context.stores, self.key, session) {
+            self.apply_services(session).await?;
         }
-        if let Some(expose) = session.spec.expose {
-            apply::apply_service(client, &build::exposed(key, session, expose)).await?;
+        context.writer.create_pod(self.key, pod).await
+    }
+
+    async fn apply_services(&self, session: &BrowserSession) -> Result<(), apply::Error> {
+        let (context, key) = (self.context, self.key);
+        let own = session.spec.expose.map(|expose| build::exposed(key, session, expose));
+        for service in [Some(build::browsers(&key.namespace)), own].into_iter().flatten() {
+            let name = service.name_any();
+            if !context.shared.has_service(&context.stores, &key.namespace, &name) {
+                context.writer.apply_service(&service).await?;
+                context.shared.applied(&key.namespace, &name);
+            }
         }
-        apply::create_pod(client, key, pod).await
+        Ok(())
     }
 
     async fn bind(
@@ -362,7 +356,6 @@ impl Look<'_> {
         session: Option<&BrowserSession>,
         pod: &Pod,
     ) -> Result<(), apply::Error> {
-        let client = &self.context.client;
         if let Some(ip) = live_address(pod) {
             let end = session.filter(|session| session.is_terminal()).and_then(|session| {
                 let ready = session.ready_condition()?;
@@ -373,7 +366,7 @@ impl Look<'_> {
             bind::end(ip, self.context.token(self.key), reason, &message).await;
         }
         if pod.metadata.deletion_timestamp.is_none() {
-            apply::delete_pod(client, pod).await?;
+            self.context.writer.delete_pod(pod).await?;
         }
         match session {
             Some(session) => self.delete_service(session).await,
@@ -386,7 +379,9 @@ impl Look<'_> {
         if session.spec.expose.is_none() {
             return Ok(());
         }
-        apply::delete_service(&self.context.client, self.key, &pod_name(self.key)).await
+        let name = pod_name(self.key);
+        self.context.shared.service_gone(&self.key.namespace, &name);
+        self.context.writer.delete_service(self.key, &name).await
     }
 
     /// The one place where a status is written: with its log line, Event and metric.
@@ -397,7 +392,7 @@ impl Look<'_> {
     ) -> Result<(), apply::Error> {
         let phase = status.phase;
         let ready = status.conditions.first().cloned();
-        apply::write_status(&self.context.client, self.key, session, status).await?;
+        self.context.writer.write_status(self.key, session, status).await?;
         let Some((phase, condition)) = phase.zip(ready) else { return Ok(()) };
         let Some(reason) = Reason::parse(&condition.reason) else { return Ok(()) };
         tracing::info!(
@@ -408,6 +403,11 @@ impl Look<'_> {
             message = condition.message,
             "session"
         );
+        // A new position in the queue is no event.
+        let old = session.ready_condition().map(|old| old.reason.as_str());
+        if old == Some(condition.reason.as_str()) && !phase.is_terminal() {
+            return Ok(());
+        }
         let is_warning = phase == Phase::Failed
             || !matches!(reason, Reason::Starting | Reason::BrowserReady) && !phase.is_terminal();
         self.context.events.tell(session, is_warning, reason, &condition.message);

@@ -3,16 +3,17 @@
 use std::{fmt::Debug, sync::Arc};
 
 use crds::{BrowserClass, BrowserSession, names};
-use futures::StreamExt;
-use k8s_openapi::api::core::v1::Pod;
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::{Pod, PodSpec, Service};
 use kube::{
-    Client, Resource,
+    Client, Resource, ResourceExt,
+    core::PartialObjectMeta,
     runtime::{
         reflector::{self, ObjectRef, Store},
         watcher,
     },
 };
-use serde::de::DeserializeOwned;
+use parking_lot::RwLock;
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -22,7 +23,9 @@ use crate::{build::pod_name, key::Key};
 pub struct Stores {
     sessions: Store<BrowserSession>,
     pods: Store<Pod>,
-    classes: Store<BrowserClass>,
+    services: Store<PartialObjectMeta<Service>>,
+    classes: Arc<RwLock<Arc<[BrowserClass]>>>,
+    classes_listed: Store<BrowserClass>,
 }
 
 impl Stores {
@@ -31,7 +34,8 @@ impl Stores {
         // A writer is dropped only at the end of its watch, with the process.
         let _ = self.sessions.wait_until_ready().await;
         let _ = self.pods.wait_until_ready().await;
-        let _ = self.classes.wait_until_ready().await;
+        let _ = self.services.wait_until_ready().await;
+        let _ = self.classes_listed.wait_until_ready().await;
     }
 
     /// The session of a key, in that life.
@@ -41,10 +45,9 @@ impl Stores {
             .filter(|session| session.metadata.uid.as_ref() == Some(&key.uid))
     }
 
-    /// Whether a session has its pod.
-    pub fn has_pod(&self, session: &BrowserSession) -> bool {
-        Key::of_session(session)
-            .is_some_and(|key| self.pod(&key.namespace, &pod_name(&key)).is_some())
+    /// A session's pod.
+    pub fn pod_of(&self, key: &Key) -> Option<Arc<Pod>> {
+        self.pod(&key.namespace, &pod_name(key))
     }
 
     /// A pod by its name.
@@ -52,9 +55,14 @@ impl Stores {
         self.pods.get(&ObjectRef::new(name).within(namespace))
     }
 
+    /// Whether there is a Service of that name.
+    pub fn has_service(&self, namespace: &str, name: &str) -> bool {
+        self.services.get(&ObjectRef::new(name).within(namespace)).is_some()
+    }
+
     /// Every class.
-    pub fn classes(&self) -> Vec<Arc<BrowserClass>> {
-        self.classes.state()
+    pub fn classes(&self) -> Arc<[BrowserClass]> {
+        self.classes.read().clone()
     }
 
     /// Every session.
@@ -63,13 +71,25 @@ impl Stores {
     }
 }
 
+/// What the watches tell, beside which keys have changed.
+pub trait Listener: Send + Sync + 'static {
+    /// A session is over. Gives whom to look at.
+    fn over(&self, uid: &str) -> Vec<Key>;
+    /// A pod of that namespace is gone. Gives whom to look at.
+    fn pod_gone(&self, namespace: &str) -> Vec<Key>;
+    /// A Service is gone.
+    fn service_gone(&self, namespace: &str, name: &str);
+}
+
 /// Starts the watches.
 pub fn start(
     client: &Client,
+    listener: &Arc<impl Listener>,
     stop: &CancellationToken,
     tasks: &TaskTracker,
-) -> (Stores, mpsc::UnboundedReceiver<Key>) {
-    let (keys, changed) = mpsc::unbounded_channel();
+) -> (Stores, Keys, mpsc::UnboundedReceiver<Key>) {
+    let (send, changed) = mpsc::unbounded_channel();
+    let keys = Keys(send);
     let ours = watcher::Config::default().labels(&format!(
         "{}={}",
         names::MANAGED_BY_LABEL,
@@ -77,64 +97,115 @@ pub fn start(
     ));
     let all = watcher::Config::default();
 
-    let session_keys = keys.clone();
-    let sessions =
-        watch::<BrowserSession>(client, all.clone(), stop, tasks, move |touched, store| {
-            for session in touched {
-                send(&session_keys, Key::of_session(session));
+    let (told, send) = (listener.clone(), keys.clone());
+    let events = runtime::watch::events::<BrowserSession>(client, all.clone(), stop.clone());
+    let sessions = watch(events, tasks, move |touched, store| {
+        for session in touched {
+            let there = store.get(&ObjectRef::from_obj(session));
+            let gone = there.is_none_or(|there| there.metadata.uid != session.metadata.uid);
+            if (gone || session.is_terminal())
+                && let Some(uid) = &session.metadata.uid
+            {
+                send.send_all(told.over(uid));
             }
-            // One that is over may make room for those that wait.
-            let is_over = |session: &BrowserSession| {
-                session.is_terminal() || store.get(&ObjectRef::from_obj(session)).is_none()
-            };
-            if touched.iter().any(|session| is_over(session)) {
-                wake_waiting(store, &session_keys);
-            }
-        });
-    let pod_keys = keys.clone();
-    let pods = watch::<Pod>(client, ours, stop, tasks, move |touched, _| {
+            send.send(Key::of_session(session));
+        }
+    });
+    let (told, send) = (listener.clone(), keys.clone());
+    let events = runtime::watch::events::<Pod>(client, ours.clone(), stop.clone()).map(slim);
+    let pods = watch(events, tasks, move |touched, store| {
         for pod in touched {
-            send(&pod_keys, Key::of_pod(pod));
+            send.send(Key::of_pod(pod));
+            if let Some(namespace) = pod.namespace()
+                && store.get(&ObjectRef::from_obj(pod)).is_none()
+            {
+                send.send_all(told.pod_gone(&namespace));
+            }
+        }
+    });
+    let (told, send, theirs) = (listener.clone(), keys.clone(), sessions.clone());
+    let events = runtime::watch::metadata::<Service>(client, ours, stop.clone());
+    let services = watch(events, tasks, move |touched, store| {
+        for service in touched {
+            let (Some(namespace), name) = (service.namespace(), service.name_any()) else {
+                continue;
+            };
+            if store.get(&ObjectRef::from_obj(service)).is_some() {
+                continue;
+            }
+            told.service_gone(&namespace, &name);
+            match Key::of_owner(&service.metadata) {
+                Some(key) => send.send(Some(key)),
+                // The namespace's: whoever lives there notices.
+                None => theirs
+                    .state()
+                    .iter()
+                    .filter(|s| s.namespace().as_ref() == Some(&namespace) && !s.is_terminal())
+                    .for_each(|session| send.send(Key::of_session(session))),
+            }
         }
     });
     // A class that comes or changes may be what a session waits for.
-    let waiting = sessions.clone();
-    let classes = watch::<BrowserClass>(client, all, stop, tasks, move |_, _| {
-        wake_waiting(&waiting, &keys);
+    let classes = Arc::new(RwLock::new(Arc::from(Vec::new())));
+    let (snapshot, waiting, send) = (classes.clone(), sessions.clone(), keys.clone());
+    let events = runtime::watch::events::<BrowserClass>(client, all, stop.clone());
+    let classes_listed = watch(events, tasks, move |_, store| {
+        let all: Vec<BrowserClass> =
+            store.state().iter().map(|class| BrowserClass::clone(class)).collect();
+        *snapshot.write() = all.into();
+        wake_waiting(&waiting, &send);
     });
-    (Stores { sessions, pods, classes }, changed)
+    (Stores { sessions, pods, services, classes, classes_listed }, keys, changed)
+}
+
+/// Leaves of a pod what is looked at here: there may be ten thousand.
+fn slim(mut event: watcher::Event<Pod>) -> watcher::Event<Pod> {
+    if let watcher::Event::Apply(pod) | watcher::Event::InitApply(pod) = &mut event {
+        let node_name = pod.spec.take().and_then(|spec| spec.node_name);
+        pod.spec = Some(PodSpec { node_name, ..PodSpec::default() });
+    }
+    event
+}
+
+/// Where keys that have changed are put.
+#[derive(Clone)]
+pub struct Keys(mpsc::UnboundedSender<Key>);
+
+impl Keys {
+    /// This one has changed.
+    pub fn send(&self, key: Option<Key>) {
+        // Nobody listens only after the end of the queue, and so of the process.
+        let _ = key.map(|key| self.0.send(key));
+    }
+
+    /// These have.
+    pub fn send_all(&self, keys: Vec<Key>) {
+        keys.into_iter().for_each(|key| self.send(Some(key)));
+    }
 }
 
 /// Looks again at every session that has no pod yet.
-fn wake_waiting(sessions: &Store<BrowserSession>, keys: &mpsc::UnboundedSender<Key>) {
+fn wake_waiting(sessions: &Store<BrowserSession>, keys: &Keys) {
     let has_pod = |session: &BrowserSession| {
         session.status.as_ref().is_some_and(|status| status.pod_name.is_some())
     };
     for session in sessions.state().iter().filter(|s| !s.is_terminal() && !has_pod(s)) {
-        send(keys, Key::of_session(session));
+        keys.send(Key::of_session(session));
     }
-}
-
-fn send(keys: &mpsc::UnboundedSender<Key>, key: Option<Key>) {
-    // Nobody listens only after the end of the queue, and so of the process.
-    let _ = key.map(|key| keys.send(key));
 }
 
 /// Watches one kind. `seen` is told of the objects that an event touched, after the store has it: those that came,
 /// changed or went; after a new list, all that were or are there.
 fn watch<K>(
-    client: &Client,
-    config: watcher::Config,
-    stop: &CancellationToken,
+    events: impl Stream<Item = watcher::Event<K>> + Send + 'static,
     tasks: &TaskTracker,
     seen: impl Fn(&[Arc<K>], &Store<K>) + Send + 'static,
 ) -> Store<K>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
 {
     let (store, mut writer) = reflector::store::<K>();
     let told = store.clone();
-    let events = runtime::watch::events::<K>(client, config, stop.clone());
     tasks.spawn(async move {
         let mut events = std::pin::pin!(events);
         while let Some(event) = events.next().await {

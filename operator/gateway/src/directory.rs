@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crds::{BrowserSession, capabilities::CapabilitySet, names::Protocol};
+use crds::{BrowserSession, Reason, capabilities::CapabilitySet, names::Protocol};
 use futures::StreamExt;
 use kube::{
     Client, ResourceExt,
@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use runtime::{admin::Ready, agents::Agent};
 use tokio::{sync::oneshot, time::Instant};
 use tokio_util::sync::CancellationToken;
-use wire::token::InstallationKey;
+use wire::{error::WebDriverError, token::InstallationKey};
 
 /// How long an id that this replica does not know may still come.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -73,7 +73,8 @@ struct Inner {
     creators: HashMap<String, oneshot::Sender<Outcome>>,
     /// Requests with an id that is not known yet.
     patient: HashMap<String, Vec<oneshot::Sender<Arc<Entry>>>>,
-    ended: HashSet<String>,
+    /// Why those ended that are remembered.
+    ended: HashMap<String, Over>,
     ended_in_order: VecDeque<(Instant, String)>,
     /// While the watch lists: what it has listed.
     listed: Option<HashSet<String>>,
@@ -92,24 +93,36 @@ impl Directory {
     }
 
     /// The session with this id; waits a moment for one that is not known yet.
-    pub async fn find(&self, id: &str) -> Option<Arc<Entry>> {
+    ///
+    /// # Errors
+    /// `invalid session id`, with the reason of one that has ended.
+    pub async fn find(&self, id: &str) -> Result<Arc<Entry>, WebDriverError> {
         let (waiting, _leaves) = {
             let mut inner = self.inner.lock();
-            if inner.ended.contains(id) {
-                return None;
+            if let Some(over) = inner.ended.get(id) {
+                return Err(WebDriverError::session_over(&over.reason, &over.message));
             }
             if let Some(entry) = inner.by_id.get(id) {
-                return Some(entry.clone());
+                return Ok(entry.clone());
             }
             // What is no UUID never becomes one.
             if uuid::Uuid::try_parse(id).is_err() || inner.patient.len() >= MAX_PATIENT {
-                return None;
+                return Err(WebDriverError::invalid_session_id());
             }
             let (send, waiting) = oneshot::channel();
             inner.patient.entry(id.to_owned()).or_default().push(send);
             (waiting, Leaves { directory: self, id })
         };
-        tokio::time::timeout(PATIENCE, waiting).await.ok().and_then(Result::ok)
+        let found = tokio::time::timeout(PATIENCE, waiting).await.ok().and_then(Result::ok);
+        found.ok_or_else(WebDriverError::invalid_session_id)
+    }
+
+    /// Why there is no session with this id any more.
+    pub fn why(&self, id: &str) -> WebDriverError {
+        match self.inner.lock().ended.get(id) {
+            Some(over) => WebDriverError::session_over(&over.reason, &over.message),
+            None => WebDriverError::invalid_session_id(),
+        }
     }
 
     /// Waits until the session with this uid is Ready or over.
@@ -149,9 +162,13 @@ impl Directory {
         }
     }
 
-    /// The session was ended through this replica: its id is gone at once, not when the watch says so.
+    /// The session was ended by its client through this replica: its id is gone at once, not when the watch says so.
     pub fn forget(&self, id: &str) {
-        self.inner.lock().end(id, Instant::now());
+        let over = Over {
+            reason: Reason::ClientEnded.as_str().to_owned(),
+            message: "its client ended it".to_owned(),
+        };
+        self.inner.lock().end(id, over, Instant::now());
     }
 
     fn see(&self, event: Event<BrowserSession>, now: Instant) {
@@ -227,7 +244,7 @@ impl Inner {
         };
         let entry = Arc::new(entry);
         self.by_uid.insert(uid.clone(), State::Ready(entry.clone()));
-        if !self.ended.contains(&entry.session_id) {
+        if !self.ended.contains_key(&entry.session_id) {
             self.by_id.insert(entry.session_id.clone(), entry.clone());
         }
         for patient in self.patient.remove(&entry.session_id).into_iter().flatten() {
@@ -252,19 +269,21 @@ impl Inner {
         self.class_of.remove(uid);
         let before = self.by_uid.insert(uid.to_owned(), State::Over(over.clone()));
         if let Some(State::Ready(entry)) = before {
-            self.end(&entry.session_id, now);
+            self.end(&entry.session_id, over.clone(), now);
         }
         if let Some(creator) = self.creators.remove(uid) {
             let _ = creator.send(Err(over));
         }
     }
 
-    fn end(&mut self, id: &str, now: Instant) {
+    /// The first reason counts.
+    fn end(&mut self, id: &str, over: Over, now: Instant) {
+        if !self.ended.contains_key(id) {
+            self.ended.insert(id.to_owned(), over);
+            self.ended_in_order.push_back((now, id.to_owned()));
+        }
         if let Some(entry) = self.by_id.remove(id) {
             entry.over.cancel();
-        }
-        if self.ended.insert(id.to_owned()) {
-            self.ended_in_order.push_back((now, id.to_owned()));
         }
     }
 }
@@ -369,15 +388,15 @@ mod tests {
     async fn an_id_that_is_not_known_yet_is_waited_for_a_moment() {
         let directory = Arc::new(directory());
         let begun = Instant::now();
-        assert!(directory.find(ID).await.is_none());
+        assert!(directory.find(ID).await.is_err());
         assert_eq!(begun.elapsed(), PATIENCE);
-        assert!(directory.find("not-a-uuid").await.is_none());
+        assert!(directory.find("not-a-uuid").await.is_err());
         assert_eq!(begun.elapsed(), PATIENCE);
         assert!(directory.inner.lock().patient.is_empty());
 
         let asking = tokio::spawn({
             let directory = directory.clone();
-            async move { directory.find(ID).await.is_some() }
+            async move { directory.find(ID).await.is_ok() }
         });
         tokio::time::sleep(Duration::from_millis(100)).await;
         directory.see(Event::Apply(is_ready()), Instant::now());
@@ -388,12 +407,12 @@ mod tests {
     async fn an_ended_id_is_gone_at_once_and_remembered() {
         let directory = directory();
         directory.see(Event::Apply(is_ready()), Instant::now());
-        assert!(directory.find(ID).await.is_some());
+        assert!(directory.find(ID).await.is_ok());
         directory.forget(ID);
         let begun = Instant::now();
-        assert!(directory.find(ID).await.is_none());
+        assert!(directory.find(ID).await.is_err());
         directory.see(Event::Apply(is_ready()), Instant::now());
-        assert!(directory.find(ID).await.is_none());
+        assert!(directory.find(ID).await.is_err());
         assert_eq!(begun.elapsed(), Duration::ZERO);
         directory.see(Event::Delete(is_over()), Instant::now() + REMEMBER * 2);
         assert!(directory.inner.lock().ended.is_empty());
@@ -416,7 +435,7 @@ mod tests {
         directory.see(Event::Apply(is_ready()), Instant::now());
         directory.see(Event::Init, Instant::now());
         directory.see(Event::InitDone, Instant::now());
-        assert!(directory.find(ID).await.is_none());
+        assert!(directory.find(ID).await.is_err());
         assert!(directory.inner.lock().by_uid.is_empty());
     }
 }

@@ -4,6 +4,7 @@ pub mod admin;
 pub mod agents;
 pub mod http;
 pub mod installation;
+pub mod lease;
 pub mod logs;
 pub mod signals;
 pub mod watch;

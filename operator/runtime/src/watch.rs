@@ -5,17 +5,18 @@ use std::fmt::Debug;
 use futures::{Stream, StreamExt, future::ready};
 use kube::{
     Api, Client, Resource,
-    core::DeserializeGuard,
+    core::{DeserializeGuard, PartialObjectMeta},
     runtime::{
         WatchStreamExt,
-        watcher::{Config, Event, watcher},
+        watcher::{self, Config, Event, watcher},
     },
 };
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 /// The events of a kind in every namespace, until `stop`. A watch that breaks is logged and taken up again; an object that does not
-/// parse is logged and passed over, because it must not end the watch of the others.
+/// parse is logged and passed over, because it must not end the watch of the others. Who manages which field is left out:
+/// it is the larger part of many objects, and nobody here reads it.
 pub fn events<K>(
     client: &Client,
     config: Config,
@@ -25,11 +26,34 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     let api = Api::<DeserializeGuard<K>>::all(client.clone());
-    watcher(api, config)
+    until(stop, watcher(api, config)).filter_map(|event| ready(parsed(event)))
+}
+
+/// The same of the metadata alone.
+pub fn metadata<K>(
+    client: &Client,
+    config: Config,
+    stop: CancellationToken,
+) -> impl Stream<Item = Event<PartialObjectMeta<K>>> + Send + use<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    until(stop, watcher(Api::<PartialObjectMeta<K>>::all(client.clone()), config))
+}
+
+fn until<K>(
+    stop: CancellationToken,
+    events: impl Stream<Item = Result<Event<K>, watcher::Error>> + Send,
+) -> impl Stream<Item = Event<K>> + Send
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + Send + 'static,
+{
+    events
         .default_backoff()
+        .modify(|object: &mut K| object.meta_mut().managed_fields = None)
         .filter_map(|event| {
             ready(match event {
-                Ok(event) => parsed(event),
+                Ok(event) => Some(event),
                 Err(error) => {
                     let kind = K::kind(&());
                     tracing::warn!(%kind, error = &error as &dyn std::error::Error, "watch broke");

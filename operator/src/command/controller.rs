@@ -3,10 +3,18 @@
 use anyhow::Context;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
-use runtime::{admin::Ready, installation, signals};
+use runtime::{
+    admin::Ready,
+    installation,
+    lease::{self, Lease},
+    signals,
+};
 use tokio_util::task::TaskTracker;
 
 use super::common::{AdminArgs, LogArgs, client};
+
+/// The Lease of the one controller that works.
+const LEASE: &str = "browser-operator-controller";
 
 /// Flags of the controller.
 #[derive(clap::Args, Debug)]
@@ -20,6 +28,9 @@ pub struct Args {
     /// The domain of the cluster's names.
     #[arg(long, env = "CLUSTER_DOMAIN", default_value = "cluster.local")]
     cluster_domain: String,
+    /// The name of this replica, for the Lease.
+    #[arg(long, env = "POD_NAME")]
+    identity: String,
     #[command(flatten)]
     admin: AdminArgs,
     #[command(flatten)]
@@ -31,22 +42,31 @@ pub struct Args {
 /// # Errors
 /// The cluster cannot be reached, or the installation key is not to be had.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    let Args { namespace, gateway_url, cluster_domain, admin, logs } = args;
+    let Args { namespace, gateway_url, cluster_domain, identity, admin, logs } = args;
     logs.start();
     let stop = signals::shutdown().context("listen for signals")?;
     let (tasks, ready, mut registry) = (TaskTracker::new(), Ready::default(), Registry::default());
     let metrics = controller::metrics(&mut registry);
     admin.start(ready.clone(), registry, stop.clone(), &tasks).await?;
 
-    let client = client().await?;
-    let key = installation::ensure(client.clone(), &namespace).await?;
+    let writing = client().await?;
+    let key = installation::ensure(writing.clone(), &namespace).await?;
+    let lease = Lease { namespace, name: LEASE.to_owned(), identity };
     let settings = controller::Settings {
         gateway_url: gateway_url.trim_end_matches('/').to_owned(),
         cluster_domain,
     };
     #[expect(clippy::disallowed_methods, reason = "here the clock enters")]
     let clock = Timestamp::now;
-    controller::run(client, key, settings, metrics, clock, ready, stop).await;
+    let clients = controller::Clients { watching: client().await?, writing: writing.clone() };
+    // One that waits for its turn is as ready as can be.
+    ready.set(true);
+    lease::while_held(writing, lease, stop, async |stop| {
+        let (clients, key, settings) = (clients.clone(), key.clone(), settings.clone());
+        controller::run(clients, key, settings, metrics.clone(), clock, ready.clone(), stop).await;
+    })
+    .await
+    .context("the Lease")?;
     tasks.close();
     tasks.wait().await;
     Ok(())

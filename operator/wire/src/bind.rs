@@ -183,13 +183,15 @@ pub enum EndReason {
     BrowserCrashed,
     /// The driver exited, or never started.
     DriverCrashed,
+    /// A process of the container was killed, which went over its memory limit.
+    OutOfMemory,
     /// The pod was told to stop.
     PodDeleted,
 }
 
 impl EndReason {
     /// Every reason.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::ClientEnded,
         Self::TimedOut,
         Self::IdleTimeout,
@@ -197,6 +199,7 @@ impl EndReason {
         Self::Disconnected,
         Self::BrowserCrashed,
         Self::DriverCrashed,
+        Self::OutOfMemory,
         Self::PodDeleted,
     ];
 
@@ -211,6 +214,7 @@ impl EndReason {
             Self::Disconnected => "Disconnected",
             Self::BrowserCrashed => "BrowserCrashed",
             Self::DriverCrashed => "DriverCrashed",
+            Self::OutOfMemory => "OutOfMemory",
             Self::PodDeleted => "PodDeleted",
         }
     }

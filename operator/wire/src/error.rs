@@ -161,6 +161,13 @@ impl WebDriverError {
     pub fn invalid_session_id() -> Self {
         Self::new(ErrorCode::InvalidSessionId, "no active session has this id")
     }
+
+    /// `invalid session id` for whoever had this session: why it has none any more.
+    #[must_use]
+    pub fn session_over(reason: &str, message: &str) -> Self {
+        let message = format!("the session has ended: {reason}: {message}");
+        Self::new(ErrorCode::InvalidSessionId, message)
+    }
 }
 
 #[cfg(test)]

@@ -69,6 +69,7 @@ pub fn pod(
         },
         spec: Some(PodSpec {
             active_deadline_seconds: Some(deadline),
+            affinity: placement.region.and_then(|region| region.affinity.clone()),
             automount_service_account_token: Some(false),
             containers: vec![container(session, placement, token)],
             enable_service_links: Some(false),

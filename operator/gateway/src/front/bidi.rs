@@ -73,8 +73,13 @@ async fn of_session(
     upgrade: OnUpgrade,
 ) -> Response {
     // "act as if the requested service is not available" (BiDi, section "Transport").
-    let Some(entry) = gateway.directory.find(id).await.filter(|entry| !entry.bidi_only) else {
-        return StatusCode::NOT_FOUND.into_response();
+    let entry = match gateway.directory.find(id).await {
+        Ok(entry) if !entry.bidi_only => entry,
+        Ok(_) => return StatusCode::NOT_FOUND.into_response(),
+        Err(error) => {
+            let status = StatusCode::NOT_FOUND;
+            return warp::reply::with_status(error.message, status).into_response();
+        }
     };
     match proxy::handshake(&entry, rest, key).await {
         Ok(Handshake::Accepted(response, agent)) => {

@@ -167,10 +167,11 @@ fn refuse_caller(error: &caller::Error) -> Response {
 }
 
 async fn delete_session(gateway: &Gateway, id: &str, incoming: Incoming) -> Response {
-    let Some(entry) = gateway.directory.find(id).await else {
-        return refuse(incoming, &WebDriverError::invalid_session_id()).await;
+    let entry = match gateway.directory.find(id).await {
+        Ok(entry) => entry,
+        Err(error) => return refuse(incoming, &error).await,
     };
-    let response = forward(&entry, incoming).await;
+    let response = forward(gateway, &entry, incoming).await;
     if response.status().is_success() {
         gateway.directory.forget(id);
     }
@@ -179,11 +180,11 @@ async fn delete_session(gateway: &Gateway, id: &str, incoming: Incoming) -> Resp
 
 async fn command(gateway: &Gateway, id: &str, incoming: Incoming) -> Response {
     match gateway.directory.find(id).await {
-        Some(entry) => match check_content_type(&incoming.headers) {
-            Ok(()) => forward(&entry, incoming).await,
+        Ok(entry) => match check_content_type(&incoming.headers) {
+            Ok(()) => forward(gateway, &entry, incoming).await,
             Err(error) => refuse(incoming, &error).await,
         },
-        None => refuse(incoming, &WebDriverError::invalid_session_id()).await,
+        Err(error) => refuse(incoming, &error).await,
     }
 }
 
@@ -193,21 +194,21 @@ async fn refuse(incoming: Incoming, error: &WebDriverError) -> Response {
     failure(error)
 }
 
-async fn forward(entry: &Entry, incoming: Incoming) -> Response {
+async fn forward(gateway: &Gateway, entry: &Entry, incoming: Incoming) -> Response {
     let target = incoming.target(route::without_hub(&incoming.path));
     let Incoming { method, headers, body, .. } = incoming;
     match proxy::command(entry, method, &target, headers, body).await {
         Ok(response) => response,
-        Err(error) => no_answer(entry, &error).await,
+        Err(error) => no_answer(gateway, entry, &error).await,
     }
 }
 
 /// A pod that does not answer is most often gone, and the directory will say so. If it does not, the session is left
 /// alone: one failure is no end.
-async fn no_answer(entry: &Entry, error: &agents::Error) -> Response {
+async fn no_answer(gateway: &Gateway, entry: &Entry, error: &agents::Error) -> Response {
     tracing::debug!(uid = entry.uid, error = error as &dyn std::error::Error, "no answer");
     if tokio::time::timeout(SAY_SO, entry.over.cancelled()).await.is_ok() {
-        failure(&WebDriverError::invalid_session_id())
+        failure(&gateway.directory.why(&entry.session_id))
     } else {
         let message = format!("the browser's pod gave no answer: {error}");
         failure(&WebDriverError::new(ErrorCode::UnknownError, message))

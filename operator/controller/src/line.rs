@@ -1,0 +1,289 @@
+//! Who is next: what each class has room for, and who waits. Pure; the objects are the queue, this is its index.
+//!
+//! The order: namespaces below their fair share of the class come first, whatever the others submit; among those the
+//! higher `spec.priority`, then the namespace with fewer live sessions, then age. A namespace whose ResourceQuota is
+//! used up is passed over until one of its pods goes; of its sessions one at a time tries again.
+
+mod order;
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::Duration,
+};
+
+use crds::{BrowserSession, Reason};
+use jiff::Timestamp;
+
+pub use order::is_news;
+
+use crate::key::Key;
+
+/// How old the positions that sessions are told may be: each look would count the whole line otherwise.
+const POSITIONS_LAST: Duration = Duration::from_secs(1);
+
+/// One that waits; the smallest is the first of its namespace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Waiting {
+    priority: Reverse<i32>,
+    created: Option<Timestamp>,
+    /// In which order they came: those of one second need an order too.
+    number: u64,
+    /// The key's uid.
+    uid: String,
+}
+
+/// Whether a session may have its pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It may.
+    Go,
+    /// Not yet.
+    Wait {
+        /// What there is no room in.
+        reason: Reason,
+        /// 1 is the next.
+        position: i32,
+    },
+}
+
+#[derive(Debug, Default)]
+struct Class {
+    /// How many may live; `None`: any number.
+    capacity: Option<usize>,
+    /// How many do, by namespace; none is 0.
+    live: HashMap<String, usize>,
+    /// Who waits, by namespace; none is empty.
+    waiting: BTreeMap<String, BTreeSet<Waiting>>,
+    positions: HashMap<String, i32>,
+    counted: Option<Timestamp>,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// With where it stood before.
+    Live(Option<Waiting>),
+    Waiting(Waiting),
+}
+
+/// Every session that has not ended, in its class.
+#[derive(Debug, Default)]
+pub struct Line {
+    classes: BTreeMap<String, Class>,
+    /// By uid.
+    places: HashMap<String, (Key, String, Place)>,
+    /// How many have come.
+    came: u64,
+    /// Namespaces whose quota is used up, and the uid of the one session that may try.
+    closed: HashMap<String, Option<String>>,
+}
+
+impl Line {
+    /// A session that has its pod, or is about to: it takes a place of the class.
+    pub fn seat(&mut self, key: &Key, class: &str) {
+        let waited = match self.remove(&key.uid) {
+            Some(Place::Waiting(waiting)) => Some(waiting),
+            Some(Place::Live(waited)) => waited,
+            None => None,
+        };
+        *self.class(class).live.entry(key.namespace.clone()).or_default() += 1;
+        self.places.insert(key.uid.clone(), (key.clone(), class.to_owned(), Place::Live(waited)));
+    }
+
+    /// Whether a session has its place.
+    pub fn is_seated(&self, uid: &str) -> bool {
+        matches!(self.places.get(uid), Some((.., Place::Live(_))))
+    }
+
+    /// A session that has none stands in the line, unless it has been given a place. A class that it was moved to counts.
+    pub fn join(&mut self, session: &BrowserSession, class: &str) {
+        let Some(key) = Key::of_session(session) else { return };
+        match self.places.get(&key.uid) {
+            Some((_, there, _)) if there == class => return,
+            Some(_) | None => drop(self.remove(&key.uid)),
+        }
+        self.came += 1;
+        let waiting = Waiting {
+            priority: Reverse(session.spec.priority),
+            created: session.metadata.creation_timestamp.as_ref().map(|created| created.0),
+            number: self.came,
+            uid: key.uid.clone(),
+        };
+        self.wait(key, class, waiting);
+    }
+
+    fn wait(&mut self, key: Key, class: &str, waiting: Waiting) {
+        let line = self.class(class).waiting.entry(key.namespace.clone()).or_default();
+        line.insert(waiting.clone());
+        self.places.insert(key.uid.clone(), (key, class.to_owned(), Place::Waiting(waiting)));
+    }
+
+    /// Whether it is the turn of a session that has joined.
+    pub fn turn(&mut self, uid: &str, capacity: Option<usize>, now: Timestamp) -> Turn {
+        let Some((key, class, place)) = self.places.get(uid) else { return Turn::Go };
+        if matches!(place, Place::Live(_)) {
+            return Turn::Go;
+        }
+        let (namespace, class) = (key.namespace.clone(), class.clone());
+        self.class(&class).capacity = capacity;
+        let is_closed = self.closed.contains_key(&namespace);
+        let here = self.class(&class);
+        let free = here.free();
+        // Most often there is room for all, and the order does not matter.
+        if !is_closed && here.waiting_in_all() <= free
+            || self.next(&class).iter().any(|next| next == uid)
+        {
+            return Turn::Go;
+        }
+        let reason =
+            if is_closed && free > 0 { Reason::QuotaExceeded } else { Reason::CapacityReached };
+        Turn::Wait { reason, position: self.position(&class, uid, now) }
+    }
+
+    /// A session gets its pod.
+    pub fn take(&mut self, uid: &str) {
+        let Some((key, class, Place::Waiting(_))) = self.places.get(uid) else { return };
+        let (key, class) = (key.clone(), class.clone());
+        if let Some(tries) = self.closed.get_mut(&key.namespace) {
+            *tries = Some(uid.to_owned());
+        }
+        self.seat(&key, &class);
+    }
+
+    /// Its pod was made: if the quota had been used up, it has room again, and the next one may try. Gives whom to look
+    /// at.
+    pub fn made(&mut self, uid: &str) -> Vec<Key> {
+        let Some((key, ..)) = self.places.get(uid) else { return Vec::new() };
+        let namespace = key.namespace.clone();
+        if self.closed.get(&namespace).is_some_and(|tries| tries.as_deref() == Some(uid)) {
+            return self.open(&namespace);
+        }
+        Vec::new()
+    }
+
+    /// Its pod was refused: it stands in the line again. Where a quota was the reason, only this one tries again, until
+    /// there is room.
+    pub fn refused(&mut self, session: &BrowserSession, reason: Reason) -> Vec<Key> {
+        let Some(uid) = session.metadata.uid.as_deref() else { return Vec::new() };
+        let Some((key, class, _)) = self.places.get(uid) else { return Vec::new() };
+        let (key, class) = (key.clone(), class.clone());
+        let place = self.remove(uid);
+        if reason == Reason::QuotaExceeded {
+            match place {
+                Some(Place::Live(Some(waiting))) => self.wait(key.clone(), &class, waiting),
+                _ => self.join(session, &class),
+            }
+            self.closed.insert(key.namespace, Some(uid.to_owned()));
+            // Others of the class may have what it cannot.
+            return self.keys(self.next(&class));
+        }
+        // It does not stand in others' way until it looks again.
+        let mut next = self.freed(&key.namespace, uid);
+        next.extend(self.keys(self.next(&class)));
+        next
+    }
+
+    /// A session is over. Gives whom to look at.
+    pub fn leave(&mut self, uid: &str) -> Vec<Key> {
+        let Some((key, class, _)) = self.places.get(uid) else { return Vec::new() };
+        let (namespace, class) = (key.namespace.clone(), class.clone());
+        self.remove(uid);
+        let mut next = self.freed(&namespace, uid);
+        next.extend(self.keys(self.next(&class)));
+        next
+    }
+
+    /// A pod of the namespace is gone, so its quota may have room. Gives whom to look at.
+    pub fn has_room(&mut self, namespace: &str) -> Vec<Key> {
+        if self.closed.contains_key(namespace) { self.open(namespace) } else { Vec::new() }
+    }
+
+    /// Every session that waits, with its position.
+    pub fn positions(&mut self, now: Timestamp) -> Vec<(Key, i32)> {
+        let classes: Vec<String> = self.classes.keys().cloned().collect();
+        for class in &classes {
+            self.class(class).count(now);
+        }
+        let told = self.classes.values().flat_map(|class| &class.positions);
+        told.filter_map(|(uid, position)| Some((self.places.get(uid)?.0.clone(), *position)))
+            .collect()
+    }
+
+    /// How many live and how many wait, by class.
+    pub fn counts(&self) -> impl Iterator<Item = (&str, usize, usize)> {
+        self.classes
+            .iter()
+            .map(|(name, class)| (name.as_str(), class.live_in_all(), class.waiting_in_all()))
+    }
+
+    fn freed(&mut self, namespace: &str, uid: &str) -> Vec<Key> {
+        let tried = self.closed.get(namespace).is_some_and(|tries| tries.as_deref() == Some(uid));
+        if tried { self.open(namespace) } else { Vec::new() }
+    }
+
+    /// Lets the first one of a namespace try, in whichever class has room; a namespace where nobody waits is open again.
+    fn open(&mut self, namespace: &str) -> Vec<Key> {
+        let heads = self.classes.values().filter_map(|class| class.waiting.get(namespace)?.first());
+        let heads: Vec<String> = heads.map(|head| head.uid.clone()).collect();
+        if heads.is_empty() {
+            self.closed.remove(namespace);
+        } else {
+            self.closed.insert(namespace.to_owned(), None);
+        }
+        self.keys(heads)
+    }
+
+    /// The uids of those whose turn it is in a class.
+    fn next(&self, class: &str) -> Vec<String> {
+        let Some(class) = self.classes.get(class) else { return Vec::new() };
+        let mut next = Vec::new();
+        class.in_order(&self.closed, class.free(), |uid| next.push(uid.to_owned()));
+        next
+    }
+
+    fn keys(&self, uids: Vec<String>) -> Vec<Key> {
+        uids.iter().filter_map(|uid| Some(self.places.get(uid)?.0.clone())).collect()
+    }
+
+    fn position(&mut self, class: &str, uid: &str, now: Timestamp) -> i32 {
+        let class = self.class(class);
+        let is_fresh = class
+            .counted
+            .is_some_and(|counted| now.duration_since(counted).unsigned_abs() < POSITIONS_LAST);
+        if !is_fresh || !class.positions.contains_key(uid) {
+            class.count(now);
+        }
+        class.positions.get(uid).copied().unwrap_or(1)
+    }
+
+    fn class(&mut self, name: &str) -> &mut Class {
+        self.classes.entry(name.to_owned()).or_default()
+    }
+
+    fn remove(&mut self, uid: &str) -> Option<Place> {
+        let (key, name, place) = self.places.remove(uid)?;
+        let class = self.class(&name);
+        match &place {
+            Place::Live(_) => {
+                if let Some(live) = class.live.get_mut(&key.namespace) {
+                    *live -= 1;
+                    if *live == 0 {
+                        class.live.remove(&key.namespace);
+                    }
+                }
+            }
+            Place::Waiting(waiting) => {
+                if let Some(line) = class.waiting.get_mut(&key.namespace) {
+                    line.remove(waiting);
+                    if line.is_empty() {
+                        class.waiting.remove(&key.namespace);
+                    }
+                }
+            }
+        }
+        Some(place)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+//! The order of a class's line.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    iter::Peekable,
+};
+
+use jiff::Timestamp;
+
+use super::{Class, Waiting};
+
+/// One namespace's part of the line.
+struct Queue<'a> {
+    waiting: Peekable<Box<dyn Iterator<Item = &'a Waiting> + 'a>>,
+    live: usize,
+}
+
+impl Class {
+    /// How many live.
+    pub(super) fn live_in_all(&self) -> usize {
+        self.live.values().sum()
+    }
+
+    /// How many more may.
+    pub(super) fn free(&self) -> usize {
+        self.capacity.map_or(usize::MAX, |capacity| capacity.saturating_sub(self.live_in_all()))
+    }
+
+    /// What each namespace may have before another's sessions go first: an equal part of the class, at least one.
+    fn share(&self) -> usize {
+        let here: HashSet<&String> = self.live.keys().chain(self.waiting.keys()).collect();
+        self.capacity.unwrap_or(usize::MAX).div_ceil(here.len().max(1)).max(1)
+    }
+
+    /// How many wait.
+    pub(super) fn waiting_in_all(&self) -> usize {
+        self.waiting.values().map(BTreeSet::len).sum()
+    }
+
+    fn queue<'a>(
+        &'a self,
+        closed: &'a HashMap<String, Option<String>>,
+        namespace: &str,
+    ) -> Queue<'a> {
+        let waiting = self.waiting.get(namespace).into_iter().flatten();
+        let waiting: Box<dyn Iterator<Item = &Waiting>> = match closed.get(namespace) {
+            None => Box::new(waiting),
+            Some(None) => Box::new(waiting.take(1)),
+            Some(Some(uid)) => Box::new(waiting.filter(move |one| one.uid == *uid)),
+        };
+        let live = self.live.get(namespace).copied().unwrap_or(0);
+        Queue { waiting: waiting.peekable(), live }
+    }
+
+    /// The first so many of the line, by uid, as if each got its place. Of a namespace that is closed only the one that may
+    /// try is there.
+    pub(super) fn in_order(
+        &self,
+        closed: &HashMap<String, Option<String>>,
+        count: usize,
+        mut tell: impl FnMut(&str),
+    ) {
+        let share = self.share();
+        let mut queues: Vec<Queue<'_>> =
+            self.waiting.keys().map(|namespace| self.queue(closed, namespace)).collect();
+        for _ in 0..count {
+            let best = queues
+                .iter_mut()
+                .filter_map(|queue| {
+                    let head = *queue.waiting.peek()?;
+                    let rank = (queue.live >= share, head.priority, queue.live, head);
+                    Some((rank, queue))
+                })
+                .min_by(|(one, _), (other, _)| one.cmp(other));
+            let Some(((.., head), queue)) = best else { return };
+            tell(&head.uid);
+            queue.waiting.next();
+            queue.live += 1;
+        }
+    }
+
+    /// Counts the line: who is where. Quotas do not count here: they may have room at any time.
+    pub(super) fn count(&mut self, now: Timestamp) {
+        let mut positions = HashMap::new();
+        self.in_order(&HashMap::new(), usize::MAX, |uid| {
+            let position = i32::try_from(positions.len() + 1).unwrap_or(i32::MAX);
+            positions.insert(uid.to_owned(), position);
+        });
+        self.positions = positions;
+        self.counted = Some(now);
+    }
+}
+
+/// Whether a position is worth a write, where another was written before: it has halved, or doubled. So a session that
+/// only moves on is written about at most once and log2 of its first position times more.
+pub fn is_news(written: Option<i32>, position: i32) -> bool {
+    written.is_none_or(|written| {
+        position <= written / 2 || i64::from(position) >= 2 * i64::from(written)
+    })
+}

@@ -1,0 +1,219 @@
+use serde_json::json;
+
+use super::{order::is_news, *};
+
+fn session(namespace: &str, name: &str, second: i64, priority: i32) -> BrowserSession {
+    let created = Timestamp::from_second(second).unwrap();
+    serde_json::from_value(json!({
+        "apiVersion": "browser-operator.io/v1alpha1", "kind": "BrowserSession",
+        "metadata": {
+            "name": name, "namespace": namespace, "uid": format!("{namespace}/{name}"),
+            "creationTimestamp": created.to_string(),
+        },
+        "spec": {"priority": priority},
+    }))
+    .unwrap()
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1000).unwrap()
+}
+
+/// Lets everybody in who may, in the order of the line, and gives their uids.
+fn let_in(line: &mut Line) -> Vec<String> {
+    let next = line.next("c");
+    next.iter().for_each(|uid| line.take(uid));
+    next
+}
+
+fn line_of(capacity: usize, sessions: &[BrowserSession]) -> Line {
+    let mut line = Line::default();
+    for session in sessions {
+        line.join(session, "c");
+    }
+    line.class("c").capacity = Some(capacity);
+    line
+}
+
+/// Serves everybody one after the other, each as soon as another ends; the oldest ends first.
+fn served(line: &mut Line) -> Vec<String> {
+    let mut served = let_in(line);
+    let mut ended = 0;
+    while ended < served.len() {
+        line.leave(&served[ended]);
+        ended += 1;
+        served.extend(let_in(line));
+    }
+    served
+}
+
+#[test]
+fn the_oldest_is_first_and_a_higher_priority_before_it() {
+    let sessions = [
+        session("a", "1", 3, 0),
+        session("a", "2", 1, 0),
+        session("a", "3", 2, 0),
+        session("a", "4", 9, 7),
+        session("a", "5", 0, -7),
+    ];
+    assert_eq!(served(&mut line_of(1, &sessions)), ["a/4", "a/2", "a/3", "a/1", "a/5"]);
+}
+
+#[test]
+fn no_namespace_starves_another_whatever_it_submits() {
+    let mut sessions: Vec<BrowserSession> =
+        (0..200).map(|n| session("big", &format!("{n:03}"), 1, 1000)).collect();
+    sessions.extend((0..5).map(|n| session("small", &n.to_string(), 500, 0)));
+    let mut line = line_of(10, &sessions);
+    let first = let_in(&mut line);
+    let small = first.iter().filter(|uid| uid.starts_with("small")).count();
+    assert_eq!((first.len(), small), (10, 5), "{first:?}");
+
+    // The same where the big one was first and had all of the class.
+    let (big, small) = sessions.split_at(200);
+    let mut line = line_of(10, big);
+    let first = let_in(&mut line);
+    for session in small {
+        line.join(session, "c");
+    }
+    let mut next = Vec::new();
+    for uid in &first {
+        line.leave(uid);
+        next.extend(let_in(&mut line));
+    }
+    let small: Vec<bool> = next.iter().map(|uid| uid.starts_with("small")).collect();
+    assert_eq!(small, [[true; 5], [false; 5]].concat(), "{next:?}");
+}
+
+#[test]
+fn among_namespaces_below_their_share_priority_decides_and_then_who_has_less() {
+    let sessions = [
+        session("a", "1", 1, 0),
+        session("a", "2", 2, 0),
+        session("a", "3", 3, 0),
+        session("b", "1", 4, 0),
+        session("c", "1", 5, 1),
+    ];
+    let mut line = line_of(3, &sessions);
+    assert_eq!(served(&mut line), ["c/1", "a/1", "b/1", "a/2", "a/3"]);
+}
+
+#[test]
+fn a_place_is_given_once_and_a_session_that_has_one_keeps_it() {
+    let (one, two) = (session("a", "1", 1, 0), session("a", "2", 2, 0));
+    let mut line = line_of(1, &[one.clone(), two.clone()]);
+    let waits = Turn::Wait { reason: Reason::CapacityReached, position: 2 };
+    assert_eq!(line.turn("a/1", Some(1), now()), Turn::Go);
+    assert_eq!(line.turn("a/2", Some(1), now()), waits);
+    line.take("a/1");
+    let waits = Turn::Wait { reason: Reason::CapacityReached, position: 1 };
+    assert_eq!(line.turn("a/2", Some(1), now() + jiff::SignedDuration::from_secs(2)), waits);
+    // A look at it again changes nothing.
+    line.join(&one, "c");
+    assert_eq!(line.turn("a/1", Some(1), now()), Turn::Go);
+    assert_eq!(line.leave("a/1"), [Key::of_session(&two).unwrap()]);
+    assert_eq!(line.turn("a/2", Some(1), now()), Turn::Go);
+    assert_eq!(line.leave("a/2"), []);
+    assert!(line.places.is_empty() && line.classes["c"].waiting.is_empty());
+    assert!(line.classes["c"].live.is_empty());
+}
+
+#[test]
+fn a_capacity_that_grows_or_is_gone_lets_more_in() {
+    let sessions = ["1", "2", "3"].map(|name| session("a", name, 1, 0));
+    for (capacity, expected) in [(Some(0), 0), (Some(2), 2), (None, 3)] {
+        let mut line = line_of(0, &sessions);
+        let goes = |line: &mut Line, uid: &str| line.turn(uid, capacity, now()) == Turn::Go;
+        let went = ["a/1", "a/2", "a/3"].iter().filter(|uid| goes(&mut line, uid)).count();
+        assert_eq!(went, expected);
+    }
+}
+
+#[test]
+fn a_session_that_is_moved_to_another_class_leaves_its_line() {
+    let one = session("a", "1", 1, 0);
+    let mut line = line_of(0, std::slice::from_ref(&one));
+    line.join(&one, "other");
+    assert_eq!(line.turn("a/1", Some(1), now()), Turn::Go);
+    assert!(line.classes["c"].waiting.is_empty());
+}
+
+#[test]
+fn of_a_namespace_whose_quota_is_used_up_one_tries_and_others_are_not_held_up() {
+    let mut sessions: Vec<BrowserSession> =
+        ["1", "2", "3"].into_iter().map(|name| session("a", name, 1, 0)).collect();
+    sessions.push(session("b", "1", 9, 0));
+    let mut line = line_of(3, &sessions);
+    assert_eq!(let_in(&mut line), ["a/1", "b/1", "a/2"]);
+    // a/2 gets no pod: its place is free, but nobody else of the namespace may try.
+    assert_eq!(
+        line.refused(&sessions[1], Reason::QuotaExceeded),
+        [Key::of_session(&sessions[1]).unwrap()]
+    );
+    let waits = Turn::Wait { reason: Reason::QuotaExceeded, position: 2 };
+    assert_eq!(line.turn("a/3", Some(3), now()), waits);
+    assert_eq!(line.turn("a/2", Some(3), now()), Turn::Go);
+    line.join(&session("b", "2", 10, 0), "c");
+    assert_eq!(
+        line.turn("b/2", Some(3), now()),
+        Turn::Wait { reason: Reason::CapacityReached, position: 2 },
+        "a/2 is before it"
+    );
+
+    // A pod of the namespace goes: the first one tries, and when its pod is made the next.
+    let woken = |keys: Vec<Key>| keys.into_iter().map(|key| key.uid).collect::<Vec<_>>();
+    assert_eq!(woken(line.leave("a/1")), ["a/2", "b/2"]);
+    assert_eq!(woken(line.has_room("a")), ["a/2"]);
+    line.take("a/2");
+    assert_eq!(
+        line.turn("a/3", Some(9), now() + jiff::SignedDuration::from_secs(2)),
+        Turn::Wait { reason: Reason::QuotaExceeded, position: 1 }
+    );
+    assert_eq!(woken(line.made("a/2")), ["a/3"]);
+    assert_eq!(line.turn("a/3", Some(9), now()), Turn::Go);
+    line.take("a/3");
+    assert_eq!(woken(line.made("a/3")), [""; 0]);
+    assert!(line.closed.is_empty());
+}
+
+#[test]
+fn the_one_that_tries_leaves_its_turn_to_the_next() {
+    let sessions = ["1", "2"].map(|name| session("a", name, 1, 0));
+    let mut line = line_of(9, &sessions);
+    line.take("a/1");
+    line.refused(&sessions[0], Reason::QuotaExceeded);
+    assert_ne!(line.turn("a/2", Some(9), now()), Turn::Go);
+    assert_eq!(line.leave("a/1").len(), 2, "woken once for the quota and once for the class");
+    assert_eq!(line.turn("a/2", Some(9), now()), Turn::Go);
+}
+
+#[test]
+fn a_pod_that_a_policy_refuses_holds_up_nobody() {
+    let sessions = ["1", "2"].map(|name| session("a", name, 1, 0));
+    let mut line = line_of(1, &sessions);
+    line.take("a/1");
+    assert_eq!(
+        line.refused(&sessions[0], Reason::PodRefused),
+        [Key::of_session(&sessions[1]).unwrap()]
+    );
+    assert_eq!(line.turn("a/2", Some(1), now()), Turn::Go);
+}
+
+#[test]
+fn positions_are_those_of_the_order_and_written_seldom() {
+    let sessions: Vec<BrowserSession> =
+        (0..1000).map(|n| session("a", &format!("{n:04}"), 1, 0)).collect();
+    let mut line = line_of(0, &sessions);
+    let told = line.positions(now());
+    assert_eq!(told.len(), 1000);
+    assert!(told.iter().all(|(key, position)| key.name == format!("{:04}", position - 1)));
+
+    let (mut written, mut writes) = (None, 0);
+    for position in (1..=1000).rev() {
+        if is_news(written, position) {
+            (written, writes) = (Some(position), writes + 1);
+        }
+    }
+    assert_eq!((written, writes), (Some(1), 10));
+    assert!(!is_news(Some(4), 5) && !is_news(Some(4), 3) && is_news(Some(4), 8));
+}

@@ -1,0 +1,156 @@
+//! What the watches and the looks have in common: whose turn it is, and which Services are there.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use crds::{BrowserSession, names};
+use jiff::Timestamp;
+use kube::ResourceExt;
+use parking_lot::Mutex;
+use tokio::{sync::Notify, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    build::pod_name,
+    key::Key,
+    line::{Line, Turn, is_news},
+    metrics::Metrics,
+    watches::{Keys, Listener, Stores},
+};
+
+/// How long a line may have moved before those who wait in it are told: with `is_news`, what bounds the writes.
+const POSITIONS_EVERY: Duration = Duration::from_secs(10);
+
+/// See the module.
+pub struct Shared {
+    line: Mutex<Line>,
+    /// Services that this process has applied, by namespace and name: the watch tells of them later.
+    applied: Mutex<HashSet<(String, String)>>,
+    moved: Notify,
+    metrics: Metrics,
+}
+
+impl Listener for Shared {
+    fn over(&self, uid: &str) -> Vec<Key> {
+        self.change(|line| line.leave(uid))
+    }
+
+    fn pod_gone(&self, namespace: &str) -> Vec<Key> {
+        self.line.lock().has_room(namespace)
+    }
+
+    fn service_gone(&self, namespace: &str, name: &str) {
+        self.applied.lock().remove(&(namespace.to_owned(), name.to_owned()));
+    }
+}
+
+impl Shared {
+    /// Nobody is there yet.
+    pub fn new(metrics: Metrics) -> Self {
+        let (line, applied, moved) = (Mutex::default(), Mutex::default(), Notify::new());
+        Self { line, applied, moved, metrics }
+    }
+
+    /// Changes the line, in one go.
+    pub fn change<T>(&self, change: impl FnOnce(&mut Line) -> T) -> T {
+        let mut line = self.line.lock();
+        let result = change(&mut line);
+        for (class, live, waiting) in line.counts() {
+            self.metrics.in_line(class, live, waiting);
+        }
+        self.moved.notify_one();
+        result
+    }
+
+    /// Whether a session that has no pod may have one; if so, it has its place. One that is over by now has no turn.
+    pub fn turn(
+        &self,
+        stores: &Stores,
+        session: &BrowserSession,
+        class: &str,
+        capacity: Option<usize>,
+        now: Timestamp,
+    ) -> Option<Turn> {
+        let key = Key::of_session(session)?;
+        self.change(|line| {
+            // Looked up again under the lock: whoever tells the line of an end does so after the store has it.
+            stores.session(&key).filter(|session| !session.is_terminal())?;
+            line.join(session, class);
+            let turn = line.turn(&key.uid, capacity, now);
+            if turn == Turn::Go {
+                line.take(&key.uid);
+            }
+            Some(turn)
+        })
+    }
+
+    /// A session that has its pod has a place, whoever made it.
+    pub fn has_pod(&self, stores: &Stores, key: &Key, class: &str) {
+        let mut line = self.line.lock();
+        if !line.is_seated(&key.uid)
+            && stores.session(key).is_some_and(|session| !session.is_terminal())
+        {
+            line.seat(key, class);
+        }
+    }
+
+    /// Puts every session that has not ended where it belongs, before the first is looked at: the queue is the objects.
+    pub fn line_up(&self, stores: &Stores) {
+        let classes = stores.classes();
+        self.change(|line| {
+            for session in stores.sessions().iter().filter(|session| !session.is_terminal()) {
+                let Some(key) = Key::of_session(session) else { continue };
+                if let Some(pod) = stores.pod_of(&key) {
+                    line.seat(&key, pod.labels().get(names::CLASS_LABEL).map_or("", |class| class));
+                } else if let Ok(placement) = placement::place(&session.spec, &classes) {
+                    line.join(session, &placement.class.name_any());
+                }
+            }
+        });
+    }
+
+    /// Looks again at those who wait, when the line has moved so far that they should know.
+    pub async fn tell_positions(
+        self: Arc<Self>,
+        stores: Arc<Stores>,
+        keys: Keys,
+        clock: fn() -> Timestamp,
+        stop: CancellationToken,
+    ) {
+        let telling = async {
+            loop {
+                self.moved.notified().await;
+                sleep(POSITIONS_EVERY).await;
+                let positions = self.line.lock().positions(clock());
+                for (key, position) in positions {
+                    let written =
+                        stores.session(&key).and_then(|s| s.status.as_ref()?.queue_position);
+                    if written.is_some_and(|written| is_news(Some(written), position)) {
+                        keys.send(Some(key));
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            () = telling => {}
+            () = stop.cancelled() => {}
+        }
+    }
+
+    /// Whether the Services that name a session's pod are there.
+    pub fn has_services(&self, stores: &Stores, key: &Key, session: &BrowserSession) -> bool {
+        self.has_service(stores, &key.namespace, names::BROWSERS_SERVICE)
+            && (session.spec.expose.is_none()
+                || self.has_service(stores, &key.namespace, &pod_name(key)))
+    }
+
+    /// Whether there is a Service of that name, as far as is known.
+    pub fn has_service(&self, stores: &Stores, namespace: &str, name: &str) -> bool {
+        stores.has_service(namespace, name)
+            || self.applied.lock().contains(&(namespace.to_owned(), name.to_owned()))
+    }
+
+    /// A Service was applied.
+    pub fn applied(&self, namespace: &str, name: &str) {
+        self.applied.lock().insert((namespace.to_owned(), name.to_owned()));
+    }
+}
