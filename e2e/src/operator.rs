@@ -3,14 +3,17 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api, ResourceExt,
-    api::{DeleteParams, ListParams},
+    api::{DeleteParams, ListParams, PostParams},
     runtime::watcher::Config,
 };
 
-use crate::{cluster::Cluster, wait::until_all};
+use crate::{
+    cluster::Cluster,
+    wait::{until, until_all},
+};
 
 /// The running pods of a component: `controller` or `gateway`.
 ///
@@ -82,6 +85,67 @@ pub async fn restart(cluster: &Cluster, component: &str) -> Result<()> {
     let api = Api::<Pod>::all(cluster.client.clone());
     until_all(&api, config, "in place of the old ones", RESTART_LIMIT, ready).await.map(drop)
 }
+
+/// Starts a pod like a component's own, with flags that are the operator's but for those in `flags`, each as
+/// `--name=value`, or as `--name` to leave it out. No Service and no Deployment selects it. Gives it when it is ready.
+///
+/// # Errors
+/// It does not come up; then it is deleted.
+pub async fn start_copy(
+    cluster: &Cluster,
+    component: &str,
+    flags: &[&str],
+) -> Result<(Api<Pod>, Pod)> {
+    let own = pods(cluster, component).await?;
+    let own = own.into_iter().next().with_context(|| format!("there is no {component}"))?;
+    let operator = own.namespace().context("its namespace")?;
+    let mut spec = own.spec.context("its spec")?;
+    spec.node_name = None;
+    // The API server adds these to every pod.
+    let is_token = |name: &str| name.starts_with("kube-api-access-");
+    spec.volumes.iter_mut().for_each(|volumes| volumes.retain(|v| !is_token(&v.name)));
+    for container in &mut spec.containers {
+        container.lifecycle = None;
+        container
+            .volume_mounts
+            .iter_mut()
+            .for_each(|mounts| mounts.retain(|mount| !is_token(&mount.name)));
+        let arguments = container.args.get_or_insert_default();
+        for flag in flags {
+            let name = flag.split('=').next().unwrap_or(flag);
+            arguments.retain(|argument| argument.split('=').next() != Some(name));
+        }
+        let set = flags.iter().filter(|flag| flag.contains('='));
+        arguments.extend(set.map(|flag| (*flag).to_owned()));
+    }
+    let pod = Pod {
+        metadata: ObjectMeta {
+            generate_name: Some(format!("e2e-{component}-")),
+            labels: Some([("browser-operator.io/e2e".to_owned(), "true".to_owned())].into()),
+            ..ObjectMeta::default()
+        },
+        spec: Some(spec),
+        status: None,
+    };
+    let pods = Api::<Pod>::namespaced(cluster.client.clone(), &operator);
+    let made = pods.create(&PostParams::default(), &pod).await.context("make a copy")?;
+    let name = made.name_any();
+    let is_ready = |pod: Option<&Pod>| {
+        let conditions = pod.and_then(|pod| pod.status.as_ref()?.conditions.as_ref());
+        conditions.is_some_and(|all| all.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
+    };
+    match until(&pods, &name, "ready", COPY_LIMIT, is_ready).await {
+        Ok(Some(pod)) => Ok((pods, pod)),
+        other => {
+            pods.delete(&name, &DeleteParams::default()).await?;
+            other?.context("it is gone")
+        }
+        .map(|pod| (pods, pod)),
+    }
+}
+
+/// How long a copy may take to be ready.
+const COPY_LIMIT: Duration = Duration::from_secs(30);
 
 /// How long a component may take to be ready again.
 const RESTART_LIMIT: Duration = Duration::from_secs(60);

@@ -13,7 +13,16 @@ pub struct Settings {
     pub site_url: String,
     /// The image of the echo driver, `e2e/driver`; empty where the cluster has none.
     pub echo_image: String,
+    /// The program that runs the cluster, from `e2e/cluster`; empty where it is another's cluster.
+    pub cluster_command: String,
+    /// What that program calls it.
+    pub cluster_name: String,
+    /// How long tests keep the API server away, in seconds.
+    pub away_seconds: u64,
 }
+
+/// Short enough for every run; a minute is what is promised.
+const AWAY_SECONDS: u64 = 20;
 
 /// Where `e2e/cluster` puts it.
 const ECHO_IMAGE: &str = "browser-operator.io/echo:dev";
@@ -31,6 +40,12 @@ impl Settings {
             gateway_url: url("GATEWAY_URL")?,
             site_url: url("SITE_URL")?,
             echo_image: variable("ECHO_IMAGE").unwrap_or_else(|| ECHO_IMAGE.to_owned()),
+            cluster_command: variable("CLUSTER_COMMAND").unwrap_or_default(),
+            cluster_name: variable("CLUSTER_NAME").unwrap_or_default(),
+            away_seconds: match variable("AWAY_SECONDS") {
+                Some(text) => text.parse().with_context(|| format!("AWAY_SECONDS is {text}"))?,
+                None => AWAY_SECONDS,
+            },
         })
     }
 }

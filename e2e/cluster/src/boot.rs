@@ -130,7 +130,7 @@ impl Boot<'_> {
 
     /// Waits until every component runs and the node is ready.
     pub fn wait_ready(&self) -> Result<()> {
-        self.wait("the components", || self.phase(|phase| matches!(phase, Phase::Running)))?;
+        self.wait("the components", || self.phase(|phase| matches!(phase, Phase::Running { .. })))?;
         self.wait("the node", || ready(self.name, &self.kubectl))
     }
 

@@ -1,6 +1,7 @@
 //! A real one-node Kubernetes on any Linux machine, for the tests and the
 //! demo: no Docker, no registry, nothing that listens outside.
 
+mod away;
 mod boot;
 mod certs;
 mod cgroups;
@@ -36,6 +37,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::plan::Name;
+use crate::record::How;
 use crate::settings::Settings;
 
 /// A real one-node Kubernetes, made from Debian packages and Go modules.
@@ -71,10 +73,30 @@ enum Command {
         #[command(flatten)]
         which: Which,
     },
-    /// Say whether the cluster is up; the exit code is 0 if it is healthy
+    /// Say whether the cluster is up and which components are stopped; the exit code is 0 if it is healthy and whole
     Status {
         #[command(flatten)]
         which: Which,
+    },
+    /// Take a component away and keep it away, as an outage does; the rest of the cluster goes on without it
+    ///
+    /// The supervisor stops it, and says so in `cluster status`. Whatever it held open breaks; its pods and its data stay.
+    /// A component that ends without such an order is still the end of the whole cluster. A restart is `stop` and `start`.
+    Stop {
+        #[command(flatten)]
+        which: Which,
+        /// Its name, which is its log's too: etcd, kube-apiserver, kubelet, ...
+        component: String,
+        /// By SIGTERM, which lets it take its leave, or by SIGKILL
+        #[arg(long, value_enum, default_value_t = How::Term)]
+        signal: How,
+    },
+    /// Bring a component back that `stop` took away, and wait until it is ready
+    Start {
+        #[command(flatten)]
+        which: Which,
+        /// Its name
+        component: String,
     },
     /// Run a command inside the cluster's namespaces, such as `ctr`, `nft` or `ip`
     Exec {
@@ -96,6 +118,8 @@ enum Command {
     },
     /// Build helm, kubectl and kubeconform, and print their directory
     Tools,
+    /// Build kwok, which plays nodes for the benchmark, and print its path
+    Kwok,
     /// Build the images, and print the archives
     Images,
     /// Be the first process of the cluster's namespaces
@@ -118,11 +142,14 @@ fn run() -> Result<ExitCode> {
         }
         Command::Down { which } => down::down_alone(which.name)?,
         Command::Status { which } => return status::status(which.name),
+        Command::Stop { which, component, signal } => away::stop(which.name, &component, signal)?,
+        Command::Start { which, component } => away::start(which.name, &component)?,
         Command::Exec { which, command } => return enter::exec(which.name, &command),
         Command::Logs { which, lines, component } => {
             logs::logs(which.name, lines, component.as_deref())?
         }
         Command::Tools => println!("{}", tools::command_line_tools(&settings)?.display()),
+        Command::Kwok => println!("{}", tools::kwok(&settings)?.display()),
         Command::Images => up::images(&settings)?,
         Command::Supervise { which, inner: true } => supervise::supervise(which.name)?,
         Command::Supervise { which, inner: false } => return init::init(which.name),

@@ -2,8 +2,9 @@
 //! comes from whatever checkout finds it there.
 
 use anyhow::{Context, Result};
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -31,8 +32,12 @@ pub enum Phase {
     Starting,
     /// The container runtime answers: images can come.
     Importable,
-    /// All components run.
-    Running,
+    /// All components run, but for those that somebody stopped.
+    Running {
+        /// The components that were stopped, and have ended.
+        #[serde(default)]
+        stopped: BTreeSet<String>,
+    },
     /// A component ended, and everything with it.
     Failed {
         /// Its name, or `supervisor`.
@@ -41,6 +46,19 @@ pub enum Phase {
         message: String,
     },
 }
+
+/// How a component is stopped.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum How {
+    /// By SIGTERM: it may take its leave.
+    Term,
+    /// By SIGKILL: as if the machine had lost it.
+    Kill,
+}
+
+/// The components that are meant to be stopped.
+pub type Away = BTreeMap<String, How>;
 
 /// The imported images: reference and digest.
 pub type Imported = BTreeMap<String, String>;
@@ -63,6 +81,16 @@ pub fn phase(name: Name) -> Result<Option<Phase>> {
 /// Writes the phase.
 pub fn set_phase(name: Name, phase: &Phase) -> Result<()> {
     write(&name.runtime().join("phase.json"), phase)
+}
+
+/// Reads which components are meant to be stopped.
+pub fn away(name: Name) -> Result<Away> {
+    Ok(read(&name.runtime().join("away.json"))?.unwrap_or_default())
+}
+
+/// Writes which components are meant to be stopped; the supervisor sees to it.
+pub fn set_away(name: Name, away: &Away) -> Result<()> {
+    write(&name.runtime().join("away.json"), away)
 }
 
 /// Reads what was imported since the boot.

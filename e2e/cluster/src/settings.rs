@@ -14,6 +14,8 @@ pub struct Settings {
     pub checkout: PathBuf,
     /// Whether the operator is compiled as a release, not as something that is made in seconds.
     pub release: bool,
+    /// This program.
+    pub program: PathBuf,
     /// The caller's PATH, with the directories that Debian keeps for root.
     pub path: String,
 }
@@ -38,7 +40,8 @@ impl Settings {
             "{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             variable("PATH").unwrap_or_default()
         );
-        Ok(Self { cache, target, checkout: checkout(), release: false, path })
+        let program = std::env::current_exe().context("find this program")?;
+        Ok(Self { cache, target, checkout: checkout(), release: false, program, path })
     }
 
     /// This crate's own directory in the checkout.

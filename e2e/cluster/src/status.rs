@@ -1,12 +1,13 @@
 //! What a cluster is doing.
 
 use anyhow::Result;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::ExitCode;
 
 use crate::boot;
 use crate::plan::Name;
-use crate::record;
+use crate::record::{self, Phase};
 
 /// Prints it in a few lines.
 pub fn status(name: Name) -> Result<ExitCode> {
@@ -15,10 +16,18 @@ pub fn status(name: Name) -> Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     };
     let healthy = boot::still_up(name);
+    let stopped = match record::phase(name)? {
+        Some(Phase::Running { stopped }) => stopped,
+        _ => BTreeSet::new(),
+    };
     let mut text = match &healthy {
-        Ok(()) => format!("cluster {}: up\n", name.text()),
+        Ok(()) if stopped.is_empty() => format!("cluster {}: up\n", name.text()),
+        Ok(()) => format!("cluster {}: up, but for what is stopped\n", name.text()),
         Err(error) => format!("cluster {}: failed: {error:#}\n", name.text()),
     };
+    for component in &stopped {
+        text.push_str(&format!("stopped: {component}\n"));
+    }
     text.push_str(&format!("api server: {}\n", name.api_url()));
     text.push_str(&format!("first process: {}\n", record.init.pid));
     text.push_str(&format!("booted from: {}\n", record.boot_key));
@@ -28,5 +37,6 @@ pub fn status(name: Name) -> Result<ExitCode> {
     }
     // Whoever reads this may stop after the first line.
     let _ = std::io::stdout().write_all(text.as_bytes());
-    Ok(if healthy.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let whole = healthy.is_ok() && stopped.is_empty();
+    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,8 +1,12 @@
-//! The supervisor: it starts the components and watches them. If one ends, it
-//! says which and why, and ends; that is the end of the whole cluster.
+//! The supervisor: it starts the components and watches them. If one ends that
+//! nobody wanted stopped, it says which and why, and ends; that is the end of the
+//! whole cluster. It alone stops components and starts them again.
 
 use anyhow::{Context, Result, bail};
-use std::fs::File;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::collections::BTreeSet;
+use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -12,7 +16,7 @@ use crate::components::Component;
 use crate::network;
 use crate::node;
 use crate::plan::Name;
-use crate::record::{self, Phase};
+use crate::record::{self, Away, How, Phase};
 use crate::steps::tail;
 
 const GATE_PATIENCE: Duration = Duration::from_secs(90);
@@ -35,7 +39,7 @@ pub fn orders(name: Name) -> PathBuf {
     name.data().join("orders.json")
 }
 
-/// Runs the components until one ends.
+/// Runs the components until one ends that should not.
 pub fn supervise(name: Name) -> Result<()> {
     let mut running = Vec::new();
     let Err(end) = run(name, &mut running);
@@ -66,6 +70,8 @@ struct Running {
     name: String,
     log: PathBuf,
     child: Child,
+    /// The signal that it was sent, because it was meant to stop.
+    told: Option<How>,
 }
 
 fn run(name: Name, running: &mut Vec<Running>) -> Result<std::convert::Infallible> {
@@ -75,6 +81,9 @@ fn run(name: Name, running: &mut Vec<Running>) -> Result<std::convert::Infallibl
     network::enter(name)?;
     for component in &orders.components {
         let start = Instant::now();
+        // What an earlier cluster left there is of no use.
+        let log = log(component, &orders);
+        File::create(&log).with_context(|| format!("make {}", log.display()))?;
         running.push(spawn(component, &orders)?);
         if let Some(ready) = &component.ready {
             gate(component, ready, &orders.path, running)?;
@@ -84,22 +93,77 @@ fn run(name: Name, running: &mut Vec<Running>) -> Result<std::convert::Infallibl
         }
         eprintln!("{} started, {:?}", component.name, start.elapsed());
     }
-    record::set_phase(name, &Phase::Running)?;
+    let mut stopped = BTreeSet::new();
+    record::set_phase(name, &Phase::Running { stopped: stopped.clone() })?;
     loop {
+        let away = record::away(name)?;
+        let mut now = stopped.clone();
+        now.extend(take_away(running, &away)?);
         check(running)?;
+        now.retain(|component| away.contains_key(component));
+        for component in &orders.components {
+            let is_there = running.iter().any(|process| process.name == component.name);
+            if !is_there && !now.contains(&component.name) {
+                running.push(spawn(component, &orders)?);
+                eprintln!("{} started again", component.name);
+            }
+        }
+        if now != stopped {
+            stopped = now;
+            record::set_phase(name, &Phase::Running { stopped: stopped.clone() })?;
+        }
         std::thread::sleep(LOOK);
     }
 }
 
+/// Tells the components to end that are meant to be away. Gives those that have ended since they were told, or would have
+/// been told now; they no longer run.
+fn take_away(running: &mut Vec<Running>, away: &Away) -> Result<Vec<String>> {
+    let mut ended = Vec::new();
+    for process in running.iter_mut() {
+        let wanted = away.get(&process.name).copied();
+        if wanted.or(process.told).is_none() {
+            continue;
+        }
+        let status =
+            process.child.try_wait().with_context(|| format!("look after {}", process.name))?;
+        if let Some(status) = status {
+            eprintln!("{} is stopped, {status}", process.name);
+            ended.push(process.name.clone());
+        } else if let Some(how) = wanted
+            && process.told != wanted
+        {
+            // It is our child and has not been waited for: the id is its own.
+            let pid = i32::try_from(process.child.id()).context("a component's id")?;
+            let signal = match how {
+                How::Term => Signal::SIGTERM,
+                How::Kill => Signal::SIGKILL,
+            };
+            kill(Pid::from_raw(pid), signal).with_context(|| format!("stop {}", process.name))?;
+            process.told = wanted;
+        }
+    }
+    running.retain(|process| !ended.contains(&process.name));
+    Ok(ended)
+}
+
+fn log(component: &Component, orders: &Orders) -> PathBuf {
+    orders.logs.join(format!("{}.log", component.name))
+}
+
+/// Starts a component; what it says goes behind what is in its log.
 fn spawn(component: &Component, orders: &Orders) -> Result<Running> {
-    let log = orders.logs.join(format!("{}.log", component.name));
-    let file = File::create(&log).with_context(|| format!("make {}", log.display()))?;
+    let log = log(component, orders);
+    let file = OpenOptions::new()
+        .append(true)
+        .open(&log)
+        .with_context(|| format!("open {}", log.display()))?;
     let child = command(&component.command, &orders.path)?
         .stdout(file.try_clone().context("open a log")?)
         .stderr(file)
         .spawn()
         .with_context(|| format!("start {}", component.name))?;
-    Ok(Running { name: component.name.clone(), log, child })
+    Ok(Running { name: component.name.clone(), log, child, told: None })
 }
 
 /// Waits until the component is ready; meanwhile none may end.
@@ -128,8 +192,9 @@ fn gate(
     }
 }
 
+/// None may have ended, but for those that were told to: those are seen to by whoever told them.
 fn check(running: &mut [Running]) -> Result<()> {
-    for process in running {
+    for process in running.iter_mut().filter(|process| process.told.is_none()) {
         let status =
             process.child.try_wait().with_context(|| format!("look after {}", process.name))?;
         if let Some(status) = status {

@@ -42,6 +42,14 @@ const KUBECONFORM: Module = Module {
     ldflags: "-s -w -X main.version=v0.8.0",
 };
 
+/// Later ones do not work where etcd is older than 3.4.31, as Debian's is: they watch from the version 0.
+const KWOK: Module = Module {
+    name: "kwok",
+    package: "sigs.k8s.io/kwok/cmd/kwok",
+    version: "v0.6.1",
+    ldflags: "-s -w",
+};
+
 /// Every Kubernetes component but kubectl.
 pub fn kubernetes(settings: &Settings) -> Result<PathBuf> {
     kubernetes_program(settings, "kubernetes", ".")
@@ -55,6 +63,11 @@ pub fn kubectl(settings: &Settings) -> Result<PathBuf> {
 /// CoreDNS.
 pub fn coredns(settings: &Settings) -> Result<PathBuf> {
     install(settings, &COREDNS)
+}
+
+/// kwok, which plays nodes and their pods.
+pub fn kwok(settings: &Settings) -> Result<PathBuf> {
+    install(settings, &KWOK)
 }
 
 /// The program of the pods' first containers.

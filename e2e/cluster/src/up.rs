@@ -162,8 +162,10 @@ fn usable(boot: &Boot<'_>) -> Result<()> {
     if record.boot_key != boot.key()? {
         bail!("it was booted from other inputs");
     }
-    if !matches!(record::phase(boot.name)?, Some(record::Phase::Running)) {
-        bail!("it never came up");
+    match record::phase(boot.name)? {
+        Some(record::Phase::Running { stopped }) if stopped.is_empty() => {}
+        Some(record::Phase::Running { stopped }) => bail!("{stopped:?} is stopped"),
+        _ => bail!("it never came up"),
     }
     ready(boot.name, &boot.kubectl)
 }
@@ -201,6 +203,9 @@ fn write_env(deploy: &Deploy<'_>, state: &Path) -> Result<()> {
     text.push_str(&format!("export SITE_URL={SITE_URL}\n"));
     let gateway = deploy.name.gateway_address();
     text.push_str(&format!("export GATEWAY_URL=http://{gateway}:4444\n"));
+    // With these, tests take components of this very cluster away.
+    text.push_str(&format!("export CLUSTER_COMMAND={}\n", quoted(&deploy.settings.program)));
+    text.push_str(&format!("export CLUSTER_NAME={}\n", deploy.name.text()));
     let file = state.join("env");
     fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
     output(Command::new("sh").arg("-n").arg(&file)).map(drop)

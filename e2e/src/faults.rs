@@ -1,0 +1,282 @@
+//! Faults: components of the cluster are taken away, and processes in its pods killed. Only where the cluster is one that
+//! `e2e/cluster` runs on this machine; elsewhere what needs them is left out.
+
+use std::{
+    fs,
+    panic::{AssertUnwindSafe, resume_unwind},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use futures::FutureExt;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, Config, ResourceExt, api::DeleteParams};
+use nix::{
+    sys::signal::{self, Signal},
+    unistd::Pid,
+};
+use serde_json::Value;
+use tokio::{process::Command, sync::RwLock};
+
+use crate::{Cluster, Namespace, operator, wait::eventually, with_namespace};
+
+/// The program of controllers, gateways and agents.
+pub const OPERATOR: &str = "browser-operator";
+
+/// How long an operator's pod may take to be replaced.
+const RENEWED: Duration = Duration::from_secs(60);
+
+/// What disturbs the whole cluster is done alone. The binaries of `cargo test` run one after another, so within one is enough.
+static CALM: RwLock<()> = RwLock::const_new(());
+
+/// What the machine of a control plane loses with it.
+pub const CONTROL_PLANE: [&str; 3] =
+    ["kube-scheduler", "kube-controller-manager", "kube-apiserver"];
+
+/// Sends HTTP where there may be no client for it: into the cluster's own loopback.
+const POST: &str = r#"
+exec 3<>"/dev/tcp/127.0.0.1/$1"
+printf 'POST %s HTTP/1.0\r\nContent-Length: %d\r\n\r\n%s' "$2" "${#3}" "$3" >&3
+cat <&3"#;
+
+/// The way to break the cluster.
+pub struct Faults {
+    command: PathBuf,
+    name: String,
+}
+
+/// Runs a test that disturbs the whole cluster, when no other test of this process runs.
+///
+/// # Errors
+/// The test's.
+pub async fn alone(test: impl AsyncFnOnce(&Faults, &Namespace) -> Result<()>) -> Result<()> {
+    let _alone = CALM.write().await;
+    with_faults(test).await
+}
+
+/// Runs a test that disturbs nobody but itself.
+///
+/// # Errors
+/// The test's.
+pub async fn beside_others(
+    test: impl AsyncFnOnce(&Faults, &Namespace) -> Result<()>,
+) -> Result<()> {
+    let _calm = CALM.read().await;
+    with_faults(test).await
+}
+
+async fn with_faults(test: impl AsyncFnOnce(&Faults, &Namespace) -> Result<()>) -> Result<()> {
+    with_namespace(async |namespace| match Faults::available(&namespace.cluster).await? {
+        Some(faults) => test(&faults, &namespace).await,
+        None => {
+            println!("left out: this is no cluster of e2e/cluster on this machine");
+            Ok(())
+        }
+    })
+    .await
+}
+
+impl Faults {
+    /// Where the cluster under test is one of `e2e/cluster`, and whole.
+    async fn available(cluster: &Cluster) -> Result<Option<Self>> {
+        let settings = &cluster.settings;
+        if settings.cluster_command.is_empty() {
+            return Ok(None);
+        }
+        let (command, name) = (&settings.cluster_command, &settings.cluster_name);
+        let faults = Self { command: command.into(), name: name.clone() };
+        let status = faults.run(&["status"]).await.context("a cluster that is whole")?;
+        // A shell may have the one's variables and another's KUBECONFIG.
+        let server = Config::infer().await.context("read KUBECONFIG")?.cluster_url;
+        let server = server.to_string();
+        let line = format!("api server: {}", server.trim_end_matches('/'));
+        Ok(status.lines().any(|said| said == line).then_some(faults))
+    }
+
+    async fn run(&self, arguments: &[&str]) -> Result<String> {
+        let (command, rest) = arguments.split_first().context("a command")?;
+        let output = Command::new(&self.command)
+            .args([command, "--name", &self.name])
+            .args(rest)
+            .kill_on_drop(true)
+            .output()
+            .await
+            .with_context(|| format!("run {}", self.command.display()))?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        ensure!(
+            output.status.success(),
+            "cluster {}: {}{text}",
+            arguments.join(" "),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(text)
+    }
+
+    /// Does something while components are away: killed in this order, as a machine loses them. They are brought back,
+    /// the last first, and ready, before this returns, however the work ends.
+    ///
+    /// # Errors
+    /// The work's, or that of bringing them back.
+    pub async fn without<T>(
+        &self,
+        components: &[&str],
+        work: impl AsyncFnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let away = async {
+            for component in components {
+                self.run(&["stop", component, "--signal", "kill"]).await?;
+            }
+            work().await
+        };
+        let restore = async {
+            let mut all = Ok(());
+            for component in components.iter().rev() {
+                all = all.and(self.run(&["start", component]).await.map(drop));
+            }
+            all
+        };
+        finally(away, restore).await
+    }
+
+    /// Does something while a process is stopped; it goes on before this returns, however the work ends.
+    ///
+    /// # Errors
+    /// The work's, or there is no such process.
+    pub async fn while_stopped<T>(
+        &self,
+        pod: &Pod,
+        program: &str,
+        work: impl AsyncFnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let stopped = async {
+            self.kill(pod, program, Signal::SIGSTOP)?;
+            work().await
+        };
+        finally(stopped, async { self.kill(pod, program, Signal::SIGCONT) }).await
+    }
+
+    /// Posts JSON to a port of the cluster's own loopback, where etcd listens, and gives the answer.
+    ///
+    /// # Errors
+    /// There is none, or it is no JSON.
+    pub async fn post(&self, port: u16, path: &str, body: &Value) -> Result<Value> {
+        let (port, body) = (port.to_string(), body.to_string());
+        let arguments = ["exec", "--", "bash", "-c", POST, "post", &port, path, &body];
+        let said = self.run(&arguments).await?;
+        let (_, json) = said.split_once("\r\n\r\n").with_context(|| format!("{path}: {said}"))?;
+        serde_json::from_str(json).with_context(|| format!("{path}: {said}"))
+    }
+
+    /// Signals the process of a pod that runs a program.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn kill(&self, pod: &Pod, program: &str, signal: Signal) -> Result<()> {
+        let process = self.process(pod, program)?;
+        signal::kill(process, signal).with_context(|| format!("{signal} to {program}"))
+    }
+
+    /// A pod's process that runs a program, which is none of that program's helpers.
+    fn process(&self, pod: &Pod, program: &str) -> Result<Pid> {
+        let runs_it = |pid: &i32| {
+            let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let mut words = command.split('\0');
+            let path = Path::new(words.next().unwrap_or_default());
+            // Browsers give these to the processes that they start.
+            let is_helper = |word: &str| word.starts_with("--type=") || word == "-contentproc";
+            path.file_name().is_some_and(|name| name == program) && !words.any(is_helper)
+        };
+        let processes = processes(&self.group(pod, "pids")?);
+        let found = processes.into_iter().find(runs_it);
+        let found = found.with_context(|| format!("{} runs no {program}", pod.name_any()))?;
+        Ok(Pid::from_raw(found))
+    }
+
+    /// How much of the processors' time a pod has had so far.
+    ///
+    /// # Errors
+    /// It is not on this machine.
+    pub fn processor_time(&self, pod: &Pod) -> Result<Duration> {
+        let group = self.group(pod, "cpuacct")?;
+        let read = |file| {
+            let file = group.join(file);
+            fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))
+        };
+        if let Ok(nanoseconds) = read("cpuacct.usage") {
+            return Ok(Duration::from_nanos(nanoseconds.trim().parse().context("cpuacct.usage")?));
+        }
+        let stat = read("cpu.stat")?;
+        let usage = stat.lines().find_map(|line| line.strip_prefix("usage_usec "));
+        let usage = usage.context("cpu.stat has no usage_usec")?;
+        Ok(Duration::from_micros(usage.parse().context("usage_usec")?))
+    }
+
+    /// A pod's group of processes: in a hierarchy of version 1, or in the one of version 2.
+    fn group(&self, pod: &Pod, controller: &str) -> Result<PathBuf> {
+        let uid = pod.metadata.uid.as_deref().context("the pod's uid")?;
+        let version_1 = Path::new("/sys/fs/cgroup").join(controller);
+        let mount = if version_1.exists() { &version_1 } else { Path::new("/sys/fs/cgroup") };
+        let pods = mount.join(format!("browser-operator-{}/pods/kubepods", self.name));
+        ["", "burstable", "besteffort"]
+            .into_iter()
+            .map(|class| pods.join(class).join(format!("pod{uid}")))
+            .find(|group| group.exists())
+            .with_context(|| format!("pod {} is not on this machine", pod.name_any()))
+    }
+}
+
+/// Does something, and afterwards what must be done in any case.
+///
+/// # Errors
+/// The first's, else the second's.
+pub async fn finally<T>(
+    work: impl Future<Output = Result<T>>,
+    restore: impl Future<Output = Result<()>>,
+) -> Result<T> {
+    let outcome = AssertUnwindSafe(work).catch_unwind().await;
+    let restored = restore.await;
+    match outcome {
+        Ok(outcome) => outcome.and_then(|value| restored.map(|()| value)),
+        Err(panic) => resume_unwind(panic),
+    }
+}
+
+fn processes(group: &Path) -> Vec<i32> {
+    let own = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+    let mut all: Vec<i32> = own.lines().filter_map(|pid| pid.parse().ok()).collect();
+    for entry in fs::read_dir(group).into_iter().flatten().flatten() {
+        if entry.path().is_dir() {
+            all.extend(processes(&entry.path()));
+        }
+    }
+    all
+}
+
+/// Replaces an operator's pods whose processes were killed: each kill would make the kubelet wait longer before it starts
+/// the next.
+///
+/// # Errors
+/// They are not replaced in time.
+pub async fn renew(cluster: &Cluster, component: &str) -> Result<()> {
+    let old = operator::pods(cluster, component).await?;
+    for pod in &old {
+        let namespace = pod.namespace().context("the operator's namespace")?;
+        let pods = Api::<Pod>::namespaced(cluster.client.clone(), &namespace);
+        pods.delete(&pod.name_any(), &DeleteParams::default()).await.context("replace a pod")?;
+    }
+    eventually(RENEWED, async || {
+        let new = operator::pods(cluster, component).await?;
+        ensure!(new.len() == old.len(), "{} of {} {component}s", new.len(), old.len());
+        ensure!(new.iter().all(is_ready), "a {component} is not ready");
+        Ok(())
+    })
+    .await
+}
+
+/// Whether a pod is ready.
+#[must_use]
+pub fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.is_some_and(|all| all.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
+}

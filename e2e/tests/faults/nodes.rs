@@ -1,0 +1,92 @@
+//! What happens to a browser's node.
+
+use anyhow::{Context, Result};
+use crds::{Phase, Reason};
+use e2e::{
+    Namespace, class_like_the_default,
+    faults::{alone, finally},
+    namespace::END_LIMIT,
+};
+use k8s_openapi::api::core::v1::Node;
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+};
+use serde_json::{Value, json};
+
+use crate::words::{Rows, both, closed, event, reason, told, while_driven};
+
+/// RFC 6455, section 7.4.1.
+const GOING_AWAY: u16 = 1001;
+
+async fn change(namespace: &Namespace, node: &str, spec: Value) -> Result<()> {
+    let nodes = Api::<Node>::all(namespace.cluster.client.clone());
+    let change = Patch::Merge(json!({"spec": spec}));
+    let changed = nodes.patch(node, &PatchParams::default(), &change).await;
+    changed.with_context(|| format!("change node {node}"))?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_cordoned_node_keeps_its_sessions_and_new_ones_wait() -> Result<()> {
+    alone(async |_, namespace| {
+        let live = namespace.create_ready("live", both()).await?;
+        let node = live.status.node_name.as_deref().context("nodeName")?;
+        while_driven(namespace, &live.id, async || {
+            change(namespace, node, json!({"unschedulable": true})).await?;
+            let cordoned = async {
+                namespace.create("s", json!({})).await?;
+                namespace.reason("s", Reason::Unschedulable, END_LIMIT).await?;
+                event(namespace, "s", "Unschedulable").await
+            };
+            finally(cordoned, change(namespace, node, json!({"unschedulable": null}))).await?;
+            namespace.ready("s").await.map(drop)
+        })
+        .await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_session_whose_node_is_out_of_reach_ends_and_its_client_is_told() -> Result<()> {
+    alone(async |faults, namespace| {
+        let cluster = &namespace.cluster;
+        let default = cluster.default_class().await?;
+        // Kubernetes' own rule is five minutes.
+        let unreachable = "node.kubernetes.io/unreachable";
+        let at_once = json!({
+            "key": unreachable, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 0,
+        });
+        let regions = json!([{"name": "here", "tolerations": [at_once]}]);
+        let class = class_like_the_default(&default, &namespace.name, json!({"regions": regions}))?;
+        cluster
+            .with_class(&class, async || {
+                let mut spec = both();
+                spec["className"] = json!(namespace.name);
+                let live = namespace.create_ready("s", spec).await?;
+                let mut bidi = cluster.socket(&live.id).await?;
+                bidi.context().await?;
+                let node = live.status.node_name.as_deref().context("nodeName")?;
+                let taint = json!([{"key": unreachable, "effect": "NoExecute"}]);
+                let mut rows = Rows::default();
+                let lost = async || {
+                    change(namespace, node, json!({"taints": taint})).await?;
+                    let record = async {
+                        namespace.reason("s", reason("NodeLost")?, END_LIMIT).await.map(drop)
+                    };
+                    rows.row("the record", record.await);
+                    rows.row("the client", closed(&mut bidi, GOING_AWAY, "NodeLost").await);
+                    Ok(())
+                };
+                let outcome = faults.without(&["kubelet"], lost).await;
+                change(namespace, node, json!({"taints": null})).await?;
+                outcome?;
+                // It comes back, and finds that the pod is to go.
+                let end = told(namespace, "s", Phase::Failed, "NodeLost").await.map(drop);
+                rows.row("the end", end);
+                rows.all()
+            })
+            .await
+    })
+    .await
+}
