@@ -7,7 +7,9 @@ pub mod classic;
 pub mod cluster;
 pub mod dns;
 pub mod echo;
+pub mod faults;
 pub mod gateway;
+pub mod hosted;
 pub mod kubectl;
 pub mod local;
 pub mod namespace;
@@ -15,6 +17,7 @@ pub mod objects;
 pub mod operator;
 pub mod raw;
 pub mod settings;
+pub mod soak;
 mod story;
 pub mod wait;
 

@@ -9,9 +9,9 @@ use crds::{
 };
 use e2e::{
     Bidi, Cluster, Namespace, class_like_the_default,
-    local::{connections_of_pod, open_files_of_pod, processes_without_pod},
+    local::{connections_of_pod, open_files_of_pod},
     namespace::GONE_LIMIT,
-    operator,
+    soak::leftovers::{no_processes_without_pod, no_tunnels, operator_pods},
     wait::{eventually, until_all},
     with_namespace,
 };
@@ -36,12 +36,6 @@ static ALONE: Mutex<()> = Mutex::const_new(());
 struct Before {
     files: BTreeMap<String, usize>,
     services: usize,
-}
-
-async fn operator_pods(cluster: &Cluster) -> Result<Vec<Pod>> {
-    let mut pods = operator::pods(cluster, "controller").await?;
-    pods.extend(operator::pods(cluster, "gateway").await?);
-    Ok(pods)
 }
 
 async fn files(cluster: &Cluster) -> Result<BTreeMap<String, usize>> {
@@ -74,23 +68,8 @@ async fn nothing_is_left(namespace: &Namespace, before: &Before) -> Result<()> {
     let cluster = &namespace.cluster;
     namespace.nothing_left().await?;
     assert_eq!(session_services(cluster).await?, before.services, "Services of sessions");
-    eventually(Duration::from_secs(10), async || {
-        let tunnels =
-            operator::metric(cluster, "gateway", "browser_operator_gateway_tunnels").await?;
-        ensure!(tunnels == 0.0, "{tunnels} tunnels are open");
-        Ok(())
-    })
-    .await?;
-    let operator = operator_pods(cluster).await?;
-    let operator = operator.first().and_then(Pod::uid).context("an operator")?;
-    let is_here = eventually(Duration::from_secs(20), async || {
-        let pods = Api::<Pod>::all(cluster.client.clone()).list(&ListParams::default()).await?;
-        let pods = pods.items.iter().filter_map(Pod::uid).collect();
-        let orphans = processes_without_pod(&operator, &pods);
-        ensure!(orphans.iter().all(Vec::is_empty), "processes without a pod: {orphans:#?}");
-        Ok(orphans.is_some())
-    })
-    .await?;
+    no_tunnels(cluster).await?;
+    let is_here = no_processes_without_pod(cluster).await?;
     if !is_here {
         println!("skipped: the node's processes are not on this machine");
         return Ok(());

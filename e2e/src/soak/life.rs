@@ -1,0 +1,159 @@
+//! One session, as its object was seen from the first time to the last. Pure.
+
+use crds::{BrowserSession, BrowserSessionStatus, Reason, names::END_ANNOTATION};
+use kube::ResourceExt;
+use tokio::time::Instant;
+
+use super::plan::NUMBER;
+
+/// A session, as it was seen.
+#[derive(Clone, Debug)]
+pub struct Life {
+    /// The number of the cycle that made it.
+    pub number: Option<u64>,
+    /// Whether that cycle knows of it.
+    pub claimed: bool,
+    /// The object, as it was last.
+    pub object: BrowserSession,
+    /// When it was Ready.
+    pub ready: Option<Instant>,
+    /// Its status at the end, and when it had that.
+    pub ended: Option<(Instant, BrowserSessionStatus)>,
+    /// When its object went.
+    pub gone: Option<Instant>,
+    /// Every reason that its condition had, in order.
+    pub reasons: Vec<String>,
+    /// What may never be.
+    pub wrong: Vec<String>,
+}
+
+impl Life {
+    /// One that is seen for the first time.
+    #[must_use]
+    pub fn new(object: BrowserSession, now: Instant) -> Self {
+        let metadata = object.spec.user_metadata.as_ref();
+        let number = metadata.and_then(|metadata| metadata.get(NUMBER)?.as_u64());
+        let mut life = Self {
+            number,
+            claimed: false,
+            object: BrowserSession::default(),
+            ready: None,
+            ended: None,
+            gone: None,
+            reasons: vec![],
+            wrong: vec![],
+        };
+        life.see(object, now);
+        life
+    }
+
+    /// It changed.
+    pub fn see(&mut self, object: BrowserSession, now: Instant) {
+        if let Some(condition) = object.ready_condition()
+            && self.reasons.last() != Some(&condition.reason)
+        {
+            self.reasons.push(condition.reason.clone());
+        }
+        if let Some((_, last)) = &self.ended {
+            if object.status.as_ref() != Some(last) {
+                let text = format!("its last status changed: {last:?} became {:?}", object.status);
+                self.wrong.push(text);
+            }
+        } else if object.is_terminal() {
+            self.ended = object.status.clone().map(|status| (now, status));
+        } else if object.is_ready() {
+            self.ready.get_or_insert(now);
+        } else if self.ready.is_some() {
+            self.wrong.push(format!("it was Ready, and is not: {:?}", object.ready_condition()));
+        }
+        self.object = object;
+    }
+
+    /// Its object went.
+    pub fn go(&mut self, now: Instant) {
+        self.gone.get_or_insert(now);
+    }
+
+    /// Whether nothing more will happen to it.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.ended.is_some() || self.gone.is_some()
+    }
+
+    /// When it was over.
+    #[must_use]
+    pub fn over(&self) -> Option<Instant> {
+        self.ended.as_ref().map(|(at, _)| *at).or(self.gone)
+    }
+
+    /// Why it ended: the word of its condition; that it was deleted is in no condition.
+    #[must_use]
+    pub fn reason(&self) -> Option<String> {
+        let condition = self.object.ready_condition().filter(|_| self.ended.is_some());
+        let word = condition.map(|condition| condition.reason.clone());
+        word.or_else(|| self.gone.map(|_| Reason::Deleted.as_str().to_owned()))
+    }
+
+    /// Whether the object says that its client left.
+    #[must_use]
+    pub fn is_marked(&self) -> bool {
+        let word = self.object.annotations().get(END_ANNOTATION);
+        word.is_some_and(|word| word == Reason::ClientGaveUp.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn object(status: Value) -> BrowserSession {
+        serde_json::from_value(json!({
+            "apiVersion": "browser-operator.io/v1alpha1", "kind": "BrowserSession",
+            "metadata": {"name": "s", "uid": "u"},
+            "spec": {"userMetadata": {"soak": 7}}, "status": status,
+        }))
+        .unwrap()
+    }
+
+    fn status(phase: &str, ready: bool, reason: &str) -> Value {
+        json!({"phase": phase, "conditions": [{
+            "type": "Ready", "status": if ready { "True" } else { "False" }, "reason": reason,
+            "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }]})
+    }
+
+    #[test]
+    fn a_life_that_is_as_it_should_be() {
+        let now = Instant::now();
+        let mut life = Life::new(object(json!({})), now);
+        assert_eq!((life.number, life.is_over()), (Some(7), false));
+        life.see(object(status("Ready", true, "BrowserReady")), now);
+        life.see(object(status("Completed", false, "ClientEnded")), now);
+        life.see(object(status("Completed", false, "ClientEnded")), now);
+        life.go(now);
+        assert_eq!(life.reason().as_deref(), Some("ClientEnded"));
+        assert_eq!(life.reasons, ["BrowserReady", "ClientEnded"]);
+        assert!(life.wrong.is_empty() && life.ready == Some(now) && life.over() == Some(now));
+    }
+
+    #[test]
+    fn what_may_never_be_is_kept() {
+        let now = Instant::now();
+        let mut life = Life::new(object(status("Failed", false, "AgentLost")), now);
+        life.see(object(status("Completed", false, "ClientEnded")), now);
+        assert_eq!(life.wrong.len(), 1);
+        let mut life = Life::new(object(status("Ready", true, "BrowserReady")), now);
+        life.see(object(status("Starting", false, "Starting")), now);
+        assert_eq!(life.wrong.len(), 1);
+    }
+
+    #[test]
+    fn what_is_deleted_says_so_by_its_absence() {
+        let now = Instant::now();
+        let mut life = Life::new(object(status("Ready", true, "BrowserReady")), now);
+        assert_eq!(life.reason(), None);
+        life.go(now);
+        assert_eq!(life.reason().as_deref(), Some("Deleted"));
+    }
+}

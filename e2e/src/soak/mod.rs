@@ -1,0 +1,179 @@
+//! The soak: random sessions, asked for, used and ended by every road, while what runs them is killed at random. Each must
+//! end, once, for a reason that fits what was done to it, and leave nothing.
+//!
+//! `plan` draws a cycle, `cycle` runs it, `observer` sees what comes of it, `fits` says which reasons are right, `verdict`
+//! whether all is well, and `chaos` kills the operator meanwhile.
+
+mod birth;
+mod chaos;
+mod classes;
+mod client;
+mod cycle;
+mod end;
+mod fits;
+mod harm;
+pub mod leftovers;
+mod life;
+mod observer;
+mod outage;
+mod plan;
+mod process;
+mod random;
+mod record;
+mod report;
+mod stage;
+mod tally;
+mod verdict;
+
+use std::{cell::Cell, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use crds::Reason;
+use futures::future::join_all;
+use tokio::{
+    signal::ctrl_c,
+    time::{Instant, interval},
+};
+
+use observer::Observer;
+use plan::Plan;
+use random::Random;
+use stage::Stage;
+use tally::Tally;
+
+use crate::{Namespace, with_namespace};
+
+/// How often it says how far it is.
+const TELL: Duration = Duration::from_secs(10);
+/// How many cycles that went wrong are told in full.
+const REPORTS: u64 = 20;
+/// How long a session may go on that nobody knew of.
+const OVER: Duration = Duration::from_secs(60);
+/// Which stream of chance the chaos draws from; cycles have their own numbers.
+const CHAOS: u64 = u64::MAX;
+
+/// How much is done.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What all chance comes from.
+    pub seed: u64,
+    /// For how long new cycles begin.
+    pub length: Duration,
+    /// How many cycles there are at most.
+    pub cycles: u64,
+    /// How many there are at a time.
+    pub workers: u64,
+    /// Whether the operator is killed.
+    pub chaos: bool,
+    /// Whether sessions are harmed.
+    pub harm: bool,
+}
+
+/// Runs it in a namespace of its own.
+///
+/// # Errors
+/// What did not end as it should have, or was left; it has been printed in full.
+pub async fn run(settings: &Settings) -> Result<()> {
+    println!("{settings:?}");
+    with_namespace(async |namespace| {
+        classes::with_classes(&namespace, async |browsers| {
+            let observer = Observer::default();
+            let stage = Stage::new(&namespace, &observer, browsers).await?;
+            tokio::select! {
+                outcome = soak(&stage, settings) => outcome,
+                () = observer.watch(&namespace) => anyhow::bail!("the watches ended"),
+            }
+        })
+        .await
+    })
+    .await
+}
+
+async fn soak(stage: &Stage<'_>, settings: &Settings) -> Result<()> {
+    let tally = Tally::default();
+    let (begun, next, stopped) = (Instant::now(), Cell::new(0), Cell::new(false));
+    let is_over =
+        || stopped.get() || begun.elapsed() >= settings.length || next.get() >= settings.cycles;
+    let worker = async || {
+        while !is_over() {
+            let number = next.replace(next.get() + 1);
+            let mut random = Random::of(settings.seed, number);
+            let plan = Plan::draw(&mut random, number, &stage.browsers, settings.harm);
+            let ended = cycle::run(stage, plan, &mut random).await;
+            if !ended.wrong.is_empty() && tally.wrong() < REPORTS {
+                report::tell(stage, settings.seed, &ended).await;
+            }
+            tally.count(&ended);
+            stage.forget(&ended);
+        }
+    };
+    let working = async {
+        let workers = join_all((0..settings.workers).map(|_| worker()));
+        let mut chaos = Random::of(settings.seed, CHAOS);
+        if settings.chaos {
+            let killing = chaos::run(stage, &tally, &mut chaos, is_over);
+            tokio::join!(workers, killing).1
+        } else {
+            workers.await;
+            Ok(())
+        }
+    };
+    let telling = async {
+        let mut pace = interval(TELL);
+        loop {
+            pace.tick().await;
+            println!("{:4} s  {}", begun.elapsed().as_secs(), tally.line());
+        }
+    };
+    let stopping = async {
+        ctrl_c().await.context("listen for Ctrl-C")?;
+        println!("no new cycles; again to leave everything as it is");
+        stopped.set(true);
+        ctrl_c().await.context("listen for Ctrl-C")
+    };
+    let killed = tokio::select! {
+        killed = working => killed,
+        () = telling => Ok(()),
+        left = stopping => left.and(Err(anyhow::anyhow!("stopped"))),
+    };
+    println!("{tally}");
+    killed?;
+    let wrong = last_look(stage).await?;
+    ensure!(
+        wrong.is_empty() && tally.wrong() == 0,
+        "{} cycles went wrong; {wrong:#?}",
+        tally.wrong()
+    );
+    Ok(())
+}
+
+/// What can be said only of the whole: of records that were looked at before, and of what is left of all.
+async fn last_look(stage: &Stage<'_>) -> Result<Vec<String>> {
+    let all_over = |seen: &observer::Seen| {
+        let mut lives = seen.lives.values();
+        lives.all(|life| life.is_over()).then_some(())
+    };
+    let mut wrong = Vec::new();
+    if let Err(error) = stage.observer.until("all over", OVER, all_over).await {
+        wrong.push(format!("{error:#}"));
+    }
+    stage.observer.look(|seen| {
+        for (uid, life) in &seen.lives {
+            // A gateway may still have had it in hand when its client and its cycle had left.
+            let is_late = life.reason().as_deref() == Some(Reason::ClientGaveUp.as_str());
+            if !life.claimed && !is_late {
+                wrong.push(format!("{uid}: nobody asked for it: {:?}", life.object));
+            }
+            wrong.extend(life.wrong.iter().map(|wrong| format!("{uid}: {wrong}")));
+        }
+    });
+    let namespace: &Namespace = stage.namespace;
+    if let Err(error) = namespace.nothing_left().await {
+        wrong.push(format!("{error:#}"));
+    }
+    let pods = stage.observer.look(|seen| seen.gone.clone());
+    if let Err(error) = leftovers::none(&namespace.cluster, &pods).await {
+        wrong.push(format!("{error:#}"));
+    }
+    Ok(wrong)
+}

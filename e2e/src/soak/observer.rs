@@ -1,0 +1,256 @@
+//! Everything that the API server says of the sessions of a namespace, their pods and Events, and of the operator's pods:
+//! from one watch each. Whoever waits for something waits here.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+    pin::pin,
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use crds::{BrowserSession, names::SESSION_UID_LABEL};
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::{Event as Told, Pod};
+use kube::{
+    Api, Resource, ResourceExt,
+    runtime::{
+        WatchStreamExt,
+        watcher::{Config, Event, watcher},
+    },
+};
+use serde::de::DeserializeOwned;
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
+
+use super::{life::Life, outage::Outage};
+use crate::Namespace;
+
+/// A browser's pod: what is to be looked for when it is gone.
+#[derive(Clone, Debug, Default)]
+pub struct BrowserPod {
+    /// Its name.
+    pub name: String,
+    /// The uid of its session.
+    pub session: String,
+    /// The address that it had.
+    pub ip: Option<String>,
+    /// The ids of its containers.
+    pub containers: BTreeSet<String>,
+}
+
+/// What has been seen.
+#[derive(Default)]
+pub struct Seen {
+    /// Every session, by uid.
+    pub lives: BTreeMap<String, Life>,
+    /// Every browser pod that is there, by uid.
+    pub pods: BTreeMap<String, BrowserPod>,
+    /// Every one that is gone.
+    pub gone: BTreeMap<String, BrowserPod>,
+    /// The reasons of every session's Events, by uid.
+    pub told: BTreeMap<String, BTreeSet<String>>,
+    /// The operator's pods that are there, by uid.
+    pub operator: BTreeMap<String, Pod>,
+    /// When which of the operator's pods were away, because they were made to be.
+    pub outages: Vec<Outage>,
+}
+
+impl Seen {
+    /// The session of a cycle.
+    #[must_use]
+    pub fn of_cycle(&self, number: u64) -> Option<(&String, &Life)> {
+        self.lives.iter().find(|(_, life)| life.number == Some(number))
+    }
+
+    /// Whether a session is over.
+    #[must_use]
+    pub fn is_over(&self, session: &str) -> bool {
+        self.lives.get(session).is_none_or(Life::is_over)
+    }
+
+    /// The pod of a session that is there now, with its uid.
+    #[must_use]
+    pub fn pod_of(&self, session: &str) -> Option<(&String, &BrowserPod)> {
+        self.pods.iter().find(|(_, pod)| pod.session == session)
+    }
+
+    /// The operator's pods of a component, without those that are going.
+    pub fn component<'a>(&'a self, component: &'a str) -> impl Iterator<Item = &'a Pod> {
+        self.operator.values().filter(move |pod| {
+            let label = pod.labels().get("app.kubernetes.io/component");
+            label.is_some_and(|label| label == component)
+                && pod.metadata.deletion_timestamp.is_none()
+        })
+    }
+}
+
+/// Where it is kept.
+pub struct Observer(watch::Sender<Seen>);
+
+impl Default for Observer {
+    fn default() -> Self {
+        Self(watch::Sender::new(Seen::default()))
+    }
+}
+
+impl Observer {
+    /// Watches until it is dropped.
+    pub async fn watch(&self, namespace: &Namespace) {
+        let client = namespace.cluster.client.clone();
+        let events = Api::<Told>::namespaced(client.clone(), &namespace.name);
+        let operator = Api::<Pod>::all(client);
+        let ours = Config::default().labels("app.kubernetes.io/name=browser-operator");
+        let of_sessions = Config::default().labels(SESSION_UID_LABEL);
+        tokio::join!(
+            follow(namespace.sessions(), Config::default(), |change| self.sessions(change)),
+            follow(namespace.pods(), of_sessions, |change| self.pods(change)),
+            follow(events, Config::default(), |change| self.events(change)),
+            follow(operator, ours, |change| self.operator(change)),
+        );
+    }
+
+    /// Looks at what has been seen so far.
+    pub fn look<T>(&self, look: impl FnOnce(&Seen) -> T) -> T {
+        look(&self.0.borrow())
+    }
+
+    /// Adds to it.
+    pub fn note<T>(&self, note: impl FnOnce(&mut Seen) -> T) -> T {
+        let mut noted = None;
+        self.0.send_modify(|seen| noted = Some(note(seen)));
+        noted.expect("it is called once, before this returns")
+    }
+
+    /// Waits until something is found in what has been seen.
+    ///
+    /// # Errors
+    /// It was not within `limit`.
+    pub async fn until<T>(
+        &self,
+        what: &str,
+        limit: Duration,
+        find: impl Fn(&Seen) -> Option<T>,
+    ) -> Result<T> {
+        let mut seen = self.0.subscribe();
+        let mut found = None;
+        let met = seen.wait_for(|seen| {
+            found = find(seen);
+            found.is_some()
+        });
+        let waited = timeout(limit, met).await.map(drop);
+        waited.with_context(|| format!("not {what} within {limit:?}"))?;
+        found.with_context(|| format!("{what}: nobody watches"))
+    }
+
+    fn sessions(&self, change: Change<BrowserSession>) {
+        let now = Instant::now();
+        self.note(|seen| match change {
+            Change::Listed(all) => {
+                let listed: BTreeSet<String> = all.iter().filter_map(ResourceExt::uid).collect();
+                let lives = seen.lives.iter_mut().filter(|(uid, _)| !listed.contains(*uid));
+                lives.for_each(|(_, life)| life.go(now));
+                all.into_iter().for_each(|session| seen.see(session, now));
+            }
+            Change::Applied(session) => seen.see(session, now),
+            Change::Deleted(session) => {
+                let uid = session.uid().unwrap_or_default();
+                seen.see(session, now);
+                seen.lives.entry(uid).and_modify(|life| life.go(now));
+            }
+        });
+    }
+
+    fn pods(&self, change: Change<Pod>) {
+        self.note(|seen| match change {
+            Change::Listed(all) => {
+                let before = std::mem::take(&mut seen.pods);
+                seen.gone.extend(before);
+                all.iter().for_each(|pod| seen.see_pod(pod, true));
+            }
+            Change::Applied(pod) => seen.see_pod(&pod, true),
+            Change::Deleted(pod) => seen.see_pod(&pod, false),
+        });
+    }
+
+    fn events(&self, change: Change<Told>) {
+        let all = match change {
+            Change::Listed(all) => all,
+            Change::Applied(event) => vec![event],
+            Change::Deleted(_) => return,
+        };
+        self.note(|seen| {
+            for event in all {
+                let Some(uid) = event.involved_object.uid else { continue };
+                seen.told.entry(uid).or_default().extend(event.reason);
+            }
+        });
+    }
+
+    fn operator(&self, change: Change<Pod>) {
+        let keyed = |pod: Pod| (pod.uid().unwrap_or_default(), pod);
+        self.note(|seen| match change {
+            Change::Listed(all) => seen.operator = all.into_iter().map(keyed).collect(),
+            Change::Applied(pod) => seen.operator.extend([keyed(pod)]),
+            Change::Deleted(pod) => _ = seen.operator.remove(&keyed(pod).0),
+        });
+    }
+}
+
+impl Seen {
+    fn see(&mut self, session: BrowserSession, now: Instant) {
+        let Some(uid) = session.uid() else { return };
+        match self.lives.get_mut(&uid) {
+            Some(life) => life.see(session, now),
+            None => _ = self.lives.insert(uid, Life::new(session, now)),
+        }
+    }
+
+    fn see_pod(&mut self, pod: &Pod, is_there: bool) {
+        let Some(uid) = pod.uid() else { return };
+        let known = self.pods.remove(&uid).or_else(|| self.gone.remove(&uid));
+        let mut known = known.unwrap_or_default();
+        known.name = pod.name_any();
+        known.session = pod.labels().get(SESSION_UID_LABEL).cloned().unwrap_or_default();
+        if let Some(status) = &pod.status {
+            known.ip = status.pod_ip.clone().or(known.ip);
+            let containers = status.container_statuses.iter().flatten();
+            let ids = containers.filter_map(|container| container.container_id.as_deref());
+            // containerd://<id>
+            known.containers.extend(ids.filter_map(|id| Some(id.split_once("://")?.1.to_owned())));
+        }
+        let pods = if is_there { &mut self.pods } else { &mut self.gone };
+        pods.insert(uid, known);
+    }
+}
+
+enum Change<K> {
+    /// All there are.
+    Listed(Vec<K>),
+    /// One came or changed.
+    Applied(K),
+    /// One went.
+    Deleted(K),
+}
+
+/// Tells every change of a kind, until it is dropped.
+async fn follow<K>(api: Api<K>, config: Config, tell: impl Fn(Change<K>))
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    let mut listed = Vec::new();
+    let mut events = pin!(watcher(api, config).default_backoff());
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(Event::Init) => listed.clear(),
+            Ok(Event::InitApply(object)) => listed.push(object),
+            Ok(Event::InitDone) => tell(Change::Listed(std::mem::take(&mut listed))),
+            Ok(Event::Apply(object)) => tell(Change::Applied(object)),
+            Ok(Event::Delete(object)) => tell(Change::Deleted(object)),
+            // It goes on, with a new list if it must.
+            Err(error) => eprintln!("a watch: {error}"),
+        }
+    }
+}

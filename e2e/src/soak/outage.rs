@@ -1,0 +1,73 @@
+//! When which part of the operator was away. Pure.
+
+use tokio::time::Instant;
+
+/// A part of the operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Component {
+    /// The controller.
+    Controller,
+    /// A gateway.
+    Gateway,
+}
+
+impl Component {
+    /// Its label, and its container's name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Controller => "controller",
+            Self::Gateway => "gateway",
+        }
+    }
+}
+
+/// A time in which a pod of the operator was away.
+#[derive(Clone, Debug)]
+pub struct Outage {
+    /// What it was.
+    pub component: Component,
+    /// The uid of the pod that was killed.
+    pub pod: String,
+    /// Just before it was.
+    pub from: Instant,
+    /// When whoever took its place was at work; `None`: not yet.
+    pub to: Option<Instant>,
+}
+
+impl Outage {
+    /// Whether any of it lay between the two.
+    #[must_use]
+    pub fn overlaps(&self, from: Instant, to: Instant) -> bool {
+        self.from <= to && self.to.is_none_or(|end| end >= from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn outages_overlap_what_lies_in_them_and_around_them() {
+        let zero = Instant::now();
+        let at = |seconds| zero + Duration::from_secs(seconds);
+        let outage = |to: Option<u64>| Outage {
+            component: Component::Controller,
+            pod: String::new(),
+            from: at(10),
+            to: to.map(at),
+        };
+        for (to, begin, end, expected) in [
+            (Some(20), 0, 9, false),
+            (Some(20), 0, 10, true),
+            (Some(20), 12, 13, true),
+            (Some(20), 5, 30, true),
+            (Some(20), 21, 30, false),
+            (None, 21, 30, true),
+            (None, 5, 9, false),
+        ] {
+            assert_eq!(outage(to).overlaps(at(begin), at(end)), expected, "{to:?} {begin} {end}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What every cycle needs: the namespace, who watches, the gateways.
+
+use std::cell::RefCell;
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::{
+    authentication::v1::{TokenRequest, TokenRequestSpec},
+    core::v1::{Pod, ServiceAccount},
+};
+use kube::{Api, ResourceExt, api::PostParams};
+use tokio::time::{Duration, Instant};
+
+use super::{cycle::Ended, observer::Observer, outage::Component, plan::Browser, random::Random};
+use crate::{Classic, Namespace};
+
+/// How long there may be no gateway at all.
+const GATEWAY: Duration = Duration::from_secs(60);
+/// How long a token is used; it is good for an hour.
+const TOKEN: Duration = Duration::from_secs(1800);
+
+/// What every cycle needs.
+pub struct Stage<'a> {
+    /// Where the sessions are.
+    pub namespace: &'a Namespace,
+    /// Who watches them.
+    pub observer: &'a Observer,
+    /// Which browsers there are, and their classes' names.
+    pub browsers: Vec<Browser>,
+    client: RefCell<(Instant, Classic)>,
+    token: RefCell<String>,
+}
+
+/// A gateway's pod.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    /// Its uid.
+    pub pod: String,
+    /// `host:port`.
+    pub authority: String,
+}
+
+impl<'a> Stage<'a> {
+    /// Sets it up.
+    ///
+    /// # Errors
+    /// There is no token to be had.
+    pub async fn new(
+        namespace: &'a Namespace,
+        observer: &'a Observer,
+        browsers: Vec<Browser>,
+    ) -> Result<Self> {
+        let token = namespace.runner().await?;
+        let client = Classic::new(&namespace.cluster.settings.gateway_url, Some(token.clone()));
+        let client = RefCell::new((Instant::now(), client));
+        Ok(Self { namespace, observer, browsers, client, token: RefCell::new(token) })
+    }
+
+    /// The name of a browser's class.
+    #[must_use]
+    pub fn class(&self, browser: Browser) -> String {
+        super::classes::name(self.namespace, browser)
+    }
+
+    /// A gateway that is ready, any of them.
+    ///
+    /// # Errors
+    /// There is none for a while.
+    pub async fn gateway(&self, random: &mut Random) -> Result<Gateway> {
+        let find = |seen: &super::observer::Seen| {
+            let ready = seen.component(Component::Gateway.as_str()).filter(|pod| is_ready(pod));
+            let ready: Vec<Gateway> = ready.filter_map(gateway).collect();
+            (!ready.is_empty()).then_some(ready)
+        };
+        let ready = self.observer.until("a gateway that is ready", GATEWAY, find).await?;
+        random.pick(&ready).cloned().context("there is one")
+    }
+
+    /// A client of that gateway which may make sessions.
+    ///
+    /// # Errors
+    /// There is no token to be had.
+    pub async fn client(&self, gateway: &Gateway) -> Result<Classic> {
+        let is_old = self.client.borrow().0.elapsed() > TOKEN;
+        if is_old {
+            let token = self.new_token().await?;
+            let url = &self.namespace.cluster.settings.gateway_url;
+            *self.client.borrow_mut() = (Instant::now(), Classic::new(url, Some(token.clone())));
+            *self.token.borrow_mut() = token;
+        }
+        Ok(self.client.borrow().1.at(&format!("http://{}", gateway.authority)))
+    }
+
+    /// A token that may make sessions.
+    #[must_use]
+    pub fn token(&self) -> String {
+        self.token.borrow().clone()
+    }
+
+    async fn new_token(&self) -> Result<String> {
+        let client = self.namespace.cluster.client.clone();
+        let accounts = Api::<ServiceAccount>::namespaced(client, &self.namespace.name);
+        let request = TokenRequest { spec: TokenRequestSpec::default(), ..TokenRequest::default() };
+        let granted = accounts
+            .create_token_request("runner", &PostParams::default(), &request)
+            .await
+            .context("ask for a token")?;
+        Ok(granted.status.context("a token")?.token)
+    }
+
+    /// What went well and is gone need not be remembered.
+    pub fn forget(&self, ended: &Ended) {
+        let Some(uid) = ended.record.kept().session else { return };
+        self.observer.note(|seen| {
+            if ended.wrong.is_empty()
+                && seen.lives.get(&uid).is_some_and(|life| life.gone.is_some())
+            {
+                seen.lives.remove(&uid);
+                seen.told.remove(&uid);
+            }
+        });
+    }
+}
+
+/// Whether a pod says that it is ready.
+#[must_use]
+pub fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+fn gateway(pod: &Pod) -> Option<Gateway> {
+    let ip = pod.status.as_ref()?.pod_ip.as_deref()?;
+    Some(Gateway { pod: pod.uid()?, authority: crate::agent::address(ip) })
+}

@@ -1,0 +1,91 @@
+//! How many cycles there were, of which kind, and what was killed.
+
+use std::{cell::RefCell, collections::BTreeMap, fmt};
+
+use super::{cycle::Ended, plan::Deed};
+
+/// Counts.
+#[derive(Default)]
+pub struct Tally(RefCell<Counts>);
+
+#[derive(Default)]
+struct Counts {
+    cycles: u64,
+    wrong: u64,
+    births: BTreeMap<String, u64>,
+    reasons: BTreeMap<String, u64>,
+    ends: BTreeMap<(String, String), u64>,
+    kills: BTreeMap<String, u64>,
+}
+
+fn add<K: Ord>(counts: &mut BTreeMap<K, u64>, key: K) {
+    *counts.entry(key).or_default() += 1;
+}
+
+impl Tally {
+    /// A cycle is over.
+    pub fn count(&self, ended: &Ended) {
+        let mut counts = self.0.borrow_mut();
+        let plan = &ended.record.plan;
+        let has_session = ended.record.kept().session.is_some();
+        let none = if has_session { "no end" } else { "no session" };
+        let reason = ended.reason.clone().unwrap_or_else(|| none.to_owned());
+        counts.cycles += 1;
+        counts.wrong += u64::from(!ended.wrong.is_empty());
+        add(&mut counts.births, format!("{:?} {:?}", plan.birth, plan.browser));
+        let early = if plan.early { ", early" } else { "" };
+        add(&mut counts.ends, (format!("{}{early}", plan.deed), reason.clone()));
+        add(&mut counts.reasons, reason);
+        for (_, deed) in ended.record.kept().deeds {
+            if let Deed::Harm(_) = deed {
+                add(&mut counts.kills, deed.to_string());
+            }
+        }
+    }
+
+    /// Something of the operator was killed.
+    pub fn killed(&self, what: &str) {
+        add(&mut self.0.borrow_mut().kills, what.to_owned());
+    }
+
+    /// How many cycles went wrong.
+    #[must_use]
+    pub fn wrong(&self) -> u64 {
+        self.0.borrow().wrong
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let counts = self.0.borrow();
+        format!(
+            "{} cycles, {} wrong; asked for: {}; ended: {}; killed: {}",
+            counts.cycles,
+            counts.wrong,
+            list(&counts.births),
+            list(&counts.reasons),
+            list(&counts.kills)
+        )
+    }
+}
+
+fn list(counts: &BTreeMap<String, u64>) -> String {
+    let one = |(what, times): (&String, &u64)| format!("{times} {what}");
+    counts.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = self.0.borrow();
+        writeln!(f, "\n{:>6}  cycles\n{:>6}  of them wrong", counts.cycles, counts.wrong)?;
+        for (title, counts) in [("asked for", &counts.births), ("killed", &counts.kills)] {
+            writeln!(f, "\n        {title}")?;
+            counts.iter().try_for_each(|(what, times)| writeln!(f, "{times:>6}  {what}"))?;
+        }
+        writeln!(f, "\n        what was done, and the reason")?;
+        for ((deed, reason), times) in &counts.ends {
+            writeln!(f, "{times:>6}  {deed:<28} {reason}")?;
+        }
+        Ok(())
+    }
+}
