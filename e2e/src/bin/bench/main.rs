@@ -7,6 +7,7 @@ mod haproxy;
 mod load;
 mod overhead;
 mod relay;
+mod scale;
 mod sockets;
 mod streaming;
 mod throughput;
@@ -37,6 +38,12 @@ struct Arguments {
     /// How many sockets `sockets` opens
     #[arg(long, default_value_t = 2000)]
     sockets: usize,
+    /// How many sessions `scale` has at a time
+    #[arg(long, default_value_t = 10_000)]
+    scale_sessions: usize,
+    /// How many of them it creates in a second, at most
+    #[arg(long, default_value_t = 100)]
+    scale_rate: u32,
 }
 
 /// A part of the benchmark.
@@ -54,11 +61,14 @@ enum Part {
     Sockets,
     /// Long bodies and messages
     Streaming,
+    /// Thousands of sessions, on nodes that kwok plays
+    Scale,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
-    let Arguments { relay, parts, rounds, pairs, load_rounds, sockets } = Arguments::parse();
+    let Arguments { relay, parts, rounds, pairs, load_rounds, sockets, scale_sessions, scale_rate } =
+        Arguments::parse();
     if let Some(target) = relay {
         return relay::run(&target).await;
     }
@@ -72,6 +82,7 @@ async fn main() -> Result<()> {
             Part::Throughput => throughput::run(&namespace, load_rounds).await,
             Part::Sockets => sockets::run(&namespace, sockets).await,
             Part::Streaming => streaming::run(&namespace).await,
+            Part::Scale => scale::run(&namespace, scale_sessions, scale_rate).await,
         })
         .await
         .with_context(|| format!("{part:?}"))?;
