@@ -20,6 +20,14 @@ pub const PROTOCOL_ANNOTATION: &str = "browser-operator.io/protocol";
 /// On a BrowserSession that the gateway wrote: who asked.
 pub const CALLER_ANNOTATION: &str = "browser-operator.io/caller";
 
+/// On a BrowserSession that a hosted browser API's client made: which fields of its own it set, as JSON.
+pub const FRONT_ANNOTATION: &str = "browser-operator.io/front";
+
+/// On a Secret of the operator's namespace: `"true"` makes it an API key.
+pub const API_KEY_LABEL: &str = "browser-operator.io/api-key";
+/// What the name of such a Secret begins with; the key's id follows.
+pub const API_KEY_PREFIX: &str = "api-key-";
+
 /// The headless Service of a namespace, which gives each browser pod a stable DNS name.
 pub const BROWSERS_SERVICE: &str = "browsers";
 

@@ -106,15 +106,16 @@ impl Writer {
         key: &Key,
         session: &BrowserSession,
         status: BrowserSessionStatus,
-    ) -> Result<(), Error> {
+    ) -> Result<BrowserSession, Error> {
         self.metrics.writes("update", "browsersessions/status");
         let sessions = Api::<BrowserSession>::namespaced(self.client.clone(), &key.namespace);
         let written = BrowserSession { status: Some(status), ..session.clone() };
-        sessions.replace_status(&key.name, &creating(), &written).await.map(drop).map_err(failed(
-            "update the status of",
-            "BrowserSession",
-            &key.name,
-        ))
+        let mut written = sessions
+            .replace_status(&key.name, &creating(), &written)
+            .await
+            .map_err(failed("update the status of", "BrowserSession", &key.name))?;
+        written.metadata.managed_fields = None;
+        Ok(written)
     }
 
     /// Removes a record.

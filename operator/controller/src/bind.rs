@@ -147,6 +147,9 @@ fn read(status: StatusCode, body: &[u8]) -> Result<BindReply, Error> {
             Reason::AgentLost,
             format!("the pod is held by the session with uid {holder}"),
         )),
+        Ok(BindRefusal::Ended { reason, message }) => {
+            Err(refused(Reason::parse(&reason).unwrap_or(Reason::AgentLost), message))
+        }
         Ok(BindRefusal::Malformed { message }) => Err(refused(Reason::AgentIncompatible, message)),
         Err(_) => Err(refused(
             Reason::AgentIncompatible,
@@ -165,10 +168,12 @@ mod tests {
             BindRefusal::NotCreated { message: "m".into() },
             BindRefusal::Incompatible { version: 9 },
             BindRefusal::Held { holder: "u".into() },
+            BindRefusal::Ended { reason: "DriverCrashed".into(), message: "m".into() },
         ] {
             let expected = match refusal {
                 BindRefusal::NotCreated { .. } => Reason::SessionNotCreated,
                 BindRefusal::Held { .. } => Reason::AgentLost,
+                BindRefusal::Ended { .. } => Reason::DriverCrashed,
                 _ => Reason::AgentIncompatible,
             };
             let body = serde_json::to_vec(&refusal).unwrap();

@@ -1,18 +1,25 @@
 //! Events on sessions, written off the path: losing one loses no state.
 
+use std::time::Duration;
+
 use crds::{BrowserSession, Reason};
+use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Client, Resource,
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
 
 /// Events that wait to be written. More than so many are dropped, and counted in the log.
-const QUEUED: usize = 1024;
+const QUEUED: usize = 8192;
+/// How many are written at a time.
+const AT_A_TIME: usize = 8;
+/// How long one may take.
+const WRITE: Duration = Duration::from_secs(10);
 /// The longest note that Kubernetes keeps.
 const MAX_NOTE: usize = 1024;
 
@@ -57,18 +64,23 @@ impl Events {
 }
 
 impl Writer {
-    /// Writes until `stop`.
-    pub async fn run(mut self, stop: CancellationToken) {
-        loop {
-            let queued = tokio::select! {
-                queued = self.queue.recv() => queued,
-                () = stop.cancelled() => return,
-            };
-            let Some((object, event)) = queued else { return };
-            self.metrics.writes("publish", "events");
-            if let Err(error) = self.recorder.publish(&event, &object).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "Event not written");
+    /// Writes until `stop`, several at a time: one that hangs must not hold up the others.
+    pub async fn run(self, stop: CancellationToken) {
+        let Self { queue, recorder, metrics } = self;
+        let queued = stream::unfold(queue, async |mut queue| Some((queue.recv().await?, queue)));
+        let writing = queued.for_each_concurrent(AT_A_TIME, async |(object, event)| {
+            metrics.writes("publish", "events");
+            match timeout(WRITE, recorder.publish(&event, &object)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "Event not written");
+                }
+                Err(_) => tracing::warn!("an Event was not written in time"),
             }
+        });
+        tokio::select! {
+            () = writing => {}
+            () = stop.cancelled() => {}
         }
     }
 }

@@ -356,6 +356,10 @@ impl Look<'_> {
         session: Option<&BrowserSession>,
         pod: &Pod,
     ) -> Result<(), apply::Error> {
+        let shared = &self.context.shared;
+        if shared.has_deleted(pod) {
+            return Ok(());
+        }
         if let Some(ip) = live_address(pod) {
             let end = session.filter(|session| session.is_terminal()).and_then(|session| {
                 let ready = session.ready_condition()?;
@@ -367,6 +371,7 @@ impl Look<'_> {
         }
         if pod.metadata.deletion_timestamp.is_none() {
             self.context.writer.delete_pod(pod).await?;
+            shared.deleted(&self.context.stores, pod);
         }
         match session {
             Some(session) => self.delete_service(session).await,
@@ -392,7 +397,8 @@ impl Look<'_> {
     ) -> Result<(), apply::Error> {
         let phase = status.phase;
         let ready = status.conditions.first().cloned();
-        self.context.writer.write_status(self.key, session, status).await?;
+        let written = self.context.writer.write_status(self.key, session, status).await?;
+        self.context.stores.wrote(written);
         let Some((phase, condition)) = phase.zip(ready) else { return Ok(()) };
         let Some(reason) = Reason::parse(&condition.reason) else { return Ok(()) };
         tracing::info!(

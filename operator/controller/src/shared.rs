@@ -4,6 +4,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use crds::{BrowserSession, names};
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::sleep};
@@ -25,6 +26,8 @@ pub struct Shared {
     line: Mutex<Line>,
     /// Services that this process has applied, by namespace and name: the watch tells of them later.
     applied: Mutex<HashSet<(String, String)>>,
+    /// The uids of pods that this process has deleted and its watch still has.
+    deleted: Mutex<HashSet<String>>,
     moved: Notify,
     metrics: Metrics,
 }
@@ -34,7 +37,8 @@ impl Listener for Shared {
         self.change(|line| line.leave(uid))
     }
 
-    fn pod_gone(&self, namespace: &str) -> Vec<Key> {
+    fn pod_gone(&self, namespace: &str, uid: Option<&str>) -> Vec<Key> {
+        uid.map(|uid| self.deleted.lock().remove(uid));
         self.line.lock().has_room(namespace)
     }
 
@@ -46,8 +50,8 @@ impl Listener for Shared {
 impl Shared {
     /// Nobody is there yet.
     pub fn new(metrics: Metrics) -> Self {
-        let (line, applied, moved) = (Mutex::default(), Mutex::default(), Notify::new());
-        Self { line, applied, moved, metrics }
+        let (line, moved) = (Mutex::default(), Notify::new());
+        Self { line, applied: Mutex::default(), deleted: Mutex::default(), moved, metrics }
     }
 
     /// Changes the line, in one go.
@@ -133,6 +137,21 @@ impl Shared {
         tokio::select! {
             () = telling => {}
             () = stop.cancelled() => {}
+        }
+    }
+
+    /// Whether this process has deleted that pod.
+    pub fn has_deleted(&self, pod: &Pod) -> bool {
+        pod.metadata.uid.as_ref().is_some_and(|uid| self.deleted.lock().contains(uid))
+    }
+
+    /// A pod was deleted. One that the watch has let go of by now is not kept in mind.
+    pub fn deleted(&self, stores: &Stores, pod: &Pod) {
+        let (Some(uid), Some(namespace)) = (pod.uid(), pod.namespace()) else { return };
+        let mut deleted = self.deleted.lock();
+        let there = stores.pod(&namespace, &pod.name_any());
+        if there.is_some_and(|there| there.metadata.uid.as_ref() == Some(&uid)) {
+            deleted.insert(uid);
         }
     }
 

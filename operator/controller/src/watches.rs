@@ -1,6 +1,6 @@
 //! One watch per kind: into a store to look things up in, and into the queue of keys that changed.
 
-use std::{fmt::Debug, sync::Arc};
+use std::{collections::HashMap, fmt::Debug, sync::Arc};
 
 use crds::{BrowserClass, BrowserSession, names};
 use futures::{Stream, StreamExt};
@@ -13,7 +13,7 @@ use kube::{
         watcher,
     },
 };
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -26,6 +26,8 @@ pub struct Stores {
     services: Store<PartialObjectMeta<Service>>,
     classes: Arc<RwLock<Arc<[BrowserClass]>>>,
     classes_listed: Store<BrowserClass>,
+    /// By uid: what this process wrote and its watch has not told of yet.
+    written: Mutex<HashMap<String, Arc<BrowserSession>>>,
 }
 
 impl Stores {
@@ -38,11 +40,30 @@ impl Stores {
         let _ = self.classes_listed.wait_until_ready().await;
     }
 
-    /// The session of a key, in that life.
+    /// The session of a key, in that life: as the watch has told of it, or as this process wrote it since.
     pub fn session(&self, key: &Key) -> Option<Arc<BrowserSession>> {
-        self.sessions
+        let told = self
+            .sessions
             .get(&ObjectRef::new(&key.name).within(&key.namespace))
-            .filter(|session| session.metadata.uid.as_ref() == Some(&key.uid))
+            .filter(|session| session.metadata.uid.as_ref() == Some(&key.uid));
+        let mut written = self.written.lock();
+        let newer = written
+            .get(&key.uid)
+            .filter(|written| told.as_ref().is_some_and(|told| version(told) < version(written)));
+        match newer {
+            Some(newer) => Some(newer.clone()),
+            None => {
+                written.remove(&key.uid);
+                told
+            }
+        }
+    }
+
+    /// A session is so by now, as the API server has answered.
+    pub fn wrote(&self, session: BrowserSession) {
+        if let Some(uid) = session.metadata.uid.clone() {
+            self.written.lock().insert(uid, Arc::new(session));
+        }
     }
 
     /// A session's pod.
@@ -75,8 +96,8 @@ impl Stores {
 pub trait Listener: Send + Sync + 'static {
     /// A session is over. Gives whom to look at.
     fn over(&self, uid: &str) -> Vec<Key>;
-    /// A pod of that namespace is gone. Gives whom to look at.
-    fn pod_gone(&self, namespace: &str) -> Vec<Key>;
+    /// A pod of that namespace and uid is gone. Gives whom to look at.
+    fn pod_gone(&self, namespace: &str, uid: Option<&str>) -> Vec<Key>;
     /// A Service is gone.
     fn service_gone(&self, namespace: &str, name: &str);
 }
@@ -116,10 +137,11 @@ pub fn start(
     let pods = watch(events, tasks, move |touched, store| {
         for pod in touched {
             send.send(Key::of_pod(pod));
+            let there = store.get(&ObjectRef::from_obj(pod));
             if let Some(namespace) = pod.namespace()
-                && store.get(&ObjectRef::from_obj(pod)).is_none()
+                && there.is_none_or(|there| there.metadata.uid != pod.metadata.uid)
             {
-                send.send_all(told.pod_gone(&namespace));
+                send.send_all(told.pod_gone(&namespace, pod.metadata.uid.as_deref()));
             }
         }
     });
@@ -155,7 +177,14 @@ pub fn start(
         *snapshot.write() = all.into();
         wake_waiting(&waiting, &send);
     });
-    (Stores { sessions, pods, services, classes, classes_listed }, keys, changed)
+    let written = Mutex::default();
+    (Stores { sessions, pods, services, classes, classes_listed, written }, keys, changed)
+}
+
+/// Which write an object is of: etcd counts them, and Kubernetes' resource versions can be compared as numbers (API concepts,
+/// "Resource versions").
+fn version(session: &BrowserSession) -> u64 {
+    session.metadata.resource_version.as_deref().and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 /// Leaves of a pod what is looked at here: there may be ten thousand.

@@ -1,13 +1,14 @@
 //! Watching one kind, for as long as the process runs.
 
-use std::fmt::Debug;
+use std::{fmt::Debug, time::Duration};
 
 use futures::{Stream, StreamExt, future::ready};
 use kube::{
     Api, Client, Resource,
-    core::{DeserializeGuard, PartialObjectMeta},
+    core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta},
     runtime::{
         WatchStreamExt,
+        utils::Backoff,
         watcher::{self, Config, Event, watcher},
     },
 };
@@ -27,6 +28,24 @@ where
 {
     let api = Api::<DeserializeGuard<K>>::all(client.clone());
     until(stop, watcher(api, config)).filter_map(|event| ready(parsed(event)))
+}
+
+/// The same in one namespace.
+pub fn events_in<K>(
+    client: &Client,
+    namespace: &str,
+    config: Config,
+    stop: CancellationToken,
+) -> impl Stream<Item = Event<K>> + Send + use<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + 'static,
+{
+    until(stop, watcher(Api::<K>::namespaced(client.clone(), namespace), config))
 }
 
 /// The same of the metadata alone.
@@ -49,7 +68,7 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + Send + 'static,
 {
     events
-        .default_backoff()
+        .backoff(Pauses::default())
         .modify(|object: &mut K| object.meta_mut().managed_fields = None)
         .filter_map(|event| {
             ready(match event {
@@ -62,6 +81,33 @@ where
             })
         })
         .take_until(stop.cancelled_owned())
+}
+
+/// The pauses of a watch that breaks. Short, because a session that has ended or come meanwhile is known from the watch alone,
+/// and there are no more of them than replicas and kinds.
+#[derive(Default)]
+struct Pauses {
+    failures: u32,
+}
+
+/// The first pause, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(10));
+        self.failures += 1;
+        Some(pause.min(LONGEST_PAUSE))
+    }
+}
+
+impl Backoff for Pauses {
+    fn reset(&mut self) {
+        self.failures = 0;
+    }
 }
 
 fn parsed<K: Resource<DynamicType = ()>>(event: Event<DeserializeGuard<K>>) -> Option<Event<K>> {

@@ -4,9 +4,15 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use runtime::signals;
-use wire::{bind::Prepare, token::TokenHash};
+use wire::{
+    bind::{EndReason, Prepare},
+    token::TokenHash,
+};
 
 use super::common::LogArgs;
+
+/// The exit code of an agent that was told to stop and not why: that of a process that SIGTERM ends.
+const TOLD_TO_STOP: i32 = 143;
 
 /// Flags of the agent. None of them is a secret.
 #[derive(clap::Args, Debug)]
@@ -65,6 +71,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         unbound_timeout: Duration::from_secs(unbound_timeout_seconds),
     };
     let stop = signals::shutdown().context("listen for signals")?;
-    agent::run(config, stop).await?;
+    let last_word = agent::run(config, stop).await?;
+    if last_word.reason == EndReason::PodDeleted.as_str() {
+        // Of a container that exits with 0 the pod has succeeded, and the kubelet then forgets why it stopped it.
+        std::process::exit(TOLD_TO_STOP);
+    }
     Ok(())
 }

@@ -13,9 +13,6 @@ use tokio_util::task::TaskTracker;
 
 use super::common::{AdminArgs, LogArgs, client};
 
-/// The Lease of the one controller that works.
-const LEASE: &str = "browser-operator-controller";
-
 /// Flags of the controller.
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -31,6 +28,9 @@ pub struct Args {
     /// The name of this replica, for the Lease.
     #[arg(long, env = "POD_NAME")]
     identity: String,
+    /// The name of the Lease that the one controller that works holds, in its own namespace.
+    #[arg(long, env = "LEASE", default_value = "browser-operator-controller")]
+    lease: String,
     #[command(flatten)]
     admin: AdminArgs,
     #[command(flatten)]
@@ -42,7 +42,7 @@ pub struct Args {
 /// # Errors
 /// The cluster cannot be reached, or the installation key is not to be had.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    let Args { namespace, gateway_url, cluster_domain, identity, admin, logs } = args;
+    let Args { namespace, gateway_url, cluster_domain, identity, lease, admin, logs } = args;
     logs.start();
     let stop = signals::shutdown().context("listen for signals")?;
     let (tasks, ready, mut registry) = (TaskTracker::new(), Ready::default(), Registry::default());
@@ -51,7 +51,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
     let writing = client().await?;
     let key = installation::ensure(writing.clone(), &namespace).await?;
-    let lease = Lease { namespace, name: LEASE.to_owned(), identity };
+    let lease = Lease { namespace, name: lease, identity };
     let settings = controller::Settings {
         gateway_url: gateway_url.trim_end_matches('/').to_owned(),
         cluster_domain,

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context;
 use ipnet::IpNet;
+use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use runtime::{admin::Ready, installation, signals};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -68,12 +69,16 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let admin_stop = CancellationToken::new();
     admin.start(ready.clone(), registry, admin_stop.clone(), &tasks).await?;
 
-    let client = client().await?;
+    let writing = client().await?;
     let key = tokio::select! {
-        key = installation::wait(client.clone(), &namespace) => key?,
+        key = installation::wait(writing.clone(), &namespace) => key?,
         () = stop.cancelled() => return Ok(()),
     };
+    #[expect(clippy::disallowed_methods, reason = "here the clock enters")]
+    let clock = Timestamp::now;
     let settings = gateway::Settings {
+        namespace,
+        clock,
         anonymous_namespace,
         urls: gateway::Configured {
             external: external_url.map(|url| url.trim_end_matches('/').to_owned()),
@@ -83,7 +88,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         create_timeout: Duration::from_secs(create_timeout_seconds),
         drain: Duration::from_secs(drain_seconds),
     };
-    gateway::run(client, key, settings, metrics, listen(address).await?, ready, stop).await;
+    let clients = gateway::Clients { watching: client().await?, writing };
+    let listener = listen(address).await?;
+    gateway::run(clients, key, settings, metrics, listener, ready, stop).await;
     admin_stop.cancel();
     tasks.close();
     tasks.wait().await;

@@ -5,6 +5,7 @@ mod common;
 mod controller;
 mod crd;
 mod gateway;
+mod key;
 mod node;
 
 use clap::Subcommand;
@@ -20,6 +21,8 @@ pub enum Command {
     Agent(agent::Args),
     /// Keeps the browsers' seccomp profiles on a node.
     Node(node::Args),
+    /// Makes, shows and takes back API keys.
+    Key(key::Args),
     /// Writes the CustomResourceDefinitions.
     Crd(crd::Args),
 }
@@ -36,6 +39,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Gateway(args) => common::block_on(common::on_all_cores(), gateway::run(args)),
         Command::Agent(args) => common::block_on(common::on_one_thread(), agent::run(args)),
         Command::Node(args) => common::block_on(common::on_all_cores(), node::run(args)),
+        Command::Key(args) => common::block_on(common::on_one_thread(), key::run(args)),
         Command::Crd(args) => crd::run(&args),
     }
 }

@@ -136,6 +136,13 @@ pub enum BindRefusal {
         /// The driver's words.
         message: String,
     },
+    /// The agent ends, for a reason that it knows. Status 410.
+    Ended {
+        /// The reason's word.
+        reason: String,
+        /// For a person.
+        message: String,
+    },
     /// The request cannot be read. Status 400.
     Malformed {
         /// Why.
@@ -151,6 +158,7 @@ impl BindRefusal {
             Self::Held { .. } => http::StatusCode::CONFLICT,
             Self::Incompatible { .. } => http::StatusCode::UPGRADE_REQUIRED,
             Self::NotCreated { .. } => http::StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Ended { .. } => http::StatusCode::GONE,
             Self::Malformed { .. } => http::StatusCode::BAD_REQUEST,
         }
     }
@@ -217,6 +225,17 @@ impl EndReason {
             Self::OutOfMemory => "OutOfMemory",
             Self::PodDeleted => "PodDeleted",
         }
+    }
+}
+
+/// The code of a Close frame (RFC 6455, section 7.4.1) for a session that ended so: 1000 for an end that the client made, 1011
+/// for what broke, 1001 for the rest.
+#[must_use]
+pub fn close_code(reason: &str) -> u16 {
+    match reason {
+        "ClientEnded" | "Disconnected" | "Released" => 1000,
+        "BrowserCrashed" | "DriverCrashed" | "OutOfMemory" | "AgentLost" => 1011,
+        _ => 1001,
     }
 }
 

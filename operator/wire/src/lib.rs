@@ -3,6 +3,7 @@
 //!
 //! Pure: nothing here does IO, reads a clock or draws a random number.
 
+pub mod api_key;
 pub mod bidi;
 pub mod bind;
 pub mod capabilities;

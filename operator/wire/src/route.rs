@@ -205,6 +205,62 @@ pub fn socket(path: &str) -> Socket<'_> {
     }
 }
 
+/// What is asked of a browser's DevTools.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DevTools<'a> {
+    /// `GET`: what the browser is, and where its socket is.
+    Version,
+    /// `GET`: its targets, and where their sockets are.
+    List,
+    /// A socket to the browser.
+    Browser,
+    /// A socket to one page.
+    Page {
+        /// The target's id, as it stands in the list.
+        target: &'a str,
+    },
+}
+
+impl DevTools<'_> {
+    /// Whether it is a socket; the others are answers to GET.
+    #[must_use]
+    pub fn is_socket(self) -> bool {
+        matches!(self, Self::Browser | Self::Page { .. })
+    }
+}
+
+/// Finds what is asked of the DevTools by the path behind a session's id, which begins with its slash: `/cdp` and what is
+/// below it, as Chrome has it below its own root, and `/se/cdp`. Some clients ask for the answers with a slash at the end.
+#[must_use]
+pub fn dev_tools(rest: &str) -> Option<DevTools<'_>> {
+    if rest == "/se/cdp" {
+        return Some(DevTools::Browser);
+    }
+    let below = rest.strip_prefix("/cdp")?;
+    match below.strip_suffix('/').unwrap_or(below) {
+        "" => Some(DevTools::Browser),
+        "/json/version" => Some(DevTools::Version),
+        "/json" | "/json/list" => Some(DevTools::List),
+        _ => {
+            let (kind, id) = below.strip_prefix("/devtools/")?.split_once('/')?;
+            match kind {
+                _ if id.is_empty() || id.contains('/') => None,
+                "browser" => Some(DevTools::Browser),
+                "page" => Some(DevTools::Page { target: id }),
+                _ => None,
+            }
+        }
+    }
+}
+
+/// The id of a session in a path, and what is behind it, with its slash.
+#[must_use]
+pub fn of_session(path: &str) -> Option<(&str, &str)> {
+    let rest = without_hub(path).strip_prefix("/session/")?;
+    let (id, rest) = rest.split_at(rest.find('/')?);
+    (!id.is_empty()).then_some((id, rest))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,6 +330,47 @@ mod tests {
             ("/", Socket::Unknown),
         ] {
             assert_eq!(socket(path), expected, "{path}");
+        }
+    }
+    #[test]
+    fn dev_tools_are_below_a_session_as_chrome_has_them_below_its_root() {
+        for (rest, expected) in [
+            ("/se/cdp", Some(DevTools::Browser)),
+            ("/se/cdp/", None),
+            ("/cdp", Some(DevTools::Browser)),
+            ("/cdp/", Some(DevTools::Browser)),
+            ("/cdp/json/version", Some(DevTools::Version)),
+            ("/cdp/json/version/", Some(DevTools::Version)),
+            ("/cdp/json/version//", None),
+            ("/cdp/json", Some(DevTools::List)),
+            ("/cdp/json/", Some(DevTools::List)),
+            ("/cdp/json/list", Some(DevTools::List)),
+            ("/cdp/json/new", None),
+            ("/cdp/devtools/browser/a-b", Some(DevTools::Browser)),
+            ("/cdp/devtools/browser/", None),
+            ("/cdp/devtools/browser", None),
+            ("/cdp/devtools/page/A0", Some(DevTools::Page { target: "A0" })),
+            ("/cdp/devtools/page/A0/", None),
+            ("/cdp/devtools/page/../x", None),
+            ("/cdp/devtools/tab/A0", None),
+            ("/cdpx", None),
+            ("/url", None),
+        ] {
+            assert_eq!(dev_tools(rest), expected, "{rest}");
+        }
+        assert!(DevTools::Page { target: "A0" }.is_socket() && !DevTools::List.is_socket());
+    }
+
+    #[test]
+    fn a_path_of_a_session_has_an_id_and_a_rest() {
+        for (path, expected) in [
+            ("/session/a/cdp", Some(("a", "/cdp"))),
+            ("/wd/hub/session/a/", Some(("a", "/"))),
+            ("/session/a", None),
+            ("/session//cdp", None),
+            ("/sessions/a/cdp", None),
+        ] {
+            assert_eq!(of_session(path), expected, "{path}");
         }
     }
 }

@@ -44,6 +44,25 @@ impl InstallationKey {
         PodToken(hex::encode(self.derive("pod-token", &[namespace, pod])))
     }
 
+    /// What makes a URL a credential: for that session alone, until that second since 1970.
+    #[must_use]
+    pub fn link(&self, session_id: &Uuid, until: i64) -> String {
+        let (id, until) = (session_id.simple().to_string(), format!("{until:x}"));
+        let seal = hex::encode(self.derive("link", &[&id, &until]));
+        format!("{id}.{until}.{seal}")
+    }
+
+    /// The session that a link is for; `None` where it is none of ours, or its time is over.
+    #[must_use]
+    pub fn open_link(&self, link: &str, now: i64) -> Option<Uuid> {
+        let (id, rest) = link.split_once('.')?;
+        let (until, seal) = rest.split_once('.')?;
+        let expected = hex::encode(self.derive("link", &[id, until]));
+        let is_ours = bool::from(expected.as_bytes().ct_eq(seal.as_bytes()));
+        let is_in_time = i64::from_str_radix(until, 16).is_ok_and(|until| now < until);
+        (is_ours && is_in_time).then(|| Uuid::try_parse(id).ok()).flatten()
+    }
+
     /// The WebDriver id of a session: a UUID of version 8 (RFC 9562, section 5.8).
     #[must_use]
     pub fn session_id(&self, uid: &str) -> Uuid {
@@ -164,6 +183,21 @@ mod tests {
         assert_eq!(id, key().session_id("uid-1"));
         assert_ne!(id, key().session_id("uid-2"));
         assert_ne!(id, InstallationKey::new(&[8; KEY_BYTES]).unwrap().session_id("uid-1"));
+    }
+
+    #[test]
+    fn a_link_is_for_one_session_and_for_a_time() {
+        let (id, other) = (key().session_id("uid-1"), key().session_id("uid-2"));
+        let link = key().link(&id, 1000);
+        assert_eq!(key().open_link(&link, 999), Some(id));
+        assert_eq!(key().open_link(&link, 1000), None);
+        let of_other = link.replace(&id.simple().to_string(), &other.simple().to_string());
+        let for_longer = link.replace(".3e8.", ".fff8.");
+        for forged in [of_other.as_str(), for_longer.as_str(), "", "a.b.c", &link[..link.len() - 1]]
+        {
+            assert_eq!(key().open_link(forged, 0), None, "{forged}");
+        }
+        assert_eq!(InstallationKey::new(&[8; KEY_BYTES]).unwrap().open_link(&link, 0), None);
     }
 
     #[test]

@@ -34,6 +34,9 @@ const READ: Duration = Duration::from_secs(60);
 /// How long one end may take when the other is done.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// How long the verdict on a server that is gone may take.
+const VERDICT: Duration = Duration::from_secs(5);
+
 /// Whether a request asks for a WebSocket: a GET with two headers (section 4.1).
 #[must_use]
 pub fn wants_websocket(method: &Method, headers: &HeaderMap) -> bool {
@@ -143,26 +146,28 @@ pub struct Ended {
 
 /// Carries a WebSocket's bytes both ways until one end is done and the other has been told. A `cut` puts a Close frame to
 /// the client where a frame ends. With `ping`, a client to which nothing went for so long gets one. `used` is called
-/// whenever something went by. A tunnel on which nothing goes by holds no buffer.
+/// whenever something went by. A server that is gone without a Close frame is explained by the `verdict`, where that comes
+/// soon. A tunnel on which nothing goes by holds no buffer.
 pub async fn join(
     mut client: End,
     mut server: End,
     ping: Option<Duration>,
     used: impl Fn(),
     cut: impl Future<Output = Farewell>,
+    verdict: impl Future<Output = Farewell>,
 ) -> Ended {
     let mut from_client = Frames::default();
     let outcome = {
         let (client_in, mut client_out) = client.stream.split();
         let (server_in, mut server_out) = server.stream.split();
         let up = up(client_in, &mut server_out, &client.read, &mut from_client, &used);
-        let down = down(server_in, &mut client_out, &server.read, ping, &used, cut);
+        let down = down(server_in, &mut client_out, &server.read, ping, &used, cut, verdict);
         let (mut up, mut down) = (pin!(up), pin!(down));
         // When one is done, the other may still hear its last words, and answer a Close frame.
         tokio::select! {
             outcome = &mut up => {
                 // A server that takes nothing more may have said something before it went.
-                let last = timeout(LINGER, down).await.unwrap_or(Ok(Down::Done));
+                let last = timeout(LINGER + VERDICT, down).await.unwrap_or(Ok(Down::Done));
                 outcome.and(last)
             }
             outcome = &mut down => match outcome {
@@ -233,6 +238,7 @@ async fn down(
     ping: Option<Duration>,
     used: &impl Fn(),
     cut: impl Future<Output = Farewell>,
+    verdict: impl Future<Output = Farewell>,
 ) -> io::Result<Down> {
     let (mut from, mut frames, mut farewell) = (from, Frames::default(), None);
     let mut cut = pin!(cut);
@@ -274,9 +280,19 @@ async fn down(
             }
         };
         bytes = tokio::select! {
-            bytes = take(&mut from) => match bytes? {
-                bytes if bytes.is_empty() => return to.shutdown().await.map(|()| Down::Done),
-                bytes => bytes,
+            bytes = take(&mut from) => match bytes {
+                Ok(bytes) if !bytes.is_empty() => bytes,
+                // It closed its connection, or that broke.
+                _ if frames.closed() || !frames.at_boundary() => {
+                    return to.shutdown().await.map(|()| Down::Done);
+                }
+                _ => {
+                    let Ok(Farewell { code, reason }) = timeout(VERDICT, verdict).await else {
+                        return to.shutdown().await.map(|()| Down::Done);
+                    };
+                    to.write_all(&frames::close(code, &reason)).await?;
+                    return to.shutdown().await.map(|()| Down::Cut);
+                }
             },
             last = &mut cut, if farewell.is_none() => {
                 farewell = Some(last);
@@ -344,16 +360,17 @@ mod tests {
     #[tokio::test]
     async fn a_cut_waits_for_the_end_of_a_frame() {
         let (mut client, client_end, mut server, server_end) = ends().await;
-        let (cut, when) = tokio::sync::oneshot::channel::<()>();
-        let tunnel = tokio::spawn(join(client_end, server_end, None, || {}, async {
+        let (send, when) = tokio::sync::oneshot::channel::<()>();
+        let cut = async {
             let _ = when.await;
             Farewell { code: 1001, reason: "bye".to_owned() }
-        }));
+        };
+        let tunnel = tokio::spawn(join(client_end, server_end, None, || {}, cut, pending()));
         // A frame of four bytes, in two pieces.
         server.write_all(&[0x81, 4, b'a', b'b']).await.unwrap();
         let mut seen = [0; 4];
         client.read_exact(&mut seen).await.unwrap();
-        cut.send(()).unwrap();
+        send.send(()).unwrap();
         server.write_all(b"cd").await.unwrap();
         let mut rest = Vec::new();
         client.read_to_end(&mut rest).await.unwrap();
@@ -365,18 +382,19 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_reads_nothing_does_not_keep_its_tunnel() {
         let (client, client_end, mut server, server_end) = ends().await;
-        let (cut, when) = tokio::sync::oneshot::channel::<()>();
-        let tunnel = tokio::spawn(join(client_end, server_end, None, || {}, async {
+        let (send, when) = tokio::sync::oneshot::channel::<()>();
+        let cut = async {
             let _ = when.await;
             Farewell { code: 1001, reason: "bye".to_owned() }
-        }));
+        };
+        let tunnel = tokio::spawn(join(client_end, server_end, None, || {}, cut, pending()));
         // More than every buffer on the way takes.
         let sending = tokio::spawn(async move {
             let frame = [[0x82, 127, 0, 0, 0, 0, 4, 0, 0, 0].as_slice(), &[0; 64 << 20]].concat();
             let _ = server.write_all(&frame).await;
         });
         tokio::task::yield_now().await;
-        cut.send(()).unwrap();
+        send.send(()).unwrap();
         assert_eq!(tunnel.await.unwrap(), Ended { closed: false });
         sending.await.unwrap();
         drop(client);
@@ -387,7 +405,7 @@ mod tests {
         for closes in [true, false] {
             let (mut client, client_end, mut server, server_end) = ends().await;
             let never = pending::<Farewell>();
-            let tunnel = tokio::spawn(join(client_end, server_end, None, || {}, never));
+            let tunnel = tokio::spawn(join(client_end, server_end, None, || {}, never, pending()));
             if closes {
                 client.write_all(&[0x88, 0x80, 0, 0, 0, 0]).await.unwrap();
             }
@@ -400,10 +418,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_server_that_is_gone_without_a_word_is_explained() {
+        let (mut client, client_end, server, server_end) = ends().await;
+        let verdict = std::future::ready(Farewell { code: 1011, reason: "AgentLost".to_owned() });
+        let tunnel = tokio::spawn(join(client_end, server_end, None, || {}, pending(), verdict));
+        drop(server);
+        let mut seen = Vec::new();
+        client.read_to_end(&mut seen).await.unwrap();
+        assert_eq!(seen, frames::close(1011, "AgentLost"));
+        drop(client);
+        tunnel.await.unwrap();
+    }
+
+    #[tokio::test]
     async fn a_quiet_client_is_pinged() {
         let (mut client, client_end, _server, server_end) = ends().await;
         let ping = Some(Duration::from_millis(1));
-        let tunnel = tokio::spawn(join(client_end, server_end, ping, || {}, pending()));
+        let tunnel = tokio::spawn(join(client_end, server_end, ping, || {}, pending(), pending()));
         let mut seen = [0; 2];
         client.read_exact(&mut seen).await.unwrap();
         assert_eq!(seen.as_slice(), frames::ping());
