@@ -2,14 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::Instant;
-use wire::bind::{BindRefusal, BindReply, BindRequest, EndReason, VERSION};
+use tokio::time::{Instant, timeout};
+use wire::bind::{BindRefusal, BindReply, BindRequest, EndReason, Termination, VERSION};
 
 use crate::{
     bidi::Hub,
     session::{Session, life::Life, setup, watch_limits},
     shared::{Bound, Shared},
 };
+
+/// How long the driver's end may take to be seen, after it gave no answer.
+const SAY_SO: Duration = Duration::from_millis(300);
 
 /// Binds, or gives the same answer again to the same holder.
 ///
@@ -20,6 +23,9 @@ pub async fn bind(shared: &Arc<Shared>, request: BindRequest) -> Result<BindRepl
         return Err(BindRefusal::Incompatible { version: VERSION });
     }
     let mut bound = shared.bound.lock().await;
+    if shared.ending.has_begun() && bound.is_none() {
+        return Err(not_created(shared, "the agent is ending".to_owned()).await);
+    }
     if let Some(bound) = &*bound {
         return if bound.holder == request.session_uid {
             Ok(bound.reply.clone())
@@ -28,10 +34,20 @@ pub async fn bind(shared: &Arc<Shared>, request: BindRequest) -> Result<BindRepl
         };
     }
     let holder = request.session_uid.clone();
-    let reply =
-        make(shared, request).await.map_err(|message| BindRefusal::NotCreated { message })?;
+    let reply = match make(shared, request).await {
+        Ok(reply) => reply,
+        Err(message) => return Err(not_created(shared, message).await),
+    };
     *bound = Some(Bound { holder, reply: reply.clone() });
     Ok(reply)
+}
+
+/// Why there is no session: where the driver has ended it is that, and not what came of it here.
+async fn not_created(shared: &Shared, message: String) -> BindRefusal {
+    match timeout(SAY_SO, shared.ending.wait()).await {
+        Ok(Termination { reason, message }) => BindRefusal::Ended { reason, message },
+        Err(_) => BindRefusal::NotCreated { message },
+    }
 }
 
 async fn make(shared: &Arc<Shared>, request: BindRequest) -> Result<BindReply, String> {
@@ -51,7 +67,14 @@ async fn make(shared: &Arc<Shared>, request: BindRequest) -> Result<BindReply, S
     let reply =
         BindReply { capabilities: upstream.capabilities.clone(), bidi: hub.is_some(), warnings };
     shared.tasks.spawn(watch_limits(life.clone(), settings.clone(), shared.ending.clone()));
-    shared.begin(Arc::new(Session::new(session_id, driver, upstream, settings, life, hub)));
+    let session = Arc::new(Session::new(session_id, driver, upstream, settings, life, hub));
+    shared.begin(session.clone());
+    // Beside the answer to the bind: a browser that has just begun takes its time.
+    shared.tasks.spawn(async move {
+        if let Err(error) = session.hidden().await {
+            tracing::warn!(error, "the driver's own targets");
+        }
+    });
     Ok(reply)
 }
 

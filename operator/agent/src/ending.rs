@@ -1,14 +1,28 @@
 //! The one end of an agent: the first reason counts.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use wire::{
-    bind::{EndReason, Termination},
+    bind::{EndReason, Termination, close_code},
     error::WebDriverError,
 };
 
-use crate::memory::{self, Kills};
+use crate::{
+    memory::{self, Kills},
+    session::life::Life,
+};
+
+/// How long a command that is running may take to say that it ended the browser.
+const SAY_SO: Duration = Duration::from_secs(1);
+/// How long the driver's own end may take to be seen: with it goes its browser, whose connections are the first to break.
+const DRIVER_SAY_SO: Duration = Duration::from_millis(300);
+/// What a session ends with whose client closed every window.
+pub const LAST_WINDOW: &str = "the last window was closed";
 
 /// Set once; seen by everything that has to end.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +52,19 @@ impl Ending {
         }
     }
 
+    /// The browser hung up. It did not crash where the client closed its last window; nor where a command that is running
+    /// ended it, as closing the last window does: then its answer is on the way, and says why.
+    pub async fn browser_gone(&self, life: &Life, last_window: bool, why: &str) {
+        if last_window {
+            self.begin(EndReason::ClientEnded.as_str(), LAST_WINDOW);
+        }
+        let patience = if life.usage().running > 0 { SAY_SO } else { DRIVER_SAY_SO };
+        if timeout(patience, self.wait()).await.is_ok() {
+            return;
+        }
+        self.begin(EndReason::BrowserCrashed.as_str(), format!("the browser is gone: {why}"));
+    }
+
     /// Cancelled when the end has begun.
     pub fn begun(&self) -> CancellationToken {
         self.begun.clone()
@@ -48,14 +75,9 @@ impl Ending {
         self.begun.is_cancelled()
     }
 
-    /// The code of the Close frames that say it (RFC 6455, section 7.4.1): 1000 for an end that the client made, 1011 for
-    /// what broke, 1001 for the rest.
+    /// The code of the Close frames that say it.
     pub fn close_code(&self) -> u16 {
-        match self.last_word.get().map(|word| word.reason.as_str()) {
-            Some("ClientEnded" | "Disconnected") => 1000,
-            Some("BrowserCrashed" | "DriverCrashed" | "OutOfMemory") => 1011,
-            _ => 1001,
-        }
+        close_code(self.last_word.get().map_or("", |word| word.reason.as_str()))
     }
 
     /// What a command gets that comes too late.

@@ -13,6 +13,7 @@ mod reaper;
 mod routes;
 mod session;
 mod shared;
+mod socket;
 mod upload;
 mod web_driver;
 
@@ -37,8 +38,9 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// For gateways and the controller, and for clients of a session that is exposed.
 const LIMITS: Limits = Limits { idle: AGENT_IDLE, connections: 1024 };
 
-/// How long the controller may take to say why, after the pod was told to stop: the garbage collector may be faster.
-const REASON: Duration = Duration::from_secs(1);
+/// How long the controller may take to say why, after the pod was told to stop: whoever deletes or evicts it is
+/// faster. A kubelet that evicts it itself waits two seconds at the most.
+const REASON: Duration = Duration::from_millis(1500);
 
 /// What an agent is told at its start.
 #[derive(Clone, Debug)]

@@ -19,10 +19,10 @@ use wire::{
     bind::{Driver, EndReason},
     error::{ErrorCode, WebDriverError},
     reply,
-    route::{self, Route, Socket},
+    route::{self, DevTools, Route, Socket},
 };
 
-use crate::{bidi, dev_tools, session::Session, shared::Shared, upload};
+use crate::{bidi, dev_tools, ending::LAST_WINDOW, session::Session, shared::Shared, upload};
 
 /// The most bytes of a driver's reply that the agent looks into.
 const MAX_LOOKED_INTO: usize = 1 << 20;
@@ -50,9 +50,22 @@ pub async fn run(shared: &Arc<Shared>, incoming: Incoming, trusted: bool) -> Res
             .filter(|session| session.is(id) && (trusted || session.settings.exposed))
             .cloned()
     };
-    if tunnel::wants_websocket(&incoming.method, &incoming.headers) {
-        let path = incoming.path.as_str();
-        return match route::socket(path) {
+    let wants_socket = tunnel::wants_websocket(&incoming.method, &incoming.headers);
+    let path = incoming.path.clone();
+    if let Some((id, asked)) = dev_tools_of(&path)
+        && asked.is_socket() == wants_socket
+        && incoming.method == Method::GET
+    {
+        return match session(id) {
+            Some(session) if trusted || over_http(&session) => {
+                dev_tools::run(shared, session, asked, incoming, !trusted).await
+            }
+            _ if wants_socket => not_here(),
+            _ => refuse(incoming, WebDriverError::invalid_session_id()).await,
+        };
+    }
+    if wants_socket {
+        return match route::socket(&path) {
             Socket::Session { id } => match session(id) {
                 // Its one socket comes through the gateway, which made it (BiDi, section "Transport").
                 Some(session) if trusted || !session.settings.bidi_only => {
@@ -60,16 +73,9 @@ pub async fn run(shared: &Arc<Shared>, incoming: Incoming, trusted: bool) -> Res
                 }
                 _ => not_here(),
             },
-            Socket::DevTools { id } => match session(id) {
-                Some(session) if trusted || !session.settings.bidi_only => {
-                    open_dev_tools(shared, session, &incoming.headers, incoming.upgrade).await
-                }
-                _ => not_here(),
-            },
-            Socket::Bare | Socket::Unknown => not_here(),
+            Socket::Bare | Socket::DevTools { .. } | Socket::Unknown => not_here(),
         };
     }
-    let path = incoming.path.clone();
     match route::classic(&incoming.method, &path) {
         Route::DeleteSession { id } => match session(id).filter(over_http) {
             // The driver and its browser end with the agent.
@@ -119,30 +125,10 @@ fn open_bidi(
     tunnel::switching_protocols(accept)
 }
 
-async fn open_dev_tools(
-    shared: &Shared,
-    session: Arc<Session>,
-    headers: &HeaderMap,
-    upgrade: Option<OnUpgrade>,
-) -> Response {
-    let (Some(browser), Some(upgrade)) = (&session.upstream.dev_tools, upgrade) else {
-        return not_here();
-    };
-    let key = match tunnel::handshake_key(headers) {
-        Ok(key) => key,
-        Err(why) => return tunnel::refused_handshake(why),
-    };
-    match dev_tools::connect(browser, key, &shared.tasks).await {
-        Ok((accept, browser)) => {
-            let ending = shared.ending.clone();
-            shared.tasks.spawn(dev_tools::carry(upgrade, browser, session, ending));
-            tunnel::switching_protocols(accept)
-        }
-        Err(error) => {
-            tracing::warn!(error, "the browser's DevTools");
-            StatusCode::BAD_GATEWAY.into_response()
-        }
-    }
+/// What a path asks of which session's DevTools.
+fn dev_tools_of(path: &str) -> Option<(&str, DevTools<'_>)> {
+    let (id, rest) = route::of_session(path)?;
+    route::dev_tools(rest).map(|asked| (id, asked))
 }
 
 /// Whether it is reachable over HTTP: one that was made by session.new is not (BiDi, section "Session").
@@ -283,7 +269,7 @@ async fn look_at(
         return failure(&shared.ending.error());
     }
     if closes_window && parts.status.is_success() && value == Value::Array(Vec::new()) {
-        shared.ending.begin(EndReason::ClientEnded.as_str(), "the last window was closed");
+        shared.ending.begin(EndReason::ClientEnded.as_str(), LAST_WINDOW);
     }
     rebuilt(parts.status, bytes)
 }

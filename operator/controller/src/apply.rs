@@ -30,6 +30,11 @@ impl Error {
         }
     }
 
+    /// Whether it is about an object of that kind.
+    pub fn is_of(&self, kind: &str) -> bool {
+        self.kind == kind
+    }
+
     /// The API server's words.
     pub fn message(&self) -> String {
         match &self.source {
@@ -67,7 +72,8 @@ impl Writer {
         self.metrics.writes("create", "pods");
         let pods = Api::<Pod>::namespaced(self.client.clone(), &key.namespace);
         let created = pods.create(&creating(), pod).await.map(drop);
-        or_already(created, 409).map_err(failed("create", "Pod", &pod.name_any()))
+        let is_there = |status: &kube::core::Status| status.reason == "AlreadyExists";
+        or_done(created, is_there).map_err(failed("create", "Pod", &pod.name_any()))
     }
 
     /// Deletes the pod of that uid, and no other of its name.
@@ -132,14 +138,18 @@ fn only(uid: Option<String>) -> DeleteParams {
     DeleteParams::background().preconditions(preconditions)
 }
 
-fn or_already(outcome: kube::Result<()>, code: u16) -> kube::Result<()> {
+/// A refusal that says that it is done is none. Not every 409 does: a quota that is much asked for answers with one, too.
+fn or_done(
+    outcome: kube::Result<()>,
+    is_done: impl FnOnce(&kube::core::Status) -> bool,
+) -> kube::Result<()> {
     match outcome {
-        Err(kube::Error::Api(status)) if status.code == code => Ok(()),
+        Err(kube::Error::Api(status)) if is_done(&status) => Ok(()),
         outcome => outcome,
     }
 }
 
-/// Not there (404), or another of its name (409): either way what was to go is gone.
+/// Not there (404), or another of its name (409 of the precondition): either way what was to go is gone.
 fn or_gone(outcome: kube::Result<()>) -> kube::Result<()> {
-    or_already(or_already(outcome, 404), 409)
+    or_done(outcome, |status| matches!(status.code, 404 | 409))
 }

@@ -39,6 +39,8 @@ pub struct Seen<'a, 'l> {
     pub turn: &'l dyn Fn(&str, Option<usize>) -> Option<Turn>,
     /// Whether the Services that name its pod are there.
     pub has_services: bool,
+    /// Whether a Service of its own is there.
+    pub has_own_service: bool,
     /// Now.
     pub now: Timestamp,
 }
@@ -67,6 +69,8 @@ pub enum Step<'a> {
     End(Box<BrowserSessionStatus>),
     /// Take the pod away.
     DeletePod,
+    /// Take the session's own Service away.
+    DeleteService,
     /// Remove the record.
     DeleteSession,
 }
@@ -109,7 +113,9 @@ pub fn decide<'a>(seen: &Seen<'a, '_>) -> Step<'a> {
         return pod_away(seen.pod).unwrap_or(Step::Wait(None));
     };
     if session.is_terminal() {
-        return pod_away(seen.pod).unwrap_or_else(|| record(session, seen.now));
+        return pod_away(seen.pod).unwrap_or_else(|| {
+            if seen.has_own_service { Step::DeleteService } else { record(session, seen.now) }
+        });
     }
     if let Some(reason) = end_annotation(session) {
         return end(session, reason, "the end was asked for by annotation", seen.now);
@@ -177,11 +183,8 @@ fn with_pod<'a>(seen: &Seen<'a, '_>, session: &BrowserSession, pod: &Pod) -> Ste
     if let Observed::Ended(Trouble { reason, message }) = observed {
         return end(session, reason, &message, seen.now);
     }
-    if !seen.has_services {
-        return Step::ApplyServices;
-    }
     if session.is_ready() {
-        return Step::Wait(None);
+        return if seen.has_services { Step::Wait(None) } else { Step::ApplyServices };
     }
     let seconds = start_timeout(seen.classes, pod);
     let born = pod.creation_timestamp().map_or(seen.now, |created| created.0);
@@ -193,6 +196,9 @@ fn with_pod<'a>(seen: &Seen<'a, '_>, session: &BrowserSession, pod: &Pod) -> Ste
         let message = format!("not ready within startTimeoutSeconds: {seconds}: {why}");
         return end(session, reason, &message, seen.now);
     };
+    if !seen.has_services {
+        return Step::ApplyServices;
+    }
     match observed {
         Observed::Reachable { ip } => match placement::matched_set(&session.spec, matched(pod)) {
             Ok(capabilities) => Step::Bind { ip, capabilities, within: left },
@@ -457,7 +463,15 @@ mod tests {
                 _ => Turn::Go,
             })
         };
-        match decide(&Seen { session, pod, classes, turn: &turn, has_services: true, now }) {
+        match decide(&Seen {
+            session,
+            pod,
+            classes,
+            turn: &turn,
+            has_services: true,
+            has_own_service: false,
+            now,
+        }) {
             Step::ApplyServices => "apply services".to_owned(),
             Step::Wait(None) => "wait".to_owned(),
             Step::Wait(Some(pause)) => format!("wait {}", pause.as_secs()),
@@ -466,6 +480,7 @@ mod tests {
             Step::Report(status) => told("report", &status),
             Step::End(status) => told("end", &status),
             Step::DeletePod => "delete pod".to_owned(),
+            Step::DeleteService => "delete service".to_owned(),
             Step::DeleteSession => "delete session".to_owned(),
         }
     }
@@ -603,6 +618,7 @@ mod tests {
                 classes: &all,
                 turn: &turn,
                 has_services: false,
+                has_own_service: false,
                 now,
             })
         };
@@ -626,7 +642,15 @@ mod tests {
             (Some(&reported), Some(&up), None),
         ] {
             let turn = |_: &str, _| Some(Turn::Go);
-            let seen = Seen { session, pod, classes: &all, turn: &turn, has_services: true, now };
+            let seen = Seen {
+                session,
+                pod,
+                classes: &all,
+                turn: &turn,
+                has_services: true,
+                has_own_service: false,
+                now,
+            };
             assert_eq!(rests_on(&seen, &decide(&seen)), expected);
         }
     }
@@ -644,6 +668,7 @@ mod tests {
                 classes: &all,
                 turn: &turn,
                 has_services: true,
+                has_own_service: false,
                 now,
             }) {
                 Step::Report(status) => Some(*status),

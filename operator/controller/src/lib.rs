@@ -61,8 +61,10 @@ pub async fn run(
     let shared = Arc::new(Shared::new(metrics.clone()));
     let (stores, keys, changed) = watches::start(&watching, &shared, &stop, &tasks);
     let stores = Arc::new(stores);
-    let (events, writer) = events::channel(client.clone(), metrics.clone());
-    tasks.spawn(writer.run(stop.clone()));
+    let (events, writer) = events::channel(client.clone(), metrics.clone(), clock);
+    let events_stop = CancellationToken::new();
+    tasks.spawn(writer.run(events_stop.clone()));
+    let line_metrics = metrics.clone();
     let context = Arc::new(Context {
         writer: Writer { client: client.clone(), metrics: metrics.clone() },
         client,
@@ -88,6 +90,9 @@ pub async fn run(
     })
     .await;
     ready.set(false);
+    line_metrics.forget_line();
+    // What was written last has its Events too.
+    events_stop.cancel();
     tasks.close();
     tasks.wait().await;
 }

@@ -1,8 +1,12 @@
 //! Who is next: what each class has room for, and who waits. Pure; the objects are the queue, this is its index.
 //!
-//! The order: namespaces below their fair share of the class come first, whatever the others submit; among those the
-//! higher `spec.priority`, then the namespace with fewer live sessions, then age. A namespace whose ResourceQuota is
-//! used up is passed over until one of its pods goes; of its sessions one at a time tries again.
+//! The order: a namespace that has nothing of the class comes first, the one that was served longest ago; then those below
+//! their fair share, whatever the others submit; then all others. Among those that have something the higher
+//! `spec.priority` goes first, then the namespace with fewer live sessions, then the one that was served longest ago, then
+//! age. Within a namespace the higher priority, then age.
+//!
+//! A namespace whose ResourceQuota is used up is passed over until one of its pods goes; of its sessions of a class one at a
+//! time tries again.
 
 mod order;
 
@@ -55,6 +59,11 @@ struct Class {
     live: HashMap<String, usize>,
     /// Who waits, by namespace; none is empty.
     waiting: BTreeMap<String, BTreeSet<Waiting>>,
+    /// When each namespace was last given a place, counted in places. Namespaces stay in it: one that went and comes back
+    /// is no new one.
+    served: HashMap<String, u64>,
+    /// Namespaces whose quota is used up, and the uid of the one session that may try.
+    closed: HashMap<String, Option<String>>,
     positions: HashMap<String, i32>,
     counted: Option<Timestamp>,
 }
@@ -74,8 +83,8 @@ pub struct Line {
     places: HashMap<String, (Key, String, Place)>,
     /// How many have come.
     came: u64,
-    /// Namespaces whose quota is used up, and the uid of the one session that may try.
-    closed: HashMap<String, Option<String>>,
+    /// How many places were given.
+    given: u64,
 }
 
 impl Line {
@@ -86,7 +95,11 @@ impl Line {
             Some(Place::Live(waited)) => waited,
             None => None,
         };
-        *self.class(class).live.entry(key.namespace.clone()).or_default() += 1;
+        self.given += 1;
+        let given = self.given;
+        let here = self.class(class);
+        *here.live.entry(key.namespace.clone()).or_default() += 1;
+        here.served.insert(key.namespace.clone(), given);
         self.places.insert(key.uid.clone(), (key.clone(), class.to_owned(), Place::Live(waited)));
     }
 
@@ -95,13 +108,15 @@ impl Line {
         matches!(self.places.get(uid), Some((.., Place::Live(_))))
     }
 
-    /// A session that has none stands in the line, unless it has been given a place. A class that it was moved to counts.
-    pub fn join(&mut self, session: &BrowserSession, class: &str) {
-        let Some(key) = Key::of_session(session) else { return };
-        match self.places.get(&key.uid) {
-            Some((_, there, _)) if there == class => return,
-            Some(_) | None => drop(self.remove(&key.uid)),
-        }
+    /// A session that has none stands in the line, unless it has been given a place. A class that it was moved to counts; in
+    /// the one that it leaves others may be next. Gives whom to look at.
+    pub fn join(&mut self, session: &BrowserSession, class: &str) -> Vec<Key> {
+        let Some(key) = Key::of_session(session) else { return Vec::new() };
+        let next = match self.places.get(&key.uid) {
+            Some((_, there, _)) if there == class => return Vec::new(),
+            Some(_) => self.leave(&key.uid),
+            None => Vec::new(),
+        };
         self.came += 1;
         let waiting = Waiting {
             priority: Reverse(session.spec.priority),
@@ -110,6 +125,7 @@ impl Line {
             uid: key.uid.clone(),
         };
         self.wait(key, class, waiting);
+        next
     }
 
     fn wait(&mut self, key: Key, class: &str, waiting: Waiting) {
@@ -126,9 +142,8 @@ impl Line {
         }
         let (namespace, class) = (key.namespace.clone(), class.clone());
         self.class(&class).capacity = capacity;
-        let is_closed = self.closed.contains_key(&namespace);
         let here = self.class(&class);
-        let free = here.free();
+        let (is_closed, free) = (here.closed.contains_key(&namespace), here.free());
         // Most often there is room for all, and the order does not matter.
         if !is_closed && here.waiting_in_all() <= free
             || self.next(&class).iter().any(|next| next == uid)
@@ -144,7 +159,7 @@ impl Line {
     pub fn take(&mut self, uid: &str) {
         let Some((key, class, Place::Waiting(_))) = self.places.get(uid) else { return };
         let (key, class) = (key.clone(), class.clone());
-        if let Some(tries) = self.closed.get_mut(&key.namespace) {
+        if let Some(tries) = self.class(&class).closed.get_mut(&key.namespace) {
             *tries = Some(uid.to_owned());
         }
         self.seat(&key, &class);
@@ -153,12 +168,9 @@ impl Line {
     /// Its pod was made: if the quota had been used up, it has room again, and the next one may try. Gives whom to look
     /// at.
     pub fn made(&mut self, uid: &str) -> Vec<Key> {
-        let Some((key, ..)) = self.places.get(uid) else { return Vec::new() };
-        let namespace = key.namespace.clone();
-        if self.closed.get(&namespace).is_some_and(|tries| tries.as_deref() == Some(uid)) {
-            return self.open(&namespace);
-        }
-        Vec::new()
+        let Some((key, class, _)) = self.places.get(uid) else { return Vec::new() };
+        let (namespace, class) = (key.namespace.clone(), class.clone());
+        self.freed(&class, &namespace, uid)
     }
 
     /// Its pod was refused: it stands in the line again. Where a quota was the reason, only this one tries again, until
@@ -171,14 +183,14 @@ impl Line {
         if reason == Reason::QuotaExceeded {
             match place {
                 Some(Place::Live(Some(waiting))) => self.wait(key.clone(), &class, waiting),
-                _ => self.join(session, &class),
+                _ => drop(self.join(session, &class)),
             }
-            self.closed.insert(key.namespace, Some(uid.to_owned()));
+            self.class(&class).closed.insert(key.namespace, Some(uid.to_owned()));
             // Others of the class may have what it cannot.
             return self.keys(self.next(&class));
         }
         // It does not stand in others' way until it looks again.
-        let mut next = self.freed(&key.namespace, uid);
+        let mut next = self.freed(&class, &key.namespace, uid);
         next.extend(self.keys(self.next(&class)));
         next
     }
@@ -188,14 +200,17 @@ impl Line {
         let Some((key, class, _)) = self.places.get(uid) else { return Vec::new() };
         let (namespace, class) = (key.namespace.clone(), class.clone());
         self.remove(uid);
-        let mut next = self.freed(&namespace, uid);
+        let mut next = self.freed(&class, &namespace, uid);
         next.extend(self.keys(self.next(&class)));
         next
     }
 
     /// A pod of the namespace is gone, so its quota may have room. Gives whom to look at.
     pub fn has_room(&mut self, namespace: &str) -> Vec<Key> {
-        if self.closed.contains_key(namespace) { self.open(namespace) } else { Vec::new() }
+        let closed = |class: &Class| class.closed.contains_key(namespace);
+        let classes = self.classes.iter().filter(|(_, class)| closed(class));
+        let classes: Vec<String> = classes.map(|(name, _)| name.clone()).collect();
+        classes.iter().flat_map(|class| self.open(class, namespace)).collect()
     }
 
     /// Every session that waits, with its position.
@@ -216,28 +231,34 @@ impl Line {
             .map(|(name, class)| (name.as_str(), class.live_in_all(), class.waiting_in_all()))
     }
 
-    fn freed(&mut self, namespace: &str, uid: &str) -> Vec<Key> {
-        let tried = self.closed.get(namespace).is_some_and(|tries| tries.as_deref() == Some(uid));
-        if tried { self.open(namespace) } else { Vec::new() }
+    /// The one that tried tries no more.
+    fn freed(&mut self, class: &str, namespace: &str, uid: &str) -> Vec<Key> {
+        let tries = self.classes.get(class).and_then(|class| class.closed.get(namespace));
+        let tried = tries.is_some_and(|tries| tries.as_deref() == Some(uid));
+        if tried { self.open(class, namespace) } else { Vec::new() }
     }
 
-    /// Lets the first one of a namespace try, in whichever class has room; a namespace where nobody waits is open again.
-    fn open(&mut self, namespace: &str) -> Vec<Key> {
-        let heads = self.classes.values().filter_map(|class| class.waiting.get(namespace)?.first());
-        let heads: Vec<String> = heads.map(|head| head.uid.clone()).collect();
-        if heads.is_empty() {
-            self.closed.remove(namespace);
-        } else {
-            self.closed.insert(namespace.to_owned(), None);
+    /// Lets the first one of a namespace try; a namespace where nobody waits is open again.
+    fn open(&mut self, class: &str, namespace: &str) -> Vec<Key> {
+        let class = self.class(class);
+        match class.waiting.get(namespace).and_then(|waiting| waiting.first()) {
+            Some(head) => {
+                let head = head.uid.clone();
+                class.closed.insert(namespace.to_owned(), None);
+                self.keys(vec![head])
+            }
+            None => {
+                class.closed.remove(namespace);
+                Vec::new()
+            }
         }
-        self.keys(heads)
     }
 
     /// The uids of those whose turn it is in a class.
     fn next(&self, class: &str) -> Vec<String> {
         let Some(class) = self.classes.get(class) else { return Vec::new() };
         let mut next = Vec::new();
-        class.in_order(&self.closed, class.free(), |uid| next.push(uid.to_owned()));
+        class.in_order(&class.closed, class.free(), |uid| next.push(uid.to_owned()));
         next
     }
 
@@ -250,10 +271,12 @@ impl Line {
         let is_fresh = class
             .counted
             .is_some_and(|counted| now.duration_since(counted).unsigned_abs() < POSITIONS_LAST);
-        if !is_fresh || !class.positions.contains_key(uid) {
+        if !is_fresh {
             class.count(now);
         }
-        class.positions.get(uid).copied().unwrap_or(1)
+        // One that has come since then is somewhere behind: the next count knows.
+        let last = || i32::try_from(class.waiting_in_all()).unwrap_or(i32::MAX);
+        class.positions.get(uid).copied().unwrap_or_else(last)
     }
 
     fn class(&mut self, name: &str) -> &mut Class {

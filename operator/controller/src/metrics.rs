@@ -99,6 +99,12 @@ impl Metrics {
         }
     }
 
+    /// This process knows of no session any more.
+    pub(crate) fn forget_line(&self) {
+        self.live.clear();
+        self.waiting.clear();
+    }
+
     /// Something is written, whatever comes of it.
     pub(crate) fn writes(&self, verb: &'static str, resource: &'static str) {
         self.writes.get_or_create(&WriteLabels { verb, resource }).inc();

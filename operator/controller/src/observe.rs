@@ -60,18 +60,23 @@ fn address(pod: &Pod) -> Option<IpAddr> {
 
 fn ended(pod: &Pod) -> Option<Trouble> {
     let status = pod.status.as_ref();
+    let has_ended =
+        matches!(status.and_then(|status| status.phase.as_deref()), Some("Failed" | "Succeeded"));
+    let is_deleted = pod.metadata.deletion_timestamp.is_some();
     if let Some(terminated) = container(pod).and_then(|c| c.state.as_ref()?.terminated.as_ref()) {
-        // An agent that was only told to stop with its pod knows less than the pod does.
         let last_word = last_word(terminated);
-        if last_word.reason != Reason::PodDeleted {
-            return Some(last_word);
+        match last_word.reason {
+            // An agent that was only told to stop with its pod knows less than the pod does.
+            Reason::PodDeleted => {}
+            // One that was killed says nothing; why, stands in the pod when that has ended: the kubelet may evict it.
+            Reason::AgentLost if !has_ended && !is_deleted => return None,
+            Reason::AgentLost if status.is_some_and(|status| status.reason.is_some()) => {}
+            Reason::AgentLost if is_deleted || disruption(pod).is_some() => {}
+            _ => return Some(last_word),
         }
     }
     let reason = status.and_then(|status| status.reason.as_deref());
     let message = status.and_then(|status| status.message.clone()).unwrap_or_default();
-    let has_ended =
-        matches!(status.and_then(|status| status.phase.as_deref()), Some("Failed" | "Succeeded"));
-    let is_deleted = pod.metadata.deletion_timestamp.is_some();
     match reason {
         Some("Evicted") => return Some(trouble(Reason::Evicted, message)),
         Some("DeadlineExceeded") => return Some(trouble(Reason::TimedOut, message)),
@@ -96,7 +101,10 @@ fn ended(pod: &Pod) -> Option<Trouble> {
         Some(reason) if container(pod).is_none() => {
             trouble(Reason::Unschedulable, format!("the node refused the pod: {reason}: {message}"))
         }
-        _ => trouble(Reason::AgentLost, format!("the pod ended: {message}")),
+        _ => match container(pod).and_then(|c| c.state.as_ref()?.terminated.as_ref()) {
+            Some(terminated) => last_word(terminated),
+            None => trouble(Reason::AgentLost, format!("the pod ended: {message}")),
+        },
     })
 }
 
@@ -261,6 +269,27 @@ mod tests {
             };
             assert_eq!(trouble.reason, reason, "{status}");
         }
+    }
+
+    #[test]
+    fn an_agent_that_was_killed_is_explained_by_its_pod_when_that_has_ended() {
+        let killed = || terminated(json!({"exitCode": 137, "reason": "Error"}));
+        let with = |fields: Value| {
+            let mut status = killed();
+            status.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+            pod(status)
+        };
+        let reason = |pod: &Pod| match observe(pod) {
+            Observed::Ended(trouble) => Some(trouble.reason),
+            _ => None,
+        };
+        assert_eq!(reason(&with(json!({"phase": "Running"}))), None);
+        assert_eq!(reason(&with(json!({}))), Some(Reason::AgentLost));
+        assert_eq!(reason(&with(json!({"reason": "Evicted"}))), Some(Reason::Evicted));
+        let mut deleted = with(json!({"phase": "Running"}));
+        deleted.metadata.deletion_timestamp =
+            serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+        assert_eq!(reason(&deleted), Some(Reason::PodDeleted));
     }
 
     fn disrupted(by: &str) -> Value {

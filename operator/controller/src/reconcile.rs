@@ -29,6 +29,8 @@ use crate::{
     watches::{Keys, Listener, Stores},
 };
 
+/// How long a pod that was made may take to be seen.
+const SEEN: Duration = Duration::from_secs(10);
 /// How far one watch may be behind another.
 const WATCH_LAG: Duration = Duration::from_secs(1);
 
@@ -106,13 +108,17 @@ fn admit<'a>(
     let (shared, stores, now) = (&context.shared, &context.stores, (context.clock)());
     if let Some(pod) = pod {
         let class = pod.labels().get(names::CLASS_LABEL).map_or("", |class| class);
-        shared.has_pod(stores, key, class);
+        shared.has_pod(stores, &context.keys, key, class);
     }
     let turn = |class: &str, capacity: Option<usize>| {
-        session.and_then(|session| shared.turn(stores, session, class, capacity, now))
+        session
+            .and_then(|session| shared.turn(stores, &context.keys, session, class, capacity, now))
     };
     let has_services = session.is_none_or(|session| shared.has_services(stores, key, session));
-    let seen = Seen { session, pod, classes, turn: &turn, has_services, now };
+    let has_own_service = session.is_some_and(|session| {
+        session.spec.expose.is_some() && stores.has_service(&key.namespace, &pod_name(key))
+    });
+    let seen = Seen { session, pod, classes, turn: &turn, has_services, has_own_service, now };
     let step = decide(&seen);
     let absence = rests_on(&seen, &step);
     (step, absence)
@@ -165,6 +171,10 @@ impl Look<'_> {
                 self.take_away(session, pod).await?;
                 Ok(Next::Wait)
             }
+            (Step::DeleteService, Some(session), _) => {
+                self.delete_service(session).await?;
+                Ok(Next::After(WATCH_LAG))
+            }
             (Step::DeleteSession, Some(_), _) => {
                 self.context.writer.delete_session(self.key).await?;
                 Ok(Next::Wait)
@@ -184,13 +194,15 @@ impl Look<'_> {
             Ok(()) => {
                 let next = self.context.shared.change(|line| line.made(&key.uid));
                 self.context.keys.send_all(next);
-                Ok(Next::Wait)
+                // The watch tells of it; if it never does, it was somebody else's.
+                Ok(Next::After(SEEN))
             }
             // A quota, an admission policy, or an object that the API server does not take: it may have room, or the
             // class be mended, later.
             Err(error) if matches!(error.code(), Some(400 | 403 | 413 | 422)) => {
                 let now = (self.context.clock)();
-                let is_quota = error.message().contains("exceeded quota");
+                // A Service that is refused says nothing of pods.
+                let is_quota = error.is_of("Pod") && error.message().contains("exceeded quota");
                 let reason = if is_quota { Reason::QuotaExceeded } else { Reason::PodRefused };
                 let next = self.context.shared.change(|line| line.refused(session, reason));
                 self.context.keys.send_all(next.into_iter().filter(|next| next != key).collect());
@@ -357,21 +369,20 @@ impl Look<'_> {
         pod: &Pod,
     ) -> Result<(), apply::Error> {
         let shared = &self.context.shared;
-        if shared.has_deleted(pod) {
-            return Ok(());
-        }
-        if let Some(ip) = live_address(pod) {
-            let end = session.filter(|session| session.is_terminal()).and_then(|session| {
-                let ready = session.ready_condition()?;
-                Some((Reason::parse(&ready.reason)?, ready.message.clone()))
-            });
-            let (reason, message) = end
-                .unwrap_or_else(|| (Reason::Deleted, "the BrowserSession was deleted".to_owned()));
-            bind::end(ip, self.context.token(self.key), reason, &message).await;
-        }
-        if pod.metadata.deletion_timestamp.is_none() {
-            self.context.writer.delete_pod(pod).await?;
-            shared.deleted(&self.context.stores, pod);
+        if !shared.has_deleted(pod) {
+            if let Some(ip) = live_address(pod) {
+                let end = session.filter(|session| session.is_terminal()).and_then(|session| {
+                    let ready = session.ready_condition()?;
+                    Some((Reason::parse(&ready.reason)?, ready.message.clone()))
+                });
+                let deleted = || (Reason::Deleted, "the BrowserSession was deleted".to_owned());
+                let (reason, message) = end.unwrap_or_else(deleted);
+                bind::end(ip, self.context.token(self.key), reason, &message).await;
+            }
+            if pod.metadata.deletion_timestamp.is_none() {
+                self.context.writer.delete_pod(pod).await?;
+                shared.deleted(&self.context.stores, pod);
+            }
         }
         match session {
             Some(session) => self.delete_service(session).await,
@@ -381,7 +392,13 @@ impl Look<'_> {
 
     /// Deletes a session's own Service; without its session it goes by its owner reference.
     async fn delete_service(&self, session: &BrowserSession) -> Result<(), apply::Error> {
-        if session.spec.expose.is_none() {
+        if session.spec.expose.is_none()
+            || !self.context.shared.has_service(
+                &self.context.stores,
+                &self.key.namespace,
+                &pod_name(self.key),
+            )
+        {
             return Ok(());
         }
         let name = pod_name(self.key);

@@ -32,6 +32,11 @@ pub struct Shared {
     metrics: Metrics,
 }
 
+/// Whether a session needs no place any more. One that is being deleted is kept only by somebody's finalizer.
+pub fn is_over(session: &BrowserSession) -> bool {
+    session.is_terminal() || session.metadata.deletion_timestamp.is_some()
+}
+
 impl Listener for Shared {
     fn over(&self, uid: &str) -> Vec<Key> {
         self.change(|line| line.leave(uid))
@@ -69,6 +74,7 @@ impl Shared {
     pub fn turn(
         &self,
         stores: &Stores,
+        keys: &Keys,
         session: &BrowserSession,
         class: &str,
         capacity: Option<usize>,
@@ -77,8 +83,8 @@ impl Shared {
         let key = Key::of_session(session)?;
         self.change(|line| {
             // Looked up again under the lock: whoever tells the line of an end does so after the store has it.
-            stores.session(&key).filter(|session| !session.is_terminal())?;
-            line.join(session, class);
+            stores.session(&key).filter(|session| !is_over(session))?;
+            keys.send_all(line.join(session, class));
             let turn = line.turn(&key.uid, capacity, now);
             if turn == Turn::Go {
                 line.take(&key.uid);
@@ -87,26 +93,33 @@ impl Shared {
         })
     }
 
-    /// A session that has its pod has a place, whoever made it.
-    pub fn has_pod(&self, stores: &Stores, key: &Key, class: &str) {
+    /// A session that has its pod has a place, whoever made it, and however much was heard of its making.
+    pub fn has_pod(&self, stores: &Stores, keys: &Keys, key: &Key, class: &str) {
         let mut line = self.line.lock();
         if !line.is_seated(&key.uid)
-            && stores.session(key).is_some_and(|session| !session.is_terminal())
+            && stores.session(key).is_some_and(|session| !is_over(&session))
         {
             line.seat(key, class);
         }
+        keys.send_all(line.made(&key.uid));
     }
 
     /// Puts every session that has not ended where it belongs, before the first is looked at: the queue is the objects.
     pub fn line_up(&self, stores: &Stores) {
         let classes = stores.classes();
         self.change(|line| {
-            for session in stores.sessions().iter().filter(|session| !session.is_terminal()) {
+            let mut sessions = stores.sessions();
+            sessions.retain(|session| !is_over(session));
+            // As they came, as far as that is known.
+            sessions.sort_by_key(|session| {
+                (session.metadata.creation_timestamp.clone(), session.name_any())
+            });
+            for session in &sessions {
                 let Some(key) = Key::of_session(session) else { continue };
                 if let Some(pod) = stores.pod_of(&key) {
                     line.seat(&key, pod.labels().get(names::CLASS_LABEL).map_or("", |class| class));
                 } else if let Ok(placement) = placement::place(&session.spec, &classes) {
-                    line.join(session, &placement.class.name_any());
+                    drop(line.join(session, &placement.class.name_any()));
                 }
             }
         });

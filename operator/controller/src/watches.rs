@@ -17,7 +17,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{build::pod_name, key::Key};
+use crate::{build::pod_name, key::Key, shared::is_over};
 
 /// What the watches have seen.
 pub struct Stores {
@@ -124,7 +124,7 @@ pub fn start(
         for session in touched {
             let there = store.get(&ObjectRef::from_obj(session));
             let gone = there.is_none_or(|there| there.metadata.uid != session.metadata.uid);
-            if (gone || session.is_terminal())
+            if (gone || is_over(session))
                 && let Some(uid) = &session.metadata.uid
             {
                 send.send_all(told.over(uid));

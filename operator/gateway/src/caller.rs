@@ -1,5 +1,7 @@
 //! Who asks for a session, and in which namespace it may have one.
 
+use std::sync::Arc;
+
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, header};
 use k8s_openapi::api::{
@@ -7,7 +9,12 @@ use k8s_openapi::api::{
     authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
 };
 use kube::{Api, Client, Resource, api::PostParams};
+use wire::api_key::ApiKey;
 
+use crate::keys::Keys;
+
+/// What programs of hosted services, which must have a key, show where none is wanted.
+const ANONYMOUS: &str = "anonymous";
 /// A Kubernetes ServiceAccount's user name begins so.
 const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
 
@@ -40,29 +47,49 @@ pub struct Callers {
     pub client: Client,
     /// The namespace of callers who do not say who they are.
     pub anonymous: Option<String>,
+    /// The API keys.
+    pub keys: Arc<Keys>,
 }
 
 impl Callers {
-    /// Finds out who asks, and whether it may have a session in the namespace it wants.
+    /// Finds out who asks, and whether it may do that (a verb of Kubernetes) with sessions in the namespace it wants.
     ///
     /// # Errors
     /// It may not.
-    pub async fn admit(&self, headers: &HeaderMap, wanted: Option<&str>) -> Result<Caller, Error> {
-        let Some(token) = token(headers) else {
+    pub async fn admit(
+        &self,
+        credential: Option<String>,
+        wanted: Option<&str>,
+        verb: &str,
+    ) -> Result<Caller, Error> {
+        let Some(credential) = credential.filter(|credential| credential != ANONYMOUS) else {
             return anonymous(self.anonymous.as_deref(), wanted);
         };
-        let user = self.review(token).await?;
+        let (user, own) = match ApiKey::parse(&credential) {
+            Some(key) => {
+                let holder = self.keys.holder(&key);
+                let holder = holder.ok_or(Error::Unauthenticated("there is no such API key"))?;
+                (service_account(holder.user), Some(holder.namespace))
+            }
+            None => (self.review(credential).await?, None),
+        };
         let name = user.username.clone().unwrap_or_default();
-        let Some(namespace) = wanted.or_else(|| namespace_of(&name)).map(ToOwned::to_owned) else {
+        if let (Some(own), Some(wanted)) = (&own, wanted)
+            && own != wanted
+        {
+            return Err(Error::Forbidden(format!("this API key is for namespace {own} alone")));
+        }
+        let own = own.or_else(|| namespace_of(&name).map(ToOwned::to_owned));
+        let Some(namespace) = wanted.map(ToOwned::to_owned).or(own) else {
             return Err(Error::Forbidden(format!(
                 "{name} belongs to no namespace: say which with the capability browser-operator:namespace"
             )));
         };
-        if self.may_create(user, &namespace).await? {
+        if self.may(user, &namespace, verb).await? {
             Ok(Caller { name, namespace })
         } else {
             Err(Error::Forbidden(format!(
-                "{name} may not create BrowserSessions in namespace {namespace}"
+                "{name} may not {verb} BrowserSessions in namespace {namespace}"
             )))
         }
     }
@@ -86,7 +113,7 @@ impl Callers {
             ))
     }
 
-    async fn may_create(&self, user: UserInfo, namespace: &str) -> Result<bool, Error> {
+    async fn may(&self, user: UserInfo, namespace: &str, verb: &str) -> Result<bool, Error> {
         let review = SubjectAccessReview {
             spec: SubjectAccessReviewSpec {
                 extra: user.extra,
@@ -97,7 +124,7 @@ impl Callers {
                     group: Some(crds::BrowserSession::group(&()).into_owned()),
                     resource: Some(crds::BrowserSession::plural(&()).into_owned()),
                     namespace: Some(namespace.to_owned()),
-                    verb: Some("create".to_owned()),
+                    verb: Some(verb.to_owned()),
                     ..ResourceAttributes::default()
                 }),
                 ..SubjectAccessReviewSpec::default()
@@ -116,7 +143,7 @@ impl Callers {
 fn anonymous(own: Option<&str>, wanted: Option<&str>) -> Result<Caller, Error> {
     match (own, wanted) {
         (None, _) => Err(Error::Unauthenticated(
-            "this gateway wants a token: send a ServiceAccount's as Authorization: Bearer, or as the password of Basic",
+            "this gateway wants a token or an API key: send it as Authorization: Bearer, or as the password of Basic",
         )),
         (Some(own), Some(wanted)) if wanted != own => {
             Err(Error::Forbidden(format!("without a token sessions go to namespace {own} only")))
@@ -127,8 +154,16 @@ fn anonymous(own: Option<&str>, wanted: Option<&str>) -> Result<Caller, Error> {
     }
 }
 
-/// A token, as Bearer or as the password of Basic, which is what a URL's `user:password@` becomes.
-fn token(headers: &HeaderMap) -> Option<String> {
+/// Who a ServiceAccount is to the API server (Kubernetes, "Authenticating", service account tokens).
+fn service_account(user: String) -> UserInfo {
+    let mut groups = vec!["system:serviceaccounts".to_owned(), "system:authenticated".to_owned()];
+    groups
+        .extend(namespace_of(&user).map(|namespace| format!("system:serviceaccounts:{namespace}")));
+    UserInfo { username: Some(user), groups: Some(groups), ..UserInfo::default() }
+}
+
+/// A token or an API key, as Bearer or as the password of Basic, which is what a URL's `user:password@` becomes.
+pub fn credential(headers: &HeaderMap) -> Option<String> {
     let (scheme, value) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     match scheme.to_ascii_lowercase().as_str() {
         "bearer" => Some(value.trim().to_owned()),
@@ -153,13 +188,16 @@ mod tests {
     #[test]
     fn a_token_is_bearer_or_the_password_of_basic() {
         let of = |value: &'static str| {
-            token(&HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static(value))]))
+            credential(&HeaderMap::from_iter([(
+                header::AUTHORIZATION,
+                HeaderValue::from_static(value),
+            )]))
         };
         assert_eq!(of("Bearer abc").as_deref(), Some("abc"));
         assert_eq!(of("basic dXNlcjphYmM=").as_deref(), Some("abc"));
         assert_eq!(of("Basic dXNlcjo="), None);
         assert_eq!(of("Digest abc"), None);
-        assert_eq!(token(&HeaderMap::new()), None);
+        assert_eq!(credential(&HeaderMap::new()), None);
     }
 
     #[test]

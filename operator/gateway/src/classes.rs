@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crds::{BrowserClass, BrowserSessionSpec, Reason};
+use crds::{BrowserClass, BrowserSessionSpec};
 use futures::StreamExt;
 use kube::{
     Api, Client, ResourceExt,
@@ -12,7 +12,6 @@ use kube::{
 use parking_lot::RwLock;
 use placement::{Refusal, place};
 use tokio_util::sync::CancellationToken;
-use wire::error::WebDriverError;
 
 /// The classes.
 pub struct Classes {
@@ -35,22 +34,22 @@ impl Classes {
     /// again with a list.
     ///
     /// # Errors
-    /// `invalid argument` or `session not created`, with the reason that an object would have.
-    pub async fn check(&self, spec: &BrowserSessionSpec) -> Result<(), WebDriverError> {
+    /// The reason that an object would have.
+    pub async fn check(&self, spec: &BrowserSessionSpec) -> Result<(), Refusal> {
         let Err(refusal) = place(spec, &self.all()) else { return Ok(()) };
         let api = Api::<BrowserClass>::all(self.client.clone());
         match api.list(&ListParams::default()).await {
-            Ok(listed) => place(spec, &listed.items).map(drop).map_err(|refusal| refused(&refusal)),
+            Ok(listed) => place(spec, &listed.items).map(drop),
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "list BrowserClasses");
-                Err(refused(&refusal))
+                Err(refusal)
             }
         }
     }
 
     /// Follows the watch until `stop`.
-    pub async fn watch(self: Arc<Self>, stop: CancellationToken) {
-        let events = runtime::watch::events::<BrowserClass>(&self.client, Config::default(), stop);
+    pub async fn watch(self: Arc<Self>, client: Client, stop: CancellationToken) {
+        let events = runtime::watch::events::<BrowserClass>(&client, Config::default(), stop);
         let mut events = std::pin::pin!(events);
         let (mut known, mut listing) = (BTreeMap::new(), false);
         while let Some(event) = events.next().await {
@@ -70,16 +69,6 @@ impl Classes {
                 *self.known.write() = Arc::new(known.values().cloned().collect());
             }
         }
-    }
-}
-
-fn refused(refusal: &Refusal) -> WebDriverError {
-    let message = format!("{}: {}", refusal.reason, refusal.message);
-    // A value that is none, not something that is not to be had.
-    if matches!(refusal.reason, Reason::CapabilitiesInvalid | Reason::FieldInvalid) {
-        WebDriverError::invalid_argument(message)
-    } else {
-        WebDriverError::session_not_created(message)
     }
 }
 

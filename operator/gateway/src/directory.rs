@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
     net::IpAddr,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -33,6 +33,10 @@ pub struct Entry {
     pub session_id: String,
     /// The uid of its object.
     pub uid: String,
+    /// The object's namespace.
+    pub namespace: String,
+    /// The object's name.
+    pub name: String,
     /// As the browser matched them.
     pub capabilities: CapabilitySet,
     /// Whether it speaks BiDi.
@@ -43,6 +47,8 @@ pub struct Entry {
     pub agent: Agent,
     /// Cancelled when it is over.
     pub over: CancellationToken,
+    /// Why it is over.
+    pub why: OnceLock<Over>,
 }
 
 /// Why a session will not be Ready (again).
@@ -54,6 +60,14 @@ pub struct Over {
     pub message: String,
 }
 
+impl Over {
+    /// Whether it is only that there is no room now.
+    pub fn is_full(&self) -> bool {
+        let full = [Reason::CapacityReached, Reason::QuotaExceeded];
+        full.iter().any(|reason| reason.as_str() == self.reason)
+    }
+}
+
 #[derive(Debug)]
 enum State {
     Waiting(Option<Over>),
@@ -63,6 +77,12 @@ enum State {
 
 type Outcome = Result<Arc<Entry>, Over>;
 
+struct Creator {
+    send: oneshot::Sender<Outcome>,
+    /// Whether it waits for its turn too.
+    queues: bool,
+}
+
 #[derive(Default)]
 struct Inner {
     by_uid: HashMap<String, State>,
@@ -70,7 +90,7 @@ struct Inner {
     /// The classes of those that live, by uid.
     class_of: HashMap<String, String>,
     /// Creators, by the uid they wait for.
-    creators: HashMap<String, oneshot::Sender<Outcome>>,
+    creators: HashMap<String, Creator>,
     /// Requests with an id that is not known yet.
     patient: HashMap<String, Vec<oneshot::Sender<Arc<Entry>>>>,
     /// Why those ended that are remembered.
@@ -117,6 +137,39 @@ impl Directory {
         found.ok_or_else(WebDriverError::invalid_session_id)
     }
 
+    /// The session with this id, if it is known by now.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn find_now(&self, id: &str) -> Result<Arc<Entry>, WebDriverError> {
+        let found = self.inner.lock().by_id.get(id).cloned();
+        found.ok_or_else(|| self.why(id))
+    }
+
+    /// WebDriver's id of the session whose object has this uid.
+    pub fn id_of(&self, uid: &str) -> String {
+        self.key.session_id(uid).to_string()
+    }
+
+    /// What makes a URL a credential for a session.
+    pub fn link(&self, uid: &str, until: i64) -> String {
+        self.key.link(&self.key.session_id(uid), until)
+    }
+
+    /// The id of the session that a link is for.
+    pub fn open_link(&self, link: &str, now: i64) -> Option<String> {
+        self.key.open_link(link, now).map(|id| id.to_string())
+    }
+
+    /// Waits until the session with this uid is not Ready any more.
+    pub async fn ended(&self, uid: &str) {
+        let over = match self.inner.lock().by_uid.get(uid) {
+            Some(State::Ready(entry)) => entry.over.clone(),
+            _ => return,
+        };
+        over.cancelled().await;
+    }
+
     /// Why there is no session with this id any more.
     pub fn why(&self, id: &str) -> WebDriverError {
         match self.inner.lock().ended.get(id) {
@@ -125,17 +178,20 @@ impl Directory {
         }
     }
 
-    /// Waits until the session with this uid is Ready or over.
-    pub async fn outcome(&self, uid: &str) -> Outcome {
+    /// Waits until the session with this uid is Ready or over; without `queues` also until it must wait for its turn.
+    pub async fn outcome(&self, uid: &str, queues: bool) -> Outcome {
         let waiting = {
             let mut inner = self.inner.lock();
             match inner.by_uid.get(uid) {
                 Some(State::Ready(entry)) => return Ok(entry.clone()),
                 Some(State::Over(over)) => return Err(over.clone()),
+                Some(State::Waiting(Some(why))) if !queues && why.is_full() => {
+                    return Err(why.clone());
+                }
                 Some(State::Waiting(_)) | None => {}
             }
             let (send, waiting) = oneshot::channel();
-            inner.creators.insert(uid.to_owned(), send);
+            inner.creators.insert(uid.to_owned(), Creator { send, queues });
             waiting
         };
         waiting.await.unwrap_or_else(|_| {
@@ -239,6 +295,12 @@ impl Inner {
             return;
         }
         let Some(entry) = ready(session, &uid, key) else {
+            if let Some(why) = condition.as_ref().filter(|why| why.is_full())
+                && self.creators.get(&uid).is_some_and(|creator| !creator.queues)
+                && let Some(creator) = self.creators.remove(&uid)
+            {
+                let _ = creator.send.send(Err(why.clone()));
+            }
             self.by_uid.insert(uid, State::Waiting(condition));
             return;
         };
@@ -252,7 +314,7 @@ impl Inner {
             let _ = patient.send(entry.clone());
         }
         if let Some(creator) = self.creators.remove(&uid) {
-            let _ = creator.send(Ok(entry));
+            let _ = creator.send.send(Ok(entry));
         }
     }
 
@@ -272,18 +334,19 @@ impl Inner {
             self.end(&entry.session_id, over.clone(), now);
         }
         if let Some(creator) = self.creators.remove(uid) {
-            let _ = creator.send(Err(over));
+            let _ = creator.send.send(Err(over));
         }
     }
 
     /// The first reason counts.
     fn end(&mut self, id: &str, over: Over, now: Instant) {
+        if let Some(entry) = self.by_id.remove(id) {
+            let _ = entry.why.set(over.clone());
+            entry.over.cancel();
+        }
         if !self.ended.contains_key(id) {
             self.ended.insert(id.to_owned(), over);
             self.ended_in_order.push_back((now, id.to_owned()));
-        }
-        if let Some(entry) = self.by_id.remove(id) {
-            entry.over.cancel();
         }
     }
 }
@@ -296,11 +359,14 @@ fn ready(session: &BrowserSession, uid: &str, key: &InstallationKey) -> Option<E
     Some(Entry {
         session_id: status.session_id.clone()?,
         uid: uid.to_owned(),
+        namespace: session.namespace()?,
+        name: session.name_any(),
         capabilities: status.capabilities.clone().unwrap_or_default(),
         bidi: status.web_socket_url.is_some(),
         bidi_only: session.protocol() == Protocol::Bidi,
         agent: Agent::new(ip, token),
         over: CancellationToken::new(),
+        why: OnceLock::new(),
     })
 }
 
@@ -360,20 +426,20 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_creator_hears_when_its_session_is_ready() {
         let directory = directory();
-        let waiting = directory.outcome("u");
+        let waiting = directory.outcome("u", true);
         let mut waiting = std::pin::pin!(waiting);
         assert!(futures::poll!(&mut waiting).is_pending());
         directory.see(Event::Apply(session(json!({}))), Instant::now());
         assert!(futures::poll!(&mut waiting).is_pending());
         directory.see(Event::Apply(is_ready()), Instant::now());
         assert_eq!(waiting.await.unwrap().session_id, ID);
-        assert_eq!(directory.outcome("u").await.unwrap().session_id, ID);
+        assert_eq!(directory.outcome("u", true).await.unwrap().session_id, ID);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_creator_hears_why_there_is_no_session() {
         let directory = directory();
-        let waiting = directory.outcome("u");
+        let waiting = directory.outcome("u", true);
         let mut waiting = std::pin::pin!(waiting);
         assert!(futures::poll!(&mut waiting).is_pending());
         directory.see(Event::Apply(is_over()), Instant::now());

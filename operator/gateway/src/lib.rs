@@ -6,6 +6,7 @@ mod classes;
 mod directory;
 mod frames;
 mod front;
+mod keys;
 mod metrics;
 mod own;
 mod proxy;
@@ -14,6 +15,7 @@ mod urls;
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use kube::Client;
 use prometheus_client::registry::Registry;
 use runtime::{
@@ -27,7 +29,9 @@ use wire::token::InstallationKey;
 pub use metrics::Metrics;
 pub use urls::Configured;
 
-use crate::{classes::Classes, directory::Directory, front::Gateway, sessions::Sessions};
+use crate::{
+    classes::Classes, directory::Directory, front::Gateway, keys::Keys, sessions::Sessions,
+};
 
 /// How long Close frames and last replies may take to leave.
 const FAREWELL: Duration = Duration::from_secs(4);
@@ -38,12 +42,16 @@ const LIMITS: Limits = Limits { idle: Duration::from_secs(30), connections: 8192
 /// What the administrator decides.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// The operator's own namespace, where the API keys are.
+    pub namespace: String,
     /// The namespace of sessions whose client does not say who it is; `None`: it gets none.
     pub anonymous_namespace: Option<String>,
     /// The URLs that clients reach the gateway by.
     pub urls: Configured,
     /// Web origins whose pages may ask.
     pub allowed_origins: Vec<String>,
+    /// What time it is.
+    pub clock: fn() -> Timestamp,
     /// How long a client waits for its session.
     pub create_timeout: Duration,
     /// How long tunnels may go on after `stop`.
@@ -55,9 +63,18 @@ pub fn metrics(registry: &mut Registry) -> Metrics {
     Metrics::register(registry)
 }
 
+/// The two ways to the API server: watches and writes do not wait for each other.
+#[derive(Clone)]
+pub struct Clients {
+    /// For the watches.
+    pub watching: Client,
+    /// For everything else.
+    pub writing: Client,
+}
+
 /// Runs until `stop`, then lets tunnels go on for a while.
 pub async fn run(
-    client: Client,
+    clients: Clients,
     key: InstallationKey,
     settings: Settings,
     metrics: Metrics,
@@ -65,18 +82,25 @@ pub async fn run(
     ready: Ready,
     stop: CancellationToken,
 ) {
+    let Clients { watching: watch_client, writing: client } = clients;
     let tasks = TaskTracker::new();
     let directory = Arc::new(Directory::new(key));
     let watching = CancellationToken::new();
     let watcher = tokio::spawn(directory::watch(
         directory.clone(),
-        client.clone(),
+        watch_client.clone(),
         ready.clone(),
         watching.clone(),
     ));
 
     let classes = Arc::new(Classes::new(client.clone()));
-    let classes_watcher = tokio::spawn(classes.clone().watch(watching.clone()));
+    let classes_watcher =
+        tokio::spawn(classes.clone().watch(watch_client.clone(), watching.clone()));
+    let keys = Arc::new(Keys::default());
+    let keys_watcher = tokio::spawn({
+        let (keys, stop, namespace) = (keys.clone(), watching.clone(), settings.namespace.clone());
+        async move { keys.watch(watch_client, &namespace, stop).await }
+    });
     let closing = CancellationToken::new();
     let sessions = Sessions {
         client: client.clone(),
@@ -88,12 +112,13 @@ pub async fn run(
     };
     let drain = settings.drain;
     let gateway = Arc::new(Gateway {
-        callers: caller::Callers { client, anonymous: settings.anonymous_namespace },
+        callers: caller::Callers { client, anonymous: settings.anonymous_namespace, keys },
         sessions,
         directory,
         classes,
         urls: settings.urls,
         allowed_origins: settings.allowed_origins,
+        clock: settings.clock,
         metrics,
         bare: front::bidi::Limits::default(),
         tasks: tasks.clone(),
@@ -112,7 +137,7 @@ pub async fn run(
         }
     }
     watching.cancel();
-    for watcher in [watcher, classes_watcher] {
+    for watcher in [watcher, classes_watcher, keys_watcher] {
         if let Err(error) = watcher.await {
             tracing::warn!(error = &error as &dyn std::error::Error, "a watch ended badly");
         }

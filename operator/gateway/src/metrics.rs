@@ -11,6 +11,9 @@ use prometheus_client::{
 pub(crate) enum Front {
     Classic,
     Bidi,
+    Browserbase,
+    BrowserUse,
+    Cdp,
 }
 
 /// What became of a request for a session.

@@ -1,11 +1,11 @@
 //! The operator's own capabilities, `browser-operator:...`: fields of the object, for clients that write no object.
 
-use crds::{BrowserSessionSpec, Capabilities, capabilities::CapabilitySet};
+use crds::{BrowserSessionSpec, Capabilities, capabilities::CapabilitySet, names::Protocol};
 use serde_json::{Map, Value};
 use wire::{capabilities::OWN_PREFIX, error::WebDriverError};
 
 /// Which capability is which field of the spec.
-const FIELDS: [(&str, &str); 11] = [
+const FIELDS: [(&str, &str); 12] = [
     ("class", "className"),
     ("region", "region"),
     ("timeoutSeconds", "timeoutSeconds"),
@@ -13,6 +13,7 @@ const FIELDS: [(&str, &str); 11] = [
     ("connectTimeoutSeconds", "connectTimeoutSeconds"),
     ("context", "context"),
     ("keepAlive", "keepAlive"),
+    ("priority", "priority"),
     ("proxy", "proxy"),
     ("viewport", "viewport"),
     ("startUrl", "startUrl"),
@@ -32,13 +33,17 @@ pub struct Wanted {
     pub namespace: Option<String>,
     /// The object's spec.
     pub spec: BrowserSessionSpec,
+    /// How it will be reached.
+    pub protocol: Protocol,
+    /// What its front wants to find again.
+    pub front: Option<Value>,
 }
 
 /// Reads a request's capabilities, which have been validated: ours become fields, the rest stays as it is.
 ///
 /// # Errors
 /// `invalid argument`, with the name of one that is not ours to have or has a wrong value.
-pub fn wanted(capabilities: &Value) -> Result<Wanted, WebDriverError> {
+pub fn wanted(capabilities: &Value, protocol: Protocol) -> Result<Wanted, WebDriverError> {
     let mut capabilities: Capabilities = serde_json::from_value(capabilities.clone())
         .map_err(|error| WebDriverError::invalid_argument(error.to_string()))?;
     let mut own = take(capabilities.always_match.as_mut());
@@ -79,7 +84,7 @@ pub fn wanted(capabilities: &Value) -> Result<Wanted, WebDriverError> {
         WebDriverError::invalid_argument(format!("a capability {OWN_PREFIX}... is wrong: {error}"))
     })?;
     spec.capabilities = capabilities;
-    Ok(Wanted { namespace, spec })
+    Ok(Wanted { namespace, spec, protocol, front: None })
 }
 
 /// Takes ours out of a set, with their names behind the prefix. Null is as if absent.
@@ -111,7 +116,7 @@ mod tests {
                 "browser-operator:keepAlive": null,
             },
             "firstMatch": [{}],
-        }))
+        }), Protocol::Classic)
         .unwrap();
         assert_eq!(wanted.namespace.as_deref(), Some("team-a"));
         assert_eq!(wanted.spec.region.as_deref(), Some("eu"));
@@ -127,10 +132,13 @@ mod tests {
 
     #[test]
     fn a_client_may_put_them_into_first_match() {
-        let wanted = wanted(&json!({"firstMatch": [
-            {"browserName": "chrome", "browser-operator:region": "eu"},
-            {"browserName": "firefox", "browser-operator:region": "eu"},
-        ]}))
+        let wanted = wanted(
+            &json!({"firstMatch": [
+                {"browserName": "chrome", "browser-operator:region": "eu"},
+                {"browserName": "firefox", "browser-operator:region": "eu"},
+            ]}),
+            Protocol::Classic,
+        )
         .unwrap();
         assert_eq!(wanted.spec.region.as_deref(), Some("eu"));
         assert_eq!(
@@ -150,7 +158,7 @@ mod tests {
             ),
             (json!({"alwaysMatch": {"browser-operator:namespace": 1}}), "must be a string"),
         ] {
-            let error = wanted(&set).unwrap_err();
+            let error = wanted(&set, Protocol::Classic).unwrap_err();
             assert!(error.message.contains(word), "{}", error.message);
         }
     }

@@ -1,6 +1,6 @@
 //! Traffic of a session that exists: commands are streamed, sockets are tunnels.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
@@ -14,8 +14,12 @@ use runtime::{
 };
 use tokio_util::sync::CancellationToken;
 use warp::{Reply, reply::Response};
+use wire::bind::close_code;
 
-use crate::{directory::Entry, metrics::Tunnel};
+use crate::{
+    directory::{Entry, Over},
+    metrics::Tunnel,
+};
 
 /// Sends a command on, and its reply back.
 ///
@@ -74,22 +78,36 @@ const GOING_AWAY: u16 = 1001;
 /// What ends a tunnel from this side.
 #[derive(Clone, Debug)]
 pub struct Cuts {
-    /// Its session is over; the agent has the first word.
-    pub over: CancellationToken,
+    /// Its session.
+    pub entry: Arc<Entry>,
     /// This replica ends.
     pub closing: CancellationToken,
 }
 
 impl Cuts {
-    async fn farewell(self) -> Farewell {
-        let reason = tokio::select! {
-            () = self.closing.cancelled() => CLOSING,
-            () = async {
-                self.over.cancelled().await;
+    /// When its session is over, and why.
+    async fn verdict(&self) -> Farewell {
+        self.entry.over.cancelled().await;
+        match self.entry.why.get() {
+            Some(Over { reason, .. }) => {
+                Farewell { code: close_code(reason), reason: reason.clone() }
+            }
+            None => Farewell { code: GOING_AWAY, reason: "the session is over".to_owned() },
+        }
+    }
+
+    async fn farewell(&self) -> Farewell {
+        tokio::select! {
+            () = self.closing.cancelled() => {
+                Farewell { code: GOING_AWAY, reason: CLOSING.to_owned() }
+            }
+            last = async {
+                let verdict = self.verdict().await;
+                // The agent has the first word.
                 tokio::time::sleep(LAST_WORDS).await;
-            } => "the session is over",
-        };
-        Farewell { code: GOING_AWAY, reason: reason.to_owned() }
+                verdict
+            } => last,
+        }
     }
 }
 
@@ -108,7 +126,10 @@ pub async fn carry(client: OnUpgrade, agent: OnUpgrade, cuts: Cuts, _counted: Tu
 pub async fn carry_on(client: End, agent: OnUpgrade, cuts: Cuts) {
     match End::of(agent).await {
         // Pings come from the agent.
-        Ok(agent) => drop(tunnel::join(client, agent, None, || {}, cuts.farewell()).await),
+        Ok(agent) => {
+            let (farewell, verdict) = (cuts.farewell(), cuts.verdict());
+            tunnel::join(client, agent, None, || {}, farewell, verdict).await;
+        }
         Err(error) => tracing::debug!(error, "no tunnel came of it"),
     }
 }

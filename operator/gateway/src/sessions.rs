@@ -4,12 +4,13 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crds::{
     BrowserSession, Reason,
-    names::{CALLER_ANNOTATION, END_ANNOTATION, PROTOCOL_ANNOTATION, Protocol},
+    names::{CALLER_ANNOTATION, END_ANNOTATION, FRONT_ANNOTATION, PROTOCOL_ANNOTATION},
 };
 use kube::{
     Api, Client,
     api::{ObjectMeta, Patch, PatchParams, PostParams},
 };
+use placement::Refusal;
 use serde_json::json;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use wire::error::WebDriverError;
@@ -17,13 +18,17 @@ use wire::error::WebDriverError;
 use crate::{
     caller::Caller,
     classes::Classes,
-    directory::{Directory, Entry},
+    directory::{Directory, Entry, Over},
     own::Wanted,
 };
 
 /// Names of sessions that the gateway makes begin so.
 const NAME_PREFIX: &str = "session-";
 const FIELD_MANAGER: &str = "browser-operator-gateway";
+/// How often the end of an abandoned session is asked for, and the pause after the first failure; each further one is twice
+/// as long.
+const ABANDON_TRIES: u32 = 6;
+const ABANDON_PAUSE: Duration = Duration::from_millis(500);
 
 /// Makes sessions.
 #[derive(Clone)]
@@ -47,42 +52,108 @@ impl Sessions {
     /// drops what it got before it has disarmed it.
     ///
     /// # Errors
-    /// `session not created`, with the reason that the object has or would have; `invalid argument` where a value is none
-    /// that is allowed. Nothing is made of what can never be had.
+    /// Why there is none. Nothing is made of what can never be had.
     pub async fn create(
         &self,
         caller: &Caller,
         wanted: Wanted,
-        protocol: Protocol,
-    ) -> Result<(Arc<Entry>, Abandon), WebDriverError> {
+        patience: Patience,
+    ) -> Result<(Arc<Entry>, Abandon), NotMade> {
         self.classes.check(&wanted.spec).await?;
-        let (uid, abandon) = self.make(object(caller, wanted, protocol), &caller.namespace).await?;
-        let waiting = tokio::time::timeout(self.timeout, self.directory.outcome(&uid));
+        let (uid, abandon) = self.make(object(caller, wanted), &caller.namespace).await?;
+        let limit = self.timeout.min(patience.limit);
+        let waiting = tokio::time::timeout(limit, self.directory.outcome(&uid, patience.queues));
         let outcome = tokio::select! {
             outcome = waiting => outcome,
-            () = self.closing.cancelled() => {
-                return Err(WebDriverError::session_not_created("this replica is shutting down"));
-            }
+            () = self.closing.cancelled() => return Err(NotMade::ShuttingDown),
         };
         match outcome {
             Ok(Ok(entry)) => Ok((entry, abandon)),
             Ok(Err(over)) => {
-                abandon.disarm();
-                Err(WebDriverError::session_not_created(format!(
-                    "{}: {}",
-                    over.reason, over.message
-                )))
+                if !over.is_full() {
+                    abandon.disarm();
+                }
+                Err(NotMade::Over(over))
             }
-            Err(_) => {
-                let why = self.directory.held_up_by(&uid).map_or_else(
-                    || "the controller has not said why".to_owned(),
-                    |why| format!("{}: {}", why.reason, why.message),
-                );
-                Err(WebDriverError::session_not_created(format!(
-                    "no browser within {} seconds: {why}",
-                    self.timeout.as_secs()
-                )))
+            Err(_) => Err(NotMade::Late(self.directory.held_up_by(&uid), limit)),
+        }
+    }
+}
+
+/// How long a client waits, and what for.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// No longer than so.
+    pub limit: Duration,
+    /// Whether it waits for its turn where there is no room.
+    pub queues: bool,
+}
+
+impl Patience {
+    /// As long as the administrator allows.
+    pub const LONG: Self = Self { limit: Duration::MAX, queues: true };
+}
+
+/// Why there is no session.
+#[derive(Debug)]
+pub enum NotMade {
+    /// It can never be had here.
+    Refused(Refusal),
+    /// The API server does not take it: its schema and its rules.
+    Invalid(String),
+    /// A ResourceQuota of the namespace does not take another object.
+    Quota(String),
+    /// It ended before it was Ready, or has to wait for its turn.
+    Over(Over),
+    /// It was not Ready in time; what held it up, as far as is known.
+    Late(Option<Over>, Duration),
+    /// The API server did not do it.
+    Cluster(String),
+    /// This replica is going.
+    ShuttingDown,
+}
+
+impl From<Refusal> for NotMade {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl std::fmt::Display for NotMade {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Refused(Refusal { reason, message }) => write!(f, "{reason}: {message}"),
+            Self::Invalid(message) | Self::Quota(message) | Self::Cluster(message) => {
+                f.write_str(message)
             }
+            Self::Over(Over { reason, message }) => write!(f, "{reason}: {message}"),
+            Self::Late(why, limit) => {
+                write!(f, "no browser within {} seconds: ", limit.as_secs())?;
+                match why {
+                    Some(Over { reason, message }) => write!(f, "{reason}: {message}"),
+                    None => f.write_str("the controller has not said why"),
+                }
+            }
+            Self::ShuttingDown => f.write_str("this replica is shutting down"),
+        }
+    }
+}
+
+impl From<NotMade> for WebDriverError {
+    fn from(error: NotMade) -> Self {
+        let message = error.to_string();
+        // A value that is none, not something that is not to be had.
+        let is_invalid = match &error {
+            NotMade::Invalid(_) => true,
+            NotMade::Refused(refusal) => {
+                matches!(refusal.reason, Reason::CapabilitiesInvalid | Reason::FieldInvalid)
+            }
+            _ => false,
+        };
+        if is_invalid {
+            Self::invalid_argument(message)
+        } else {
+            Self::session_not_created(message)
         }
     }
 }
@@ -94,7 +165,7 @@ impl Sessions {
         &self,
         object: BrowserSession,
         namespace: &str,
-    ) -> Result<(String, Abandon), WebDriverError> {
+    ) -> Result<(String, Abandon), NotMade> {
         let api = Api::<BrowserSession>::namespaced(self.client.clone(), namespace);
         let (tasks, namespace) = (self.tasks.clone(), namespace.to_owned());
         let creating = self.tasks.spawn(async move {
@@ -103,22 +174,23 @@ impl Sessions {
             let created =
                 api.create(&params, &object).await.map_err(|error| refusal(&error, &namespace))?;
             let (Some(name), Some(uid)) = (created.metadata.name, created.metadata.uid) else {
-                return Err(WebDriverError::session_not_created("the API server gave no name"));
+                return Err(NotMade::Cluster("the API server gave no name".to_owned()));
             };
-            Ok((uid, Abandon { api, name, tasks, armed: true }))
+            Ok((uid, Abandon { api, name, tasks, armed: true, reason: Reason::ClientGaveUp }))
         });
         creating.await.unwrap_or_else(|error| {
-            Err(WebDriverError::session_not_created(format!("the gateway is ending: {error}")))
+            Err(NotMade::Cluster(format!("the gateway is ending: {error}")))
         })
     }
 }
 
-fn object(caller: &Caller, wanted: Wanted, protocol: Protocol) -> BrowserSession {
-    let annotations: BTreeMap<String, String> = [
+fn object(caller: &Caller, wanted: Wanted) -> BrowserSession {
+    let mut annotations: BTreeMap<String, String> = [
         (CALLER_ANNOTATION.to_owned(), caller.name.clone()),
-        (PROTOCOL_ANNOTATION.to_owned(), protocol.as_str().to_owned()),
+        (PROTOCOL_ANNOTATION.to_owned(), wanted.protocol.as_str().to_owned()),
     ]
     .into();
+    annotations.extend(wanted.front.map(|front| (FRONT_ANNOTATION.to_owned(), front.to_string())));
     BrowserSession {
         metadata: ObjectMeta {
             generate_name: Some(NAME_PREFIX.to_owned()),
@@ -130,19 +202,19 @@ fn object(caller: &Caller, wanted: Wanted, protocol: Protocol) -> BrowserSession
     }
 }
 
-fn refusal(error: &kube::Error, namespace: &str) -> WebDriverError {
+fn refusal(error: &kube::Error, namespace: &str) -> NotMade {
     match error {
         // The schema and the rules of the object: what the client asked for is wrong.
-        kube::Error::Api(status) if status.code == 422 => {
-            WebDriverError::invalid_argument(status.message.clone())
+        kube::Error::Api(status) if status.code == 422 => NotMade::Invalid(status.message.clone()),
+        kube::Error::Api(status) => {
+            let message = format!("namespace {namespace}: {}", status.message);
+            if status.code == 403 && message.contains("exceeded quota") {
+                NotMade::Quota(message)
+            } else {
+                NotMade::Cluster(message)
+            }
         }
-        kube::Error::Api(status) => WebDriverError::session_not_created(format!(
-            "namespace {namespace}: {}",
-            status.message
-        )),
-        other => {
-            WebDriverError::session_not_created(format!("the API server did not answer: {other}"))
-        }
+        other => NotMade::Cluster(format!("the API server did not answer: {other}")),
     }
 }
 
@@ -152,9 +224,15 @@ pub struct Abandon {
     name: String,
     tasks: TaskTracker,
     armed: bool,
+    reason: Reason,
 }
 
 impl Abandon {
+    /// Its pod cannot be reached: that is why it is given up.
+    pub fn lost(mut self) {
+        self.reason = Reason::AgentLost;
+    }
+
     /// Its client has it.
     pub fn disarm(mut self) {
         self.armed = false;
@@ -167,17 +245,25 @@ impl Drop for Abandon {
             return;
         }
         let (api, name) = (self.api.clone(), std::mem::take(&mut self.name));
+        let reason = self.reason;
         self.tasks.spawn(async move {
             let end = json!({"metadata": {"annotations": {
-                END_ANNOTATION: Reason::ClientGaveUp.as_str(),
+                END_ANNOTATION: reason.as_str(),
             }}});
-            if let Err(error) =
-                api.patch_metadata(&name, &PatchParams::default(), &Patch::Merge(end)).await
-            {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "an abandoned session stays until its limits"
-                );
+            // The API server may be away for a moment; a session without a client must not keep its place.
+            let mut pause = ABANDON_PAUSE;
+            for _ in 0..ABANDON_TRIES {
+                let patch = Patch::Merge(&end);
+                match api.patch_metadata(&name, &PatchParams::default(), &patch).await {
+                    Ok(_) => return,
+                    Err(kube::Error::Api(status)) if status.code == 404 => return,
+                    Err(error) => {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::warn!(error, "an abandoned session is not ended yet");
+                    }
+                }
+                tokio::time::sleep(pause).await;
+                pause *= 2;
             }
         });
     }

@@ -8,7 +8,7 @@ use kube::{
     core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta},
     runtime::{
         WatchStreamExt,
-        utils::Backoff,
+        utils::{Backoff, ResetTimerBackoff},
         watcher::{self, Config, Event, watcher},
     },
 };
@@ -68,7 +68,7 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + Send + 'static,
 {
     events
-        .backoff(Pauses::default())
+        .backoff(ResetTimerBackoff::new(Pauses::default(), CALM))
         .modify(|object: &mut K| object.meta_mut().managed_fields = None)
         .filter_map(|event| {
             ready(match event {
@@ -93,6 +93,8 @@ struct Pauses {
 /// The first pause, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// After how long without a failure it is a first one again: a watch begins to list well before that fails.
+const CALM: Duration = Duration::from_secs(10);
 
 impl Iterator for Pauses {
     type Item = Duration;

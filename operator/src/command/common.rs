@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use kube::Client;
+use kube::{Client, Config};
 use prometheus_client::registry::Registry;
 use runtime::{
     admin::{self, Ready},
@@ -78,12 +78,32 @@ pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))
 }
 
+/// How long the API server may take for an answer.
+const ANSWER: Duration = Duration::from_secs(30);
+/// How long a watch may be silent: the API server sends a bookmark every minute.
+const SILENCE: Duration = Duration::from_secs(150);
+
 /// A client of the cluster that this process is in, or that KUBECONFIG names.
 ///
 /// # Errors
 /// There is no such cluster.
 pub async fn client() -> anyhow::Result<Client> {
-    Client::try_default().await.context("find the cluster")
+    client_with(ANSWER).await
+}
+
+/// The same for watches, on connections of their own.
+///
+/// # Errors
+/// There is no such cluster.
+pub async fn watching_client() -> anyhow::Result<Client> {
+    client_with(SILENCE).await
+}
+
+/// A server that is gone without a word must not be waited for as long as TCP would.
+async fn client_with(read_timeout: Duration) -> anyhow::Result<Client> {
+    let mut config = Config::infer().await.context("find the cluster")?;
+    config.read_timeout = Some(read_timeout);
+    Client::try_from(config).context("a client of the cluster")
 }
 
 /// A runtime with a thread for each core.

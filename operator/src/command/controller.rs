@@ -11,7 +11,7 @@ use runtime::{
 };
 use tokio_util::task::TaskTracker;
 
-use super::common::{AdminArgs, LogArgs, client};
+use super::common::{AdminArgs, LogArgs, client, watching_client};
 
 /// Flags of the controller.
 #[derive(clap::Args, Debug)]
@@ -58,12 +58,15 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     };
     #[expect(clippy::disallowed_methods, reason = "here the clock enters")]
     let clock = Timestamp::now;
-    let clients = controller::Clients { watching: client().await?, writing: writing.clone() };
+    let clients =
+        controller::Clients { watching: watching_client().await?, writing: writing.clone() };
     // One that waits for its turn is as ready as can be.
     ready.set(true);
+    let whole = stop.clone();
     lease::while_held(writing, lease, stop, async |stop| {
         let (clients, key, settings) = (clients.clone(), key.clone(), settings.clone());
         controller::run(clients, key, settings, metrics.clone(), clock, ready.clone(), stop).await;
+        ready.set(!whole.is_cancelled());
     })
     .await
     .context("the Lease")?;

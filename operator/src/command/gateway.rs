@@ -9,7 +9,7 @@ use prometheus_client::registry::Registry;
 use runtime::{admin::Ready, installation, signals};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::common::{AdminArgs, LogArgs, client, listen};
+use super::common::{AdminArgs, LogArgs, client, listen, watching_client};
 
 /// Flags of the gateway.
 #[derive(clap::Args, Debug)]
@@ -88,7 +88,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         create_timeout: Duration::from_secs(create_timeout_seconds),
         drain: Duration::from_secs(drain_seconds),
     };
-    let clients = gateway::Clients { watching: client().await?, writing };
+    let clients = gateway::Clients { watching: watching_client().await?, writing };
     let listener = listen(address).await?;
     gateway::run(clients, key, settings, metrics, listener, ready, stop).await;
     admin_stop.cancel();

@@ -1,13 +1,14 @@
 //! The task that owns the socket to the browser.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
+use serde_json::json;
 use tokio::{
     net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    time::{MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval},
 };
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
@@ -16,24 +17,26 @@ use tokio_tungstenite::{
 use tokio_util::task::TaskTracker;
 use wire::{
     bidi::{Outgoing, failure},
-    bind::EndReason,
     error::{ErrorCode, WebDriverError},
 };
 
 use super::{
-    MAX_MESSAGE,
+    closing::Closing,
     ids::{ClientId, Pending},
-    outbox::Outbox,
-    socket_config,
 };
-use crate::{driver::Endpoint, ending::Ending, session::life::Life};
+use crate::{
+    driver::Endpoint,
+    ending::Ending,
+    session::life::Life,
+    socket::{self, MAX_MESSAGE, Outbox, PING},
+};
 
 /// What clients have told and the hub has not looked at.
 const TOLD_QUEUED: usize = 64;
 /// The most KiB of commands that wait for the browser to take them, over all clients; who has more waits.
 const MAX_KIB: u32 = (MAX_MESSAGE >> 10) as u32;
-/// How often a browser to which nothing is sent gets a ping.
-const PING: Duration = Duration::from_secs(30);
+/// The asker of what the hub itself asks.
+const HUB: ClientId = ClientId::MAX;
 
 /// What clients tell the hub.
 pub enum ToHub {
@@ -47,11 +50,15 @@ pub enum ToHub {
         id: u64,
         /// The message, which is given its new id when that is known.
         message: Utf8Bytes,
+        /// Whether it closes a window.
+        closes: bool,
         /// Its room, until the browser has taken it.
         room: Option<OwnedSemaphorePermit>,
     },
     /// A socket is gone.
     Leave(ClientId),
+    /// A client closes a page without this hub.
+    Closing,
 }
 
 /// The way to the hub.
@@ -73,18 +80,18 @@ impl Hub {
         tasks: &TaskTracker,
     ) -> Result<Self, tungstenite::Error> {
         let stream = browser.connect().await.map_err(tungstenite::Error::Io)?;
-        let url = format!("ws://{}{}", browser.authority(), browser.path);
-        let (upstream, _) = client_async_with_config(url, stream, Some(socket_config())).await?;
+        let config = Some(socket::config());
+        let (upstream, _) = client_async_with_config(browser.url(), stream, config).await?;
         let (told, inbox) = mpsc::channel(TOLD_QUEUED);
         tasks.spawn(run(upstream, inbox, life, ending));
         Ok(Self { told, room: Arc::new(Semaphore::new(MAX_KIB as usize)) })
     }
 
     /// Has a client's command sent to the browser, when there is room for it.
-    pub async fn ask(&self, client: ClientId, id: u64, message: Utf8Bytes) {
+    pub async fn ask(&self, client: ClientId, id: u64, message: Utf8Bytes, closes: bool) {
         let kib = u32::try_from(message.len() >> 10).unwrap_or(MAX_KIB).saturating_add(1);
         let room = self.room.clone().acquire_many_owned(kib.min(MAX_KIB)).await.ok();
-        self.tell(ToHub::Command { client, id, message, room }).await;
+        self.tell(ToHub::Command { client, id, message, closes, room }).await;
     }
 
     /// Tells the hub; what comes after its end is lost with the session.
@@ -102,18 +109,16 @@ async fn run(
     ending: Ending,
 ) {
     let (mut to_browser, mut from_browser) = upstream.split();
-    let mut clients = HashMap::new();
-    let mut pending = Pending::default();
+    let mut talk = Talk::default();
     let stop = ending.begun();
     let mut ping = interval(PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        let message = tokio::select! {
+    let why = loop {
+        let (message, room) = tokio::select! {
             () = stop.cancelled() => return,
             told = inbox.recv() => {
                 let Some(told) = told else { return };
-                ping.reset();
-                match take(told, &mut clients, &mut pending) {
+                match talk.take(told) {
                     Some((message, room)) => (Message::Text(message.into()), room),
                     None => continue,
                 }
@@ -122,118 +127,125 @@ async fn run(
             message = from_browser.next() => match message {
                 Some(Ok(Message::Text(text))) => {
                     // What nobody hears is no use of the session.
-                    if !clients.is_empty() {
+                    if !talk.clients.is_empty() {
                         life.touch();
                     }
-                    give(text, &mut clients, &mut pending);
-                    continue;
+                    match talk.give(text) {
+                        Some(question) => (Message::Text(question.into()), None),
+                        None => continue,
+                    }
                 }
                 // tungstenite answers pings by itself.
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_) | Message::Binary(_))) => continue,
-                Some(Ok(Message::Close(_))) | None => {
-                    lost(&ending, &life, "the browser closed its BiDi socket").await;
-                    return;
-                }
-                Some(Err(error)) => {
-                    lost(&ending, &life, &error.to_string()).await;
-                    return;
-                }
+                Some(Ok(Message::Close(_))) | None => break "the browser closed its BiDi socket".to_owned(),
+                Some(Err(error)) => break error.to_string(),
             },
         };
-        let (message, room) = message;
+        ping.reset();
         if let Err(error) = to_browser.send(message).await {
-            lost(&ending, &life, &error.to_string()).await;
-            return;
+            break error.to_string();
         }
         drop(room);
-    }
-}
-
-/// How long a command that is running may take to say that it ended the browser.
-const SAY_SO: Duration = Duration::from_secs(1);
-
-/// The browser hung up. A command that is running may have ended it, as closing the last window does; then its answer is on the
-/// way, and says why.
-async fn lost(ending: &Ending, life: &Life, why: &str) {
-    if life.usage().running > 0 && timeout(SAY_SO, ending.wait()).await.is_ok() {
-        return;
-    }
-    ending.begin(EndReason::BrowserCrashed.as_str(), format!("the browser is gone: {why}"));
-}
-
-/// Takes what a client told; gives what is to be sent to the browser.
-fn take(
-    told: ToHub,
-    clients: &mut HashMap<ClientId, Outbox>,
-    pending: &mut Pending,
-) -> Option<(String, Option<OwnedSemaphorePermit>)> {
-    match told {
-        ToHub::Join(client, messages) => {
-            clients.insert(client, messages);
-            None
-        }
-        ToHub::Leave(client) => {
-            clients.remove(&client);
-            pending.forget(client);
-            None
-        }
-        ToHub::Command { client, id, message, room } => {
-            let Some(new) = pending.ask(client, id) else {
-                let text = "too many commands wait for the browser's answers";
-                let error = WebDriverError::new(ErrorCode::UnknownError, text);
-                put(clients, client, failure(Some(id), &error).into());
-                return None;
-            };
-            Outgoing::parse(&message).map(|message| (message.with_id(new), room))
-        }
-    }
-}
-
-/// Gives what the browser said: an answer to its asker, an event to all.
-fn give(text: Utf8Bytes, clients: &mut HashMap<ClientId, Outbox>, pending: &mut Pending) {
-    let Some(message) = Outgoing::parse(&text) else {
-        tracing::warn!("the browser sent a message that is no JSON object");
-        return;
     };
-    let Some(id) = message.id() else {
-        clients.retain(|_, outbox| outbox.put(text.clone()));
-        return;
-    };
-    if let Some((client, id)) = pending.answer(id) {
-        put(clients, client, message.with_id(id).into());
-    }
+    ending.browser_gone(&life, talk.closing.is_the_last(Instant::now()), &why).await;
 }
 
-/// Queues a message for one client. One that does not read in time is cut off.
-fn put(clients: &mut HashMap<ClientId, Outbox>, client: ClientId, message: Utf8Bytes) {
-    if clients.get(&client).is_some_and(|outbox| !outbox.put(message)) {
-        clients.remove(&client);
+/// Who says what to whom.
+#[derive(Default)]
+struct Talk {
+    clients: HashMap<ClientId, Outbox>,
+    pending: Pending,
+    closing: Closing,
+}
+
+impl Talk {
+    /// Takes what a client told; gives what is to be sent to the browser.
+    fn take(&mut self, told: ToHub) -> Option<(String, Option<OwnedSemaphorePermit>)> {
+        match told {
+            ToHub::Join(client, messages) => {
+                self.clients.insert(client, messages);
+                None
+            }
+            ToHub::Leave(client) => {
+                self.clients.remove(&client);
+                self.pending.forget(client);
+                None
+            }
+            ToHub::Closing => {
+                self.closing.suspected(Instant::now());
+                None
+            }
+            ToHub::Command { client, id, message, closes, room } => {
+                let Some(new) = self.pending.ask(client, id) else {
+                    let text = "too many commands wait for the browser's answers";
+                    let error = WebDriverError::new(ErrorCode::UnknownError, text);
+                    self.put(client, failure(Some(id), &error).into());
+                    return None;
+                };
+                if closes {
+                    self.closing.asked(new);
+                }
+                Outgoing::parse(&message).map(|message| (message.with_id(new), room))
+            }
+        }
+    }
+
+    /// Gives what the browser said: an answer to its asker, an event to all. What the browser is to be asked then.
+    fn give(&mut self, text: Utf8Bytes) -> Option<String> {
+        let Some(message) = Outgoing::parse(&text) else {
+            tracing::warn!("the browser sent a message that is no JSON object");
+            return None;
+        };
+        let Some(new) = message.id() else {
+            self.clients.retain(|_, outbox| outbox.put(text.clone()));
+            return None;
+        };
+        if let Some((client, id)) = self.pending.answer(new) {
+            self.put(client, message.with_id(id).into());
+        }
+        self.closing.answered(new, &text, Instant::now()).then(|| self.what_is_left()).flatten()
+    }
+
+    /// The question which windows are left.
+    fn what_is_left(&mut self) -> Option<String> {
+        let id = self.pending.ask(HUB, 0)?;
+        self.closing.questioned(id);
+        let question =
+            json!({"method": "browsingContext.getTree", "params": {"maxDepth": 0}, "id": id});
+        Some(question.to_string())
+    }
+
+    /// Queues a message for one client. One that does not read in time is cut off.
+    fn put(&mut self, client: ClientId, message: Utf8Bytes) {
+        if self.clients.get(&client).is_some_and(|outbox| !outbox.put(message)) {
+            self.clients.remove(&client);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bidi::{ids::MAX_PENDING, outbox::outbox};
+    use crate::{bidi::ids::MAX_PENDING, socket::outbox};
 
-    fn command(client: ClientId, id: u64) -> ToHub {
+    fn command(client: ClientId, id: u64, closes: bool) -> ToHub {
         let message = format!(r#"{{"id":{id},"method":"a.b","params":{{}}}}"#).into();
-        ToHub::Command { client, id, message, room: None }
+        ToHub::Command { client, id, message, closes, room: None }
     }
 
     #[tokio::test]
     async fn answers_go_to_the_asker_and_events_to_all() {
-        let (mut clients, mut pending) = (HashMap::new(), Pending::default());
+        let mut talk = Talk::default();
         let (one, mut to_one) = outbox();
         let (other, mut to_other) = outbox();
-        take(ToHub::Join(1, one), &mut clients, &mut pending);
-        take(ToHub::Join(2, other), &mut clients, &mut pending);
-        let sent = take(command(2, 9), &mut clients, &mut pending).map(|(message, _)| message);
+        talk.take(ToHub::Join(1, one));
+        talk.take(ToHub::Join(2, other));
+        let sent = talk.take(command(2, 9, false)).map(|(message, _)| message);
         assert_eq!(sent.as_deref(), Some(r#"{"id":1,"method":"a.b","params":{}}"#));
 
-        give(r#"{"type":"event","method":"log"}"#.into(), &mut clients, &mut pending);
-        give(r#"{"type":"success","id":1,"result":{}}"#.into(), &mut clients, &mut pending);
-        drop(clients);
+        talk.give(r#"{"type":"event","method":"log"}"#.into());
+        talk.give(r#"{"type":"success","id":1,"result":{}}"#.into());
+        drop(talk);
 
         for (heard, expected) in [
             (to_one.next().await, Some(r#"{"type":"event","method":"log"}"#)),
@@ -248,27 +260,43 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_reads_nothing_is_cut_off() {
-        let (mut clients, mut pending) = (HashMap::new(), Pending::default());
+        let mut talk = Talk::default();
         let (slow, mut unread) = outbox();
-        take(ToHub::Join(1, slow), &mut clients, &mut pending);
+        talk.take(ToHub::Join(1, slow));
         let event = format!(r#"{{"type":"event","text":"{}"}}"#, "x".repeat(40 << 20));
         for _ in 0..2 {
-            give(event.clone().into(), &mut clients, &mut pending);
+            talk.give(event.clone().into());
         }
-        assert!(clients.is_empty());
+        assert!(talk.clients.is_empty());
         assert!(unread.next().await.is_some() && unread.next().await.is_none());
     }
 
     #[tokio::test]
     async fn a_client_that_asks_without_end_is_told_so() {
-        let (mut clients, mut pending) = (HashMap::new(), Pending::default());
+        let mut talk = Talk::default();
         let (one, mut to_one) = outbox();
-        take(ToHub::Join(1, one), &mut clients, &mut pending);
+        talk.take(ToHub::Join(1, one));
         for id in 0..MAX_PENDING as u64 {
-            assert!(take(command(1, id), &mut clients, &mut pending).is_some());
+            assert!(talk.take(command(1, id, false)).is_some());
         }
-        assert!(take(command(1, 7), &mut clients, &mut pending).is_none());
+        assert!(talk.take(command(1, 7, false)).is_none());
         let told = to_one.next().await.unwrap();
         assert!(told.contains(r#""id":7"#) && told.contains("too many"), "{told}");
+    }
+
+    #[tokio::test]
+    async fn what_is_left_after_a_window_is_asked_for_and_told_to_nobody() {
+        let mut talk = Talk::default();
+        let (one, mut to_one) = outbox();
+        talk.take(ToHub::Join(1, one));
+        talk.take(command(1, 9, true));
+        let question = talk.give(r#"{"type":"success","id":1,"result":{}}"#.into()).unwrap();
+        assert!(question.contains(r#""id":2"#) && question.contains("getTree"), "{question}");
+        let rest = r#"{"type":"success","id":2,"result":{"contexts":[{"context":"a"}]}}"#;
+        assert_eq!(talk.give(rest.into()), None);
+        assert!(!talk.closing.is_the_last(Instant::now()));
+        drop(talk);
+        assert!(to_one.next().await.unwrap().contains(r#""id":9"#));
+        assert_eq!(to_one.next().await, None);
     }
 }

@@ -1,6 +1,6 @@
 //! Speaking to the driver over loopback.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, Uri, header};
@@ -14,7 +14,8 @@ use runtime::http::{
     collect::collect,
     forward::{empty, full},
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
+use tokio::time::timeout;
 use wire::bind::{Driver, NewSession};
 
 use super::{
@@ -24,6 +25,9 @@ use super::{
 
 /// The most bytes of a reply that the agent reads for itself.
 const MAX_REPLY: usize = 16 << 20;
+
+/// How long the browser's DevTools may take to answer.
+const DEV_TOOLS: Duration = Duration::from_secs(10);
 
 /// The most lines of a driver's message that say something; what follows is its own stack.
 const MAX_MESSAGE_LINES: usize = 3;
@@ -155,15 +159,29 @@ impl Client {
     }
 
     /// What the browser's DevTools say of themselves.
-    async fn dev_tools_version(&self, authority: &str) -> Option<Map<String, Value>> {
-        let uri = Uri::builder()
-            .scheme("http")
-            .authority(authority)
-            .path_and_query("/json/version")
-            .build()
-            .ok()?;
-        let (_, bytes) = self.exchange(Method::GET, uri, None).await.ok()?;
-        serde_json::from_slice(&bytes).ok()
+    async fn dev_tools_version(&self, address: &str) -> Option<Value> {
+        let browser = Endpoint::of_address(address)?;
+        self.dev_tools(&browser, Method::GET, "/json/version").await.ok()
+    }
+
+    /// Asks the browser's DevTools, which want a Host of this machine.
+    ///
+    /// # Errors
+    /// They do not answer in time, or refuse.
+    pub async fn dev_tools(
+        &self,
+        browser: &Endpoint,
+        method: Method,
+        path: &str,
+    ) -> Result<Value, Error> {
+        let uri = Uri::builder().scheme("http").authority(browser.authority()).path_and_query(path);
+        let uri = uri.build().map_err(no_answer)?;
+        let asking = self.exchange(method, uri, None);
+        let (status, bytes) = timeout(DEV_TOOLS, asking).await.map_err(no_answer)??;
+        if !status.is_success() {
+            return Err(Error::Refused(format!("DevTools answered with status {status}")));
+        }
+        serde_json::from_slice(&bytes).map_err(no_answer)
     }
 
     async fn exchange(

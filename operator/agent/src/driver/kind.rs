@@ -91,6 +91,12 @@ impl Endpoint {
         Some(Self { port: url.port()?, path: url.path().to_owned() })
     }
 
+    /// A port of this machine, out of `host:port`.
+    pub fn of_address(address: &str) -> Option<Self> {
+        let (_, port) = address.rsplit_once(':')?;
+        Some(Self { port: port.parse().ok()?, path: "/".to_owned() })
+    }
+
     /// A connection to it.
     ///
     /// # Errors
@@ -99,6 +105,11 @@ impl Endpoint {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await?;
         stream.set_nodelay(true)?;
         Ok(stream)
+    }
+
+    /// Its URL.
+    pub fn url(&self) -> String {
+        format!("ws://{}{}", self.authority(), self.path)
     }
 
     /// The authority, as the Host checks of drivers and browsers want it.

@@ -4,6 +4,7 @@ mod chrome;
 mod client;
 mod firefox;
 mod kind;
+mod mapper;
 mod process;
 mod sandbox;
 
@@ -12,6 +13,7 @@ use std::sync::{
     atomic::{AtomicI32, Ordering},
 };
 
+use runtime::http::BoxError;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
@@ -43,6 +45,19 @@ pub struct DriverSession {
     pub bidi: Option<Endpoint>,
     /// The browser's DevTools, where it has them.
     pub dev_tools: Option<Endpoint>,
+}
+
+impl DriverSession {
+    /// The ids of the browser's targets that are the driver's own. To be asked before a client has the browser.
+    ///
+    /// # Errors
+    /// The browser does not list its targets.
+    pub async fn own_targets(&self) -> Result<Vec<String>, BoxError> {
+        match (&self.dev_tools, &self.bidi) {
+            (Some(browser), Some(_)) => mapper::targets(browser).await,
+            _ => Ok(Vec::new()),
+        }
+    }
 }
 
 /// The driver, as far as it has come.

@@ -1,6 +1,6 @@
 //! The driver's process: started, watched, and ended with its agent.
 
-use std::{path::Path, pin::pin, process::Stdio, sync::atomic::Ordering};
+use std::{future::pending, path::Path, process::Stdio, sync::atomic::Ordering};
 
 use nix::{
     sys::signal::{Signal, killpg},
@@ -63,18 +63,20 @@ async fn attend<F: Future<Output = ()>>(
         return format!("the driver ended before it listened: {}", status(child).await);
     };
     let starting = started(port);
-    // Pages write there too, as much as they like: it is read, and thrown away.
-    let ending = async {
+    // Pages write there too, as much as they like: it is read, and thrown away. The browser has this pipe as well, and may
+    // outlive its driver: its end says nothing of that.
+    let reading = async {
         let mut nowhere = tokio::io::sink();
         if let Err(error) = tokio::io::copy(&mut output, &mut nowhere).await {
             tracing::debug!(%error, "the driver's output");
         }
-        status(child).await
+        pending::<()>().await;
     };
-    let (mut starting, mut ending) = (pin!(starting), pin!(ending));
+    let beside = async { tokio::join!(starting, reading) };
+    let ended = status(child);
     tokio::select! {
-        () = &mut starting => format!("the driver ended: {}", ending.await),
-        status = &mut ending => format!("the driver ended: {status}"),
+        status = ended => format!("the driver ended: {status}"),
+        _ = beside => String::new(),
     }
 }
 

@@ -6,6 +6,8 @@ pub mod setup;
 
 use std::sync::Arc;
 
+use runtime::http::BoxError;
+use tokio::sync::OnceCell;
 use wire::{bind::Settings, token};
 
 use crate::{
@@ -30,6 +32,7 @@ pub struct Session {
     pub life: Arc<Life>,
     /// Its BiDi sockets; absent where BiDi was not asked for.
     pub hub: Option<Hub>,
+    hidden: OnceCell<Vec<String>>,
 }
 
 impl Session {
@@ -42,7 +45,20 @@ impl Session {
         life: Arc<Life>,
         hub: Option<Hub>,
     ) -> Self {
-        Self { id, driver, upstream, settings, life, hub }
+        Self { id, driver, upstream, settings, life, hub, hidden: OnceCell::new() }
+    }
+
+    /// The ids of the browser's targets that no client is shown.
+    ///
+    /// # Errors
+    /// The browser does not list its targets.
+    pub async fn hidden(&self) -> Result<&[String], BoxError> {
+        self.hidden.get_or_try_init(|| self.upstream.own_targets()).await.map(Vec::as_slice)
+    }
+
+    /// WebDriver's id of it: a credential.
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// Whether `id` is this session's, in constant time: whoever knows it may drive the session.

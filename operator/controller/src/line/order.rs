@@ -9,10 +9,19 @@ use jiff::Timestamp;
 
 use super::{Class, Waiting};
 
+/// Which namespaces go first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Tier {
+    HasNothing,
+    BelowItsShare,
+    Other,
+}
+
 /// One namespace's part of the line.
 struct Queue<'a> {
     waiting: Peekable<Box<dyn Iterator<Item = &'a Waiting> + 'a>>,
     live: usize,
+    served: u64,
 }
 
 impl Class {
@@ -26,10 +35,11 @@ impl Class {
         self.capacity.map_or(usize::MAX, |capacity| capacity.saturating_sub(self.live_in_all()))
     }
 
-    /// What each namespace may have before another's sessions go first: an equal part of the class, at least one.
+    /// What each namespace may have before another's sessions go first: an equal part of the class, so that all of them
+    /// together are not more than it.
     fn share(&self) -> usize {
         let here: HashSet<&String> = self.live.keys().chain(self.waiting.keys()).collect();
-        self.capacity.unwrap_or(usize::MAX).div_ceil(here.len().max(1)).max(1)
+        self.capacity.unwrap_or(usize::MAX) / here.len().max(1)
     }
 
     /// How many wait.
@@ -49,7 +59,8 @@ impl Class {
             Some(Some(uid)) => Box::new(waiting.filter(move |one| one.uid == *uid)),
         };
         let live = self.live.get(namespace).copied().unwrap_or(0);
-        Queue { waiting: waiting.peekable(), live }
+        let served = self.served.get(namespace).copied().unwrap_or(0);
+        Queue { waiting: waiting.peekable(), live, served }
     }
 
     /// The first so many of the line, by uid, as if each got its place. Of a namespace that is closed only the one that may
@@ -61,6 +72,7 @@ impl Class {
         mut tell: impl FnMut(&str),
     ) {
         let share = self.share();
+        let mut now_served = self.served.values().copied().max().unwrap_or(0);
         let mut queues: Vec<Queue<'_>> =
             self.waiting.keys().map(|namespace| self.queue(closed, namespace)).collect();
         for _ in 0..count {
@@ -68,7 +80,13 @@ impl Class {
                 .iter_mut()
                 .filter_map(|queue| {
                     let head = *queue.waiting.peek()?;
-                    let rank = (queue.live >= share, head.priority, queue.live, head);
+                    let Queue { live, served, .. } = *queue;
+                    let rank = if live == 0 {
+                        (Tier::HasNothing, None, live, served, head)
+                    } else {
+                        let tier = if live < share { Tier::BelowItsShare } else { Tier::Other };
+                        (tier, Some(head.priority), live, served, head)
+                    };
                     Some((rank, queue))
                 })
                 .min_by(|(one, _), (other, _)| one.cmp(other));
@@ -76,6 +94,8 @@ impl Class {
             tell(&head.uid);
             queue.waiting.next();
             queue.live += 1;
+            now_served += 1;
+            queue.served = now_served;
         }
     }
 

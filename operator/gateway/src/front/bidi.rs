@@ -28,11 +28,13 @@ use wire::{
 
 use super::Gateway;
 use crate::{
+    caller,
     directory::Entry,
     frames::{self, NO_STATUS, Reader, Received, Violation},
     metrics::{Front, Outcome},
     own,
     proxy::{self, CLOSING, Cuts, Handshake},
+    sessions::Patience,
 };
 
 /// The path of the browser's DevTools, behind a session's id.
@@ -65,7 +67,7 @@ pub async fn socket(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
 }
 
 /// A socket of a session, BiDi's or the browser's DevTools. One that was made on a bare socket has no other.
-async fn of_session(
+pub(super) async fn of_session(
     gateway: &Gateway,
     id: &str,
     rest: &str,
@@ -334,7 +336,7 @@ async fn create(
     gateway.accepts()?;
     let asked = params.get("capabilities").cloned().unwrap_or_default();
     process(&asked, Dialect::Bidi)?;
-    let mut wanted = own::wanted(&asked)?;
+    let mut wanted = own::wanted(&asked, Protocol::Bidi)?;
     // That it speaks BiDi goes without saying here, and must be said to a driver.
     for alternative in wanted.spec.capabilities.first_match.iter_mut().flatten() {
         alternative.remove("webSocketUrl");
@@ -347,11 +349,17 @@ async fn create(
         .insert("webSocketUrl".to_owned(), true.into());
     let caller = gateway
         .callers
-        .admit(headers, wanted.namespace.as_deref())
+        .admit(caller::credential(headers), wanted.namespace.as_deref(), "create")
         .await
         .map_err(|error| WebDriverError::session_not_created(error.to_string()))?;
-    let (entry, abandon) = gateway.sessions.create(&caller, wanted, Protocol::Bidi).await?;
-    let agent = connect(&entry).await?;
+    let (entry, abandon) = gateway.sessions.create(&caller, wanted, Patience::LONG).await?;
+    let agent = match connect(&entry).await {
+        Ok(agent) => agent,
+        Err(error) => {
+            abandon.lost();
+            return Err(error);
+        }
+    };
     abandon.disarm();
     let result = json!({
         "sessionId": entry.session_id,

@@ -25,7 +25,9 @@ use crate::{
     caller,
     directory::Entry,
     metrics::{Front, Outcome},
-    own, proxy, urls,
+    own, proxy,
+    sessions::Patience,
+    urls,
 };
 
 /// How long the directory may take to say that a pod is gone: the kubelet looks every second, and a busy node takes several.
@@ -96,14 +98,18 @@ async fn create(gateway: &Gateway, incoming: Incoming) -> Result<Value, Refusal>
     };
     let asked = body.get("capabilities").cloned().unwrap_or_default();
     process(&asked, Dialect::Classic)?;
-    let mut wanted = own::wanted(&asked)?;
+    let mut wanted = own::wanted(&asked, Protocol::Classic)?;
     wanted.spec.new_session_parameters = parameters(body);
     let caller = gateway
         .callers
-        .admit(&headers, wanted.namespace.as_deref())
+        .admit(caller::credential(&headers), wanted.namespace.as_deref(), "create")
         .await
         .map_err(Refusal::Caller)?;
-    let (entry, abandon) = gateway.sessions.create(&caller, wanted, Protocol::Classic).await?;
+    let (entry, abandon) = gateway
+        .sessions
+        .create(&caller, wanted, Patience::LONG)
+        .await
+        .map_err(WebDriverError::from)?;
     abandon.disarm();
     let peer = connection.peer.ip();
     let base = urls::socket_base(&gateway.urls, urls::remote_url(&asked), &headers, peer);
@@ -119,7 +125,7 @@ fn parameters(mut body: Map<String, Value>) -> Option<Map<String, Value>> {
 
 /// The session's capabilities, with the URLs of its sockets as this client can use them: BiDi's, and the browser's DevTools,
 /// which Selenium's clients look for under names of their own.
-fn capabilities(entry: &Entry, socket_base: &str) -> Value {
+pub(super) fn capabilities(entry: &Entry, socket_base: &str) -> Value {
     let mut capabilities = entry.capabilities.clone();
     capabilities.remove("webSocketUrl");
     let url = format!("{socket_base}/session/{}", entry.session_id);

@@ -1,11 +1,15 @@
 //! The faces of the gateway: each parses into one internal request and renders one internal answer.
 
 pub mod bidi;
+mod cdp;
 mod classic;
+mod join;
+mod rest;
 
 use std::sync::Arc;
 
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use jiff::Timestamp;
 use runtime::http::{
     collect::drain,
     incoming::{Incoming, incoming},
@@ -42,6 +46,8 @@ pub struct Gateway {
     pub urls: Configured,
     /// Web origins whose pages may ask; no other page may.
     pub allowed_origins: Vec<String>,
+    /// What time it is.
+    pub clock: fn() -> Timestamp,
     /// What is counted.
     pub metrics: Metrics,
     /// What sockets without a session may take.
@@ -56,8 +62,8 @@ pub struct Gateway {
 
 impl Gateway {
     /// What ends a tunnel of this session.
-    fn cuts(&self, entry: &Entry) -> Cuts {
-        Cuts { over: entry.over.clone(), closing: self.closing.clone() }
+    fn cuts(&self, entry: &Arc<Entry>) -> Cuts {
+        Cuts { entry: entry.clone(), closing: self.closing.clone() }
     }
 
     /// Whether this replica makes sessions now, and in words: both protocols' status.
@@ -94,12 +100,36 @@ pub fn routes(
                 drain(incoming.body).await;
                 refuse_origin(&origin)
             } else if tunnel::wants_websocket(&incoming.method, &incoming.headers) {
-                bidi::socket(gateway, incoming).await
+                if cdp::is_path(&incoming.path) {
+                    cdp::socket(gateway, incoming).await
+                } else {
+                    bidi::socket(gateway, incoming).await
+                }
             } else {
-                classic::run(gateway, incoming).await
+                answer(gateway, incoming).await
             }
         }
     })
+}
+
+/// Each front has its own paths; what is nobody's is WebDriver's to refuse.
+async fn answer(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
+    let path = incoming.path.as_str();
+    if path.starts_with("/v1/") {
+        rest::browserbase::run(gateway, incoming).await
+    } else if ["/api/v2/", "/api/v3/", "/api/v4/"].iter().any(|prefix| path.starts_with(prefix)) {
+        rest::browser_use::run(gateway, incoming).await
+    } else if cdp::is_path(path) {
+        cdp::run(gateway, incoming).await
+    } else if join::is_path(path) {
+        join::run(gateway, incoming).await
+    } else if path == "/openapi.json" && incoming.method == Method::GET {
+        drain(incoming.body).await;
+        let json = HeaderValue::from_static("application/json");
+        warp::reply::with_header(rest::document(), header::CONTENT_TYPE, json).into_response()
+    } else {
+        classic::run(gateway, incoming).await
+    }
 }
 
 /// The origin of a request that comes from a web page which may not ask. Client libraries send none; browsers always do,

@@ -298,6 +298,10 @@ async fn down(
                 farewell = Some(last);
                 Vec::new()
             }
+            // What does not finish its frame after the cut never will.
+            () = sleep(LINGER), if farewell.is_some() => {
+                return to.shutdown().await.map(|()| Down::Cut);
+            }
             // Nothing may follow a Close frame (section 5.5.1).
             () = quiet, if frames.at_boundary() && !frames.closed() => frames::ping(),
         };

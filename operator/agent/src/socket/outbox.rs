@@ -7,7 +7,7 @@ use std::sync::{
 };
 
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
-use tokio_tungstenite::tungstenite::Utf8Bytes;
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 /// The most bytes that wait. A message that finds none before it always fits.
 const MAX_BYTES: usize = 64 << 20;
@@ -51,6 +51,15 @@ impl Queued {
         self.waiting.fetch_sub(message.len() + OVERHEAD, Ordering::Relaxed);
         Some(message)
     }
+
+    /// What waits now, for a client that is told goodbye.
+    pub fn rest(&mut self) -> Vec<Message> {
+        let mut rest = Vec::new();
+        while let Ok(message) = self.messages.try_recv() {
+            rest.push(Message::Text(message));
+        }
+        rest
+    }
 }
 
 #[cfg(test)]
@@ -66,5 +75,13 @@ mod tests {
         assert_eq!(queued.next().await, Some(large));
         drop(outbox);
         assert_eq!(queued.next().await, None);
+    }
+
+    #[test]
+    fn what_waits_at_the_end_is_not_lost() {
+        let (outbox, mut queued) = outbox();
+        assert!(outbox.put("a".into()) && outbox.put("b".into()));
+        assert_eq!(queued.rest(), [Message::text("a"), Message::text("b")]);
+        assert!(queued.rest().is_empty());
     }
 }

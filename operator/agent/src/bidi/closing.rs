@@ -1,0 +1,102 @@
+//! Whether the browser is about to go because a client closed its last window: the driver ends it then, some time after its
+//! answer, and without a word.
+
+use std::{collections::HashSet, time::Duration};
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+/// How long after its last window the browser may take to go.
+const SOON: Duration = Duration::from_secs(3);
+
+/// What is known of windows that are being closed.
+#[derive(Debug, Default)]
+pub struct Closing {
+    /// Commands that close one, and have no answer yet.
+    commands: HashSet<u64>,
+    /// The hub's own question what is left.
+    question: Option<u64>,
+    /// As long as a browser that goes has lost its last window.
+    until: Option<Instant>,
+}
+
+impl Closing {
+    /// A client has a window closed, by a command of this id.
+    pub fn asked(&mut self, id: u64) {
+        self.commands.insert(id);
+    }
+
+    /// A client closes one in a way that has no answer worth waiting for.
+    pub fn suspected(&mut self, now: Instant) {
+        self.until = Some(now + SOON);
+    }
+
+    /// The hub asked what is left, by a command of this id.
+    pub fn questioned(&mut self, id: u64) {
+        self.question = Some(id);
+    }
+
+    /// The browser answered. Gives whether it is to be asked what is left.
+    pub fn answered(&mut self, id: u64, answer: &str, now: Instant) -> bool {
+        if self.question == Some(id) {
+            self.question = None;
+            if nothing_is_left(answer) {
+                self.suspected(now);
+            }
+            return false;
+        }
+        self.commands.remove(&id) && self.commands.is_empty()
+    }
+
+    /// Whether a browser that is gone now went because of its last window.
+    pub fn is_the_last(&self, now: Instant) -> bool {
+        !self.commands.is_empty()
+            || self.question.is_some()
+            || self.until.is_some_and(|until| now < until)
+    }
+}
+
+/// Whether an answer to `browsingContext.getTree` has no context.
+fn nothing_is_left(answer: &str) -> bool {
+    serde_json::from_str::<Value>(answer)
+        .is_ok_and(|answer| answer["result"]["contexts"] == Value::Array(Vec::new()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLOSED: &str = r#"{"type":"success","id":1,"result":{}}"#;
+    const NONE: &str = r#"{"type":"success","id":3,"result":{"contexts":[]}}"#;
+    const SOME: &str = r#"{"type":"success","id":3,"result":{"contexts":[{"context":"a"}]}}"#;
+
+    #[test]
+    fn a_browser_that_goes_while_its_last_window_is_closed_did_not_crash() {
+        let now = Instant::now();
+        let mut closing = Closing::default();
+        assert!(!closing.is_the_last(now));
+        closing.asked(1);
+        closing.asked(2);
+        assert!(closing.is_the_last(now));
+        assert!(!closing.answered(1, CLOSED, now), "the other command is still running");
+        assert!(closing.answered(2, CLOSED, now));
+        closing.questioned(3);
+        assert!(closing.is_the_last(now), "it may go before it can say what is left");
+        assert!(!closing.answered(3, NONE, now));
+        assert!(closing.is_the_last(now));
+        assert!(!closing.is_the_last(now + SOON), "it stayed without a window");
+    }
+
+    #[test]
+    fn a_browser_that_has_windows_left_crashes() {
+        let now = Instant::now();
+        let mut closing = Closing::default();
+        closing.asked(1);
+        assert!(closing.answered(1, CLOSED, now));
+        closing.questioned(3);
+        closing.answered(3, SOME, now);
+        assert!(!closing.is_the_last(now));
+        assert!(!closing.answered(4, NONE, now), "a client's own question means nothing");
+        assert!(!closing.is_the_last(now));
+    }
+}

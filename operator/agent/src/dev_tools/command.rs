@@ -1,0 +1,80 @@
+//! The commands of a client that mean more than their answer. All others pass unread.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// Ends the browser, and so the session.
+const QUIT: &str = "Browser.close";
+/// What closes pages: a browser whose last page is closed may go.
+const CLOSES: [&str; 3] = ["Page.close", "Target.closeTarget", "Target.disposeBrowserContext"];
+
+/// What a command means for its session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// Nothing.
+    Plain,
+    /// It may be the end of the browser.
+    ClosesPage,
+    /// It ends the session; the answer.
+    Quits(String),
+}
+
+#[derive(Deserialize)]
+struct Command {
+    id: Value,
+    method: String,
+    #[serde(rename = "sessionId")]
+    session: Option<Value>,
+}
+
+/// Reads no more of a message than is needed.
+pub fn meaning(text: &str) -> Meaning {
+    if !text.contains(QUIT) && !CLOSES.iter().any(|name| text.contains(name)) {
+        return Meaning::Plain;
+    }
+    let Ok(Command { id, method, session }) = serde_json::from_str(text) else {
+        return Meaning::Plain;
+    };
+    if CLOSES.contains(&method.as_str()) {
+        return Meaning::ClosesPage;
+    }
+    if method != QUIT {
+        return Meaning::Plain;
+    }
+    let mut answer = json!({"id": id, "result": {}});
+    if let Some(session) = session {
+        answer["sessionId"] = session;
+    }
+    Meaning::Quits(answer.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_what_its_method_says_and_nothing_else() {
+        for (text, expected) in [
+            (
+                r#"{"id":7,"method":"Browser.close"}"#,
+                Meaning::Quits(r#"{"id":7,"result":{}}"#.into()),
+            ),
+            (
+                r#"{"id":8,"method":"Browser.close","params":{},"sessionId":"A"}"#,
+                Meaning::Quits(r#"{"id":8,"result":{},"sessionId":"A"}"#.into()),
+            ),
+            (r#"{"id":1,"method":"Target.closeTarget","params":{}}"#, Meaning::ClosesPage),
+            (r#"{"id":1,"method":"Page.close"}"#, Meaning::ClosesPage),
+            (
+                r#"{"id":1,"method":"Runtime.evaluate","params":{"a":"Browser.close"}}"#,
+                Meaning::Plain,
+            ),
+            (r#"{"id":1,"method":"Page.closed"}"#, Meaning::Plain),
+            (r#"{"method":"Browser.close"}"#, Meaning::Plain),
+            ("Browser.close", Meaning::Plain),
+            (r#"{"id":1,"method":"Page.enable"}"#, Meaning::Plain),
+        ] {
+            assert_eq!(meaning(text), expected, "{text}");
+        }
+    }
+}

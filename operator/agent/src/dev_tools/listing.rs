@@ -1,0 +1,115 @@
+//! The answers of a browser's DevTools over HTTP, with the URLs that a client can use in the place of those that it cannot.
+
+use serde_json::Value;
+use url::Url;
+
+/// Where the browser has its sockets, and where a session has them.
+const THEIRS: &str = "/devtools/";
+const OURS: &str = "/cdp/devtools/";
+/// Members that lead to the browser's own port.
+const DEAD: [&str; 3] = ["devtoolsFrontendUrl", "devtoolsFrontendUrlCompat", "thumbnailUrl"];
+/// The member with a socket's URL.
+const SOCKET: &str = "webSocketDebuggerUrl";
+
+/// What the browser says of itself. `base` is put before the path of its socket.
+pub fn version(mut version: Value, base: &str) -> Value {
+    rewrite(&mut version, base);
+    version
+}
+
+/// The browser's targets, without those that are `hidden`.
+pub fn targets(mut targets: Value, hidden: &[String], base: &str) -> Value {
+    if let Value::Array(targets) = &mut targets {
+        targets.retain(|target| !is_of(target, hidden));
+        targets.iter_mut().for_each(|target| rewrite(target, base));
+    }
+    targets
+}
+
+/// Whether a client may have a socket to the target of this id.
+pub fn has(targets: &Value, hidden: &[String], id: &str) -> bool {
+    visible(targets, hidden).any(|target| target["id"] == id)
+}
+
+/// Whether there is a page, and not the driver's own.
+pub fn has_page(targets: &Value, hidden: &[String]) -> bool {
+    visible(targets, hidden).any(|target| target["type"] == "page")
+}
+
+fn visible<'a>(targets: &'a Value, hidden: &[String]) -> impl Iterator<Item = &'a Value> {
+    let targets = targets.as_array().into_iter().flatten();
+    targets.filter(|target| !is_of(target, hidden))
+}
+
+fn is_of(target: &Value, ids: &[String]) -> bool {
+    target["id"].as_str().is_some_and(|id| ids.iter().any(|own| own == id))
+}
+
+fn rewrite(answer: &mut Value, base: &str) {
+    let Value::Object(members) = answer else { return };
+    for name in DEAD {
+        members.remove(name);
+    }
+    if let Some(url) = members.remove(SOCKET)
+        && let Some(path) = url.as_str().and_then(path_of)
+    {
+        members.insert(SOCKET.to_owned(), format!("{base}{OURS}{path}").into());
+    }
+}
+
+/// What is behind [`THEIRS`] in the URL of a socket.
+fn path_of(url: &str) -> Option<String> {
+    Url::parse(url).ok()?.path().strip_prefix(THEIRS).map(ToOwned::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_browsers_socket_is_the_sessions() {
+        let theirs = json!({
+            "Browser": "Chrome/156.0.8078.108",
+            "webSocketDebuggerUrl": "ws://127.0.0.1:39889/devtools/browser/ac89-9dd",
+        });
+        for (base, url) in [
+            ("", "/cdp/devtools/browser/ac89-9dd"),
+            ("ws://a:1/session/b", "ws://a:1/session/b/cdp/devtools/browser/ac89-9dd"),
+        ] {
+            let expected = json!({"Browser": "Chrome/156.0.8078.108", "webSocketDebuggerUrl": url});
+            assert_eq!(version(theirs.clone(), base), expected);
+        }
+    }
+
+    #[test]
+    fn targets_are_the_clients_alone_and_lead_nowhere_else() {
+        let theirs = json!([
+            {"id": "FC38", "type": "other", "title": "BiDi-CDP Mapper"},
+            {
+                "id": "46AA",
+                "type": "page",
+                "url": "about:blank",
+                "devtoolsFrontendUrl": "https://x/inspector.html?ws=localhost:1/devtools/page/46AA",
+                "webSocketDebuggerUrl": "ws://localhost:1/devtools/page/46AA",
+            },
+            {"id": "46AB", "type": "page", "webSocketDebuggerUrl": "ws://localhost:1/elsewhere"},
+        ]);
+        let hidden = ["FC38".to_owned()];
+        assert_eq!(
+            targets(theirs.clone(), &hidden, ""),
+            json!([
+                {
+                    "id": "46AA",
+                    "type": "page",
+                    "url": "about:blank",
+                    "webSocketDebuggerUrl": "/cdp/devtools/page/46AA",
+                },
+                {"id": "46AB", "type": "page"},
+            ])
+        );
+        assert!(has(&theirs, &hidden, "46AA") && has_page(&theirs, &hidden));
+        assert!(!has(&theirs, &hidden, "FC38") && !has(&theirs, &hidden, "46A"));
+        assert!(!has_page(&json!([theirs[0]]), &[]) && !has_page(&json!([]), &hidden));
+    }
+}

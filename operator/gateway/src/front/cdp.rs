@@ -1,0 +1,215 @@
+//! Chrome DevTools Protocol: sockets and `/json/...` of sessions that exist, with a signed link; and `/json/version` without
+//! one, which makes a session, because that is all that a client with a base URL asks for.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use http_body_util::BodyExt;
+use runtime::http::{collect::drain, forward::empty, incoming::Incoming, tunnel};
+use serde_json::{Value, json};
+use warp::{Reply, reply::Response};
+
+use super::{Gateway, bidi, rest};
+use crate::{directory::Entry, proxy, urls};
+
+/// What an agent puts before a path of its browser's that the gateway is to make a URL of.
+const MARKER: &str = "/cdp/devtools/";
+/// The header of Browserbase's clients with a link.
+const SIGNING_KEY: &str = "x-bb-signing-key";
+
+/// Whether a path is of this front.
+pub fn is_path(path: &str) -> bool {
+    path.starts_with("/cdp/") || path.starts_with("/json/") || path == "/json"
+}
+
+/// Answers a request without a socket.
+pub async fn run(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
+    let path = incoming.path.trim_end_matches('/').to_owned();
+    if incoming.method != Method::GET {
+        return refuse(incoming, StatusCode::METHOD_NOT_ALLOWED, "this path can only be read")
+            .await;
+    }
+    if let Some(rest) = path.strip_prefix("/cdp/") {
+        let (id, rest) = split(rest);
+        return match authorised(&gateway, id, &incoming) {
+            Ok(link) => of_session(&gateway, id, rest, &link, incoming).await,
+            Err(why) => refuse(incoming, StatusCode::UNAUTHORIZED, why).await,
+        };
+    }
+    match path.as_str() {
+        "/json/version" => on_demand(&gateway, incoming).await,
+        _ => {
+            let why = "without a session there is only /json/version, which makes one; pages are listed below the session's own URL";
+            refuse(incoming, StatusCode::NOT_FOUND, why).await
+        }
+    }
+}
+
+/// Answers a handshake below `/cdp/`.
+pub async fn socket(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
+    let path = incoming.path.trim_end_matches('/').to_owned();
+    let (id, rest) = split(path.strip_prefix("/cdp/").unwrap_or_default());
+    if let Err(why) = authorised(&gateway, id, &incoming) {
+        return warp::reply::with_status(why, StatusCode::UNAUTHORIZED).into_response();
+    }
+    let key = match tunnel::handshake_key(&incoming.headers) {
+        Ok(key) => key.clone(),
+        Err(why) => return tunnel::refused_handshake(why),
+    };
+    let Some(upgrade) = incoming.upgrade else { return StatusCode::BAD_REQUEST.into_response() };
+    bidi::of_session(&gateway, id, &format!("/cdp{rest}"), &key, upgrade).await
+}
+
+fn split(path: &str) -> (&str, &str) {
+    path.split_at(path.find('/').unwrap_or(path.len()))
+}
+
+/// The link of a request, if it is for this session. It stands in the query, because clients keep that.
+fn authorised(gateway: &Gateway, id: &str, incoming: &Incoming) -> Result<String, &'static str> {
+    let in_query = url::form_urlencoded::parse(incoming.query.as_bytes())
+        .find(|(name, _)| name == "signingKey")
+        .map(|(_, value)| value.into_owned());
+    let in_header = || {
+        let value = incoming.headers.get(SIGNING_KEY)?.to_str().ok()?;
+        Some(value.to_owned())
+    };
+    let link =
+        in_query.or_else(in_header).ok_or("the signingKey of the session's URL is missing")?;
+    let now = (gateway.clock)().as_second();
+    match gateway.directory.open_link(&link, now) {
+        Some(session) if session == id => Ok(link),
+        _ => Err("the signingKey is not of this session, or its time is over"),
+    }
+}
+
+async fn of_session(
+    gateway: &Gateway,
+    id: &str,
+    rest: &str,
+    link: &str,
+    incoming: Incoming,
+) -> Response {
+    let base = base(gateway, &incoming);
+    let entry = match gateway.directory.find(id).await {
+        Ok(entry) => entry,
+        Err(error) => return refuse(incoming, StatusCode::NOT_FOUND, error.message).await,
+    };
+    drain(incoming.body).await;
+    match ask(&entry, rest).await {
+        Ok((status, body)) => match serde_json::from_slice(&body) {
+            Ok(mut value) => {
+                rewrite(&mut value, &format!("{base}/cdp/{id}"), link);
+                warp::reply::with_status(warp::reply::json(&value), status).into_response()
+            }
+            // The agent's own words, such as that Firefox has none of it.
+            Err(_) => warp::reply::with_status(body.to_vec(), status).into_response(),
+        },
+        Err(error) => warp::reply::with_status(error, StatusCode::BAD_GATEWAY).into_response(),
+    }
+}
+
+/// A session for a client that has only this gateway's URL: it ends with its socket.
+async fn on_demand(gateway: &Gateway, incoming: Incoming) -> Response {
+    let base = base(gateway, &incoming);
+    let headers = incoming.headers;
+    drain(incoming.body).await;
+    match rest::for_cdp(gateway, &headers).await {
+        Ok((entry, link)) => match ask(&entry, "/json/version").await {
+            Ok((status, body)) => {
+                let mut value: Value = serde_json::from_slice(&body).unwrap_or_default();
+                rewrite(&mut value, &format!("{base}/cdp/{}", entry.session_id), &link);
+                warp::reply::with_status(warp::reply::json(&value), status).into_response()
+            }
+            Err(error) => warp::reply::with_status(error, StatusCode::BAD_GATEWAY).into_response(),
+        },
+        Err((status, message)) => {
+            let body = warp::reply::json(&json!({"error": message}));
+            warp::reply::with_status(body, status).into_response()
+        }
+    }
+}
+
+fn base(gateway: &Gateway, incoming: &Incoming) -> String {
+    let peer = incoming.connection.peer.ip();
+    urls::socket_base(&gateway.urls, None, &incoming.headers, peer)
+}
+
+/// Asks a session's agent for something of its DevTools.
+async fn ask(entry: &Entry, rest: &str) -> Result<(StatusCode, Bytes), String> {
+    let target = format!("/session/{}/cdp{rest}", entry.session_id);
+    let response = proxy::command(entry, Method::GET, &target, HeaderMap::new(), empty())
+        .await
+        .map_err(|error| format!("the browser's pod gave no answer: {error}"))?;
+    let status = response.status();
+    let body = response.into_body().collect().await.map_err(|error| error.to_string())?;
+    Ok((status, body.to_bytes()))
+}
+
+/// Makes URLs of the agent's marks, wherever they stand.
+fn rewrite(value: &mut Value, session: &str, link: &str) {
+    match value {
+        Value::String(text) => {
+            if let Some(path) = text.strip_prefix(MARKER) {
+                *text = format!("{session}/devtools/{path}?signingKey={link}");
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| rewrite(value, session, link)),
+        Value::Object(values) => {
+            values.values_mut().for_each(|value| rewrite(value, session, link));
+        }
+        _ => {}
+    }
+}
+
+/// A page of a browser.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Page {
+    /// DevTools' id of it.
+    pub id: String,
+    /// Where it is.
+    pub url: String,
+    /// What it is called.
+    pub title: String,
+    /// Its picture.
+    pub favicon_url: String,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// The pages of a session's browser.
+///
+/// # Errors
+/// It gives no answer, or has no DevTools.
+pub async fn pages(entry: &Entry) -> Result<Vec<Page>, String> {
+    let (_, body) = ask(entry, "/json/list").await?;
+    let pages: Vec<Page> =
+        serde_json::from_slice(&body).map_err(|_| String::from_utf8_lossy(&body).into_owned())?;
+    Ok(pages.into_iter().filter(|page| page.kind == "page").collect())
+}
+
+async fn refuse(incoming: Incoming, status: StatusCode, why: impl Into<String>) -> Response {
+    drain(incoming.body).await;
+    warp::reply::with_status(why.into(), status).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_become_urls_of_the_session() {
+        let mut value = json!([{
+            "webSocketDebuggerUrl": "/cdp/devtools/page/AB", "url": "http://site/cdp/devtools/x",
+        }]);
+        rewrite(&mut value, "wss://h/cdp/i", "l");
+        assert_eq!(
+            value,
+            json!([{
+                "webSocketDebuggerUrl": "wss://h/cdp/i/devtools/page/AB?signingKey=l",
+                "url": "http://site/cdp/devtools/x",
+            }])
+        );
+    }
+}

@@ -1,0 +1,84 @@
+//! How Browser Use shows a session and a browser. Every time carries its zone.
+
+use serde_json::{Map, Value, json};
+
+use super::super::{noted, records::Record};
+
+/// Lives, or is on its way.
+pub const ACTIVE: &str = "active";
+/// Has ended.
+pub const STOPPED: &str = "stopped";
+/// Every status.
+pub const STATUSES: [&str; 2] = [ACTIVE, STOPPED];
+
+/// A session's status.
+pub fn status(record: &Record) -> &'static str {
+    if record.phase().is_terminal() { STOPPED } else { ACTIVE }
+}
+
+/// Whether a browser has this in its metadata: `key` or `key=value`.
+pub fn has_metadata(record: &Record, term: &str) -> bool {
+    record.object.spec.user_metadata.as_ref().is_some_and(|metadata| is_in(metadata, term))
+}
+
+fn is_in(metadata: &Map<String, Value>, term: &str) -> bool {
+    let with_value = term.split_once('=');
+    metadata.contains_key(term)
+        || with_value.is_some_and(|(key, value)| metadata.get(key).is_some_and(|has| has == value))
+}
+
+/// As the list and the create call of sessions show it.
+pub fn session(record: &Record) -> Value {
+    let persist = noted(&record.object)["persistMemory"].as_bool().unwrap_or(true);
+    json!({
+        "id": record.id,
+        "status": status(record),
+        "liveUrl": null,
+        "recordingUrl": null,
+        "startedAt": record.started().to_string(),
+        "finishedAt": record.ended().map(|at| at.to_string()),
+        "persistMemory": persist,
+        "keepAlive": record.object.spec.keep_alive.unwrap_or(true),
+        "proxyUsedMb": "0",
+        "proxyCost": "0",
+    })
+}
+
+/// As every call of browsers shows it.
+pub fn browser(record: &Record, cdp_url: Option<String>) -> Value {
+    json!({
+        "id": record.id,
+        "status": status(record),
+        "liveUrl": null,
+        "cdpUrl": cdp_url,
+        "timeoutAt": record.expires().to_string(),
+        "startedAt": record.started().to_string(),
+        "finishedAt": record.ended().map(|at| at.to_string()),
+        "recordingUrl": null,
+        "proxyUsedMb": "0",
+        "proxyCost": "0",
+        "browserCost": "0",
+        "metadata": record.object.spec.user_metadata.clone().unwrap_or_default(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_are_filtered_by_key_or_by_key_and_value() {
+        let metadata = json!({"team": "a", "x=y": "z"});
+        let metadata = metadata.as_object().unwrap();
+        for (term, expected) in [
+            ("team", true),
+            ("team=a", true),
+            ("team=b", false),
+            ("other", false),
+            ("x=y", true),
+            ("", false),
+        ] {
+            assert_eq!(is_in(metadata, term), expected, "{term}");
+        }
+    }
+}

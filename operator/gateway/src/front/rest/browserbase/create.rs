@@ -1,0 +1,171 @@
+//! The body of `POST /v1/sessions`.
+
+use crds::{BrowserSessionSpec, session::Viewport};
+
+use super::super::{fields::Fields, later, problem::Problem, spec};
+
+/// What the service calls operating systems; the browsers here run on this one.
+const SYSTEMS: [&str; 5] = ["windows", "mac", "linux", "mobile", "tablet"];
+const OWN_SYSTEM: &str = "linux";
+/// How long a session may live, in seconds.
+const TIMEOUT: (i32, i32) = (60, 21_600);
+
+/// Reads it. Every field of the service's own document is named here or in `later`.
+pub fn read(body: &[u8], namespace: &str) -> Result<BrowserSessionSpec, Problem> {
+    let mut fields = Fields::of_body(body, false)?;
+    let mut spec = spec(fields.integer("timeout", TIMEOUT.0, TIMEOUT.1));
+    project(&mut fields, namespace);
+    later::extension(&mut fields, "extensionId");
+    fields.nested("browserSettings", |settings| browser_settings(settings, &mut spec));
+    // Without it a session ends with its last connection.
+    spec.keep_alive = Some(fields.boolean("keepAlive").unwrap_or(false));
+    later::proxy(&mut fields, "proxies");
+    later::proxy(&mut fields, "proxySettings");
+    spec.region = fields.text("region", 63);
+    spec.user_metadata = fields.object("userMetadata");
+    fields.done()?;
+    Ok(spec)
+}
+
+fn browser_settings(settings: &mut Fields, spec: &mut BrowserSessionSpec) {
+    later::context(settings, "context");
+    later::extension(settings, "extensionId");
+    spec.viewport = settings.nested("viewport", viewport).flatten();
+    later::block_ads(settings, "blockAds");
+    later::record(settings, "recordSession");
+    later::log(settings, "logSession");
+    later::allowed_domains(settings, "allowedDomains");
+    for name in [
+        "solveCaptchas",
+        "advancedStealth",
+        "verified",
+        "captchaImageSelector",
+        "captchaInputSelector",
+    ] {
+        later::provider(settings, name);
+    }
+    if settings.word("os", &SYSTEMS).is_some_and(|os| os != OWN_SYSTEM) {
+        settings.fault(
+            "os",
+            "not_available",
+            format!("the browsers of this cluster run on {OWN_SYSTEM}"),
+        );
+    }
+    spec.ignore_certificate_errors = settings.boolean("ignoreCertificateErrors").unwrap_or(false);
+}
+
+fn viewport(fields: &mut Fields) -> Option<Viewport> {
+    for name in ["width", "height"] {
+        if !fields.has(name) {
+            fields.missing(name);
+        }
+    }
+    let (width, height) = (fields.integer("width", 320, 7680), fields.integer("height", 240, 4320));
+    Some(Viewport { width: width?, height: height? })
+}
+
+/// A project is a namespace, and a key has one.
+pub fn project(fields: &mut Fields, namespace: &str) {
+    if fields.text("projectId", 253).is_some_and(|project| project != namespace) {
+        fields.fault("projectId", "value_error", format!("this key's project is {namespace}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn of(body: &Value) -> Result<BrowserSessionSpec, String> {
+        read(body.to_string().as_bytes(), "team-a").map_err(|problem| problem.message())
+    }
+
+    #[test]
+    fn an_empty_body_is_a_session_of_chrome_that_ends_with_its_connection() {
+        let spec = read(b"", "team-a").unwrap();
+        assert_eq!(spec.capabilities.to_json(), json!({"alwaysMatch": {"browserName": "chrome"}}));
+        assert_eq!((spec.timeout_seconds, spec.idle_timeout_seconds), (1800, 0));
+        assert_eq!((spec.keep_alive, spec.connect_timeout_seconds), (Some(false), 300));
+        assert_eq!(spec.ttl_seconds_after_finished, Some(3600));
+    }
+
+    #[test]
+    fn fields_are_fields_of_the_object() {
+        let spec = of(&json!({
+            "projectId": "team-a", "timeout": 60, "keepAlive": true, "region": "eu",
+            "proxies": false, "userMetadata": {"stagehand": "true"},
+            "browserSettings": {
+                "viewport": {"width": 1288, "height": 711}, "blockAds": false, "os": "linux",
+                "recordSession": false, "logSession": false, "solveCaptchas": false,
+                "advancedStealth": false, "verified": false, "ignoreCertificateErrors": true,
+                "allowedDomains": [],
+            },
+        }))
+        .unwrap();
+        assert_eq!(spec.viewport, Some(Viewport { width: 1288, height: 711 }));
+        assert_eq!((spec.timeout_seconds, spec.keep_alive), (60, Some(true)));
+        assert_eq!(spec.region.as_deref(), Some("eu"));
+        assert!(spec.ignore_certificate_errors);
+        assert_eq!(spec.user_metadata.unwrap()["stagehand"], "true");
+    }
+
+    #[test]
+    fn what_cannot_be_had_is_named() {
+        for (body, field) in [
+            (json!({"projectId": "team-b"}), "projectId"),
+            (json!({"projectId": 7}), "projectId"),
+            (json!({"extensionId": "e"}), "extensionId"),
+            (json!({"timeout": 59}), "timeout"),
+            (json!({"timeout": 21_601}), "timeout"),
+            (json!({"timeout": "60"}), "timeout"),
+            (json!({"keepAlive": "yes"}), "keepAlive"),
+            (json!({"keepAlive": null}), "keepAlive"),
+            (json!({"proxies": true}), "proxies"),
+            (json!({"proxies": [{"type": "external", "server": "http://p"}]}), "proxies"),
+            (json!({"region": 1}), "region"),
+            (json!({"userMetadata": []}), "userMetadata"),
+            (json!({"colour": "blue"}), "colour"),
+            (json!({"browserSettings": []}), "browserSettings"),
+            (json!({"browserSettings": {"context": {"id": "c"}}}), "browserSettings.context"),
+            (json!({"browserSettings": {"extensionId": "e"}}), "browserSettings.extensionId"),
+            (
+                json!({"browserSettings": {"viewport": {"width": 1}}}),
+                "browserSettings.viewport.height",
+            ),
+            (
+                json!({"browserSettings": {"viewport": {"width": 1, "height": 700}}}),
+                "browserSettings.viewport.width",
+            ),
+            (json!({"browserSettings": {"blockAds": true}}), "browserSettings.blockAds"),
+            (json!({"browserSettings": {"solveCaptchas": true}}), "browserSettings.solveCaptchas"),
+            (json!({"browserSettings": {"recordSession": true}}), "browserSettings.recordSession"),
+            (json!({"browserSettings": {"logSession": true}}), "browserSettings.logSession"),
+            (
+                json!({"browserSettings": {"advancedStealth": true}}),
+                "browserSettings.advancedStealth",
+            ),
+            (json!({"browserSettings": {"verified": true}}), "browserSettings.verified"),
+            (
+                json!({"browserSettings": {"captchaImageSelector": "#a"}}),
+                "browserSettings.captchaImageSelector",
+            ),
+            (
+                json!({"browserSettings": {"captchaInputSelector": "#a"}}),
+                "browserSettings.captchaInputSelector",
+            ),
+            (json!({"browserSettings": {"os": "beos"}}), "browserSettings.os"),
+            (json!({"browserSettings": {"os": "mac"}}), "browserSettings.os"),
+            (
+                json!({"browserSettings": {"allowedDomains": ["a"]}}),
+                "browserSettings.allowedDomains",
+            ),
+            (
+                json!({"browserSettings": {"ignoreCertificateErrors": 1}}),
+                "browserSettings.ignoreCertificateErrors",
+            ),
+        ] {
+            let message = of(&body).expect_err(&body.to_string());
+            assert!(message.contains(&format!("{field}: ")), "{body}: {message}");
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! The APIs of hosted browser services: each front reads its own create call and renders its own answers; what they come
+//! to is the same object.
+
+pub mod browser_use;
+pub mod browserbase;
+mod fields;
+mod later;
+mod openapi;
+mod problem;
+mod records;
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use crds::{
+    BrowserSession, BrowserSessionSpec, Capabilities, Reason, capabilities::CapabilitySet,
+    names::Protocol,
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use runtime::http::{collect::collect_within, incoming::Incoming};
+use serde_json::{Value, json};
+use warp::{Reply, reply::Response};
+
+use self::{problem::Problem, records::Record};
+use super::Gateway;
+use crate::{
+    caller::{self, Caller},
+    directory::Entry,
+    metrics::{Front, Outcome},
+    own::Wanted,
+    sessions::{NotMade, Patience},
+    urls,
+};
+
+pub use openapi::document;
+
+/// The most bytes of a body.
+const MAX_BODY: usize = 256 << 10;
+/// How long it may take to come.
+const BODY_TIME: Duration = Duration::from_secs(30);
+/// How long a create call may take: the clients of both services give up after 60 s.
+const CREATE: Duration = Duration::from_secs(55);
+/// How long a session is kept that nobody connects to, and how long its record.
+const CONNECT_TIMEOUT_SECONDS: i32 = 300;
+const TTL_SECONDS: i32 = 3600;
+
+/// One request of a REST front.
+pub struct Request {
+    /// Its method.
+    pub method: Method,
+    /// Its path.
+    pub path: String,
+    /// What is behind the question mark.
+    pub query: String,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body, whole, for those calls that have one.
+    body: Result<Bytes, Problem>,
+    /// Who is at the other end of its connection.
+    pub peer: IpAddr,
+}
+
+impl Request {
+    async fn read(incoming: Incoming) -> Self {
+        let Incoming { method, path, query, headers, connection, body, .. } = incoming;
+        let body = collect_within(body, MAX_BODY, BODY_TIME)
+            .await
+            .map_err(|error| Problem::fault(&["body"], "value_error", error.to_string()));
+        Self { method, path, query, headers, body, peer: connection.peer.ip() }
+    }
+
+    /// The body. That it is none matters only to who wants it: what is refused anyway, a key or a path, is refused first.
+    fn body(&self) -> Result<&[u8], Problem> {
+        self.body.as_deref().map_err(Clone::clone)
+    }
+
+    /// The first value of a parameter of the query.
+    fn parameter(&self, name: &str) -> Option<String> {
+        self.parameters(name).into_iter().next()
+    }
+
+    /// The values of a parameter that may be there more than once.
+    fn parameters(&self, name: &str) -> Vec<String> {
+        let parameters = url::form_urlencoded::parse(self.query.as_bytes());
+        let of_it = parameters.filter(|(key, _)| key == name);
+        of_it.map(|(_, value)| value.into_owned()).collect()
+    }
+}
+
+/// How a front looks.
+pub struct Style {
+    /// The header with the API key.
+    key: &'static str,
+    /// What its metrics are counted under.
+    front: Front,
+    /// How it tells a problem.
+    problem: fn(&Problem) -> (StatusCode, Value),
+}
+
+/// Answers a request of a front.
+pub async fn run(
+    gateway: Arc<Gateway>,
+    incoming: Incoming,
+    style: &Style,
+    answer: impl AsyncFnOnce(&Gateway, Request) -> Result<Response, Problem>,
+) -> Response {
+    let request = Request::read(incoming).await;
+    answer(&gateway, request).await.unwrap_or_else(|problem| {
+        let (status, body) = (style.problem)(&problem);
+        let mut response = json_reply(status, &body);
+        let headers = response.headers_mut();
+        // The clients of both services send a request again that was refused for want of room, and again; asking later
+        // is for whoever wrote the program. What is not served never will be.
+        if [StatusCode::TOO_MANY_REQUESTS, StatusCode::NOT_IMPLEMENTED].contains(&status) {
+            headers.insert("x-should-retry", HeaderValue::from_static("false"));
+        }
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
+        }
+        response
+    })
+}
+
+/// A reply of JSON.
+fn json_reply(status: StatusCode, body: &Value) -> Response {
+    warp::reply::with_status(warp::reply::json(body), status).into_response()
+}
+
+/// Who asks, and whether they may.
+async fn admit(
+    gateway: &Gateway,
+    request: &Request,
+    style: &Style,
+    verb: &str,
+) -> Result<Caller, Problem> {
+    let key = request.headers.get(style.key).and_then(|key| key.to_str().ok());
+    let credential = key.map(ToOwned::to_owned).or_else(|| caller::credential(&request.headers));
+    callers(gateway, style, credential, verb).await
+}
+
+async fn callers(
+    gateway: &Gateway,
+    style: &Style,
+    credential: Option<String>,
+    verb: &str,
+) -> Result<Caller, Problem> {
+    gateway.callers.admit(credential, None, verb).await.map_err(|error| match error {
+        caller::Error::Unauthenticated(message) => {
+            Problem::Unauthenticated(format!("{message} (header {})", style.key))
+        }
+        caller::Error::Forbidden(message) => Problem::Forbidden(message),
+        caller::Error::Unknown(error) => Problem::Failed(error.to_string()),
+    })
+}
+
+/// The spec that every session of a REST front begins with: Chrome, which speaks CDP; no limit of idleness, because its
+/// sockets say what it lives by; gone when nobody comes.
+fn spec(timeout_seconds: Option<i32>) -> BrowserSessionSpec {
+    let chrome = CapabilitySet::from_iter([("browserName".to_owned(), "chrome".into())]);
+    let default: BrowserSessionSpec = serde_json::from_value(json!({})).unwrap_or_default();
+    BrowserSessionSpec {
+        capabilities: Capabilities { always_match: Some(chrome), first_match: None },
+        timeout_seconds: timeout_seconds.unwrap_or(default.timeout_seconds),
+        idle_timeout_seconds: 0,
+        connect_timeout_seconds: CONNECT_TIMEOUT_SECONDS,
+        ttl_seconds_after_finished: Some(TTL_SECONDS),
+        ..default
+    }
+}
+
+/// Makes a session and gives its record, with the browser up.
+async fn create(
+    gateway: &Gateway,
+    caller: &Caller,
+    style: &Style,
+    spec: BrowserSessionSpec,
+    front: Value,
+) -> Result<Record, Problem> {
+    let made = make(gateway, caller, spec, front).await;
+    let counted = if made.is_ok() { Outcome::Created } else { Outcome::Refused };
+    gateway.metrics.requested(style.front, counted);
+    made
+}
+
+async fn make(
+    gateway: &Gateway,
+    caller: &Caller,
+    spec: BrowserSessionSpec,
+    front: Value,
+) -> Result<Record, Problem> {
+    gateway.accepts().map_err(|error| Problem::Failed(error.message))?;
+    let wanted = Wanted { namespace: None, spec, protocol: Protocol::Classic, front: Some(front) };
+    let patience = Patience { limit: CREATE, queues: false };
+    let (entry, abandon) =
+        gateway.sessions.create(caller, wanted, patience).await.map_err(|error| problem(&error))?;
+    let record = records::get(gateway, &caller.namespace, &entry.name).await?;
+    abandon.disarm();
+    Ok(record)
+}
+
+/// Makes a session for a client that has only the gateway's URL, and speaks CDP: it ends with its last socket.
+///
+/// # Errors
+/// A status, and why.
+pub async fn for_cdp(
+    gateway: &Gateway,
+    headers: &HeaderMap,
+) -> Result<(Arc<Entry>, String), (StatusCode, String)> {
+    let style = Style { key: "authorization", front: Front::Cdp, problem: Problem::browserbase };
+    let made = async {
+        let credential = caller::credential(headers);
+        let caller = callers(gateway, &style, credential, "create").await?;
+        let spec = BrowserSessionSpec { keep_alive: Some(false), ..spec(None) };
+        let record = create(gateway, &caller, &style, spec, json!({"api": "cdp"})).await?;
+        let link = link(gateway, &record);
+        let entry = gateway.directory.find(&record.id).await;
+        Ok((entry.map_err(|error| Problem::Failed(error.message))?, link))
+    };
+    made.await.map_err(|problem: Problem| (problem.browserbase().0, problem.message()))
+}
+
+fn problem(error: &NotMade) -> Problem {
+    let message = error.to_string();
+    match error {
+        NotMade::Refused(refusal) => match refusal.reason {
+            Reason::ContextNotFound => Problem::NotFound(message),
+            _ => Problem::Refused(message),
+        },
+        NotMade::Invalid(_) => Problem::Refused(message),
+        NotMade::Quota(_) => Problem::Full(message),
+        NotMade::Over(over) if over.is_full() => Problem::Full(message),
+        NotMade::Late(Some(over), _) if over.is_full() => Problem::Full(message),
+        NotMade::Over(_) | NotMade::Late(..) | NotMade::Cluster(_) | NotMade::ShuttingDown => {
+            Problem::Failed(message)
+        }
+    }
+}
+
+/// The base of this gateway's URLs for that client: `ws` or `wss`.
+fn socket_base(gateway: &Gateway, request: &Request) -> String {
+    urls::socket_base(&gateway.urls, None, &request.headers, request.peer)
+}
+
+/// The same with `http` or `https`.
+fn http_base(gateway: &Gateway, request: &Request) -> String {
+    socket_base(gateway, request).replacen("ws", "http", 1)
+}
+
+/// What makes a URL a credential for a session, as long as that lives.
+fn link(gateway: &Gateway, record: &Record) -> String {
+    let uid = record.object.metadata.uid.as_deref().unwrap_or_default();
+    gateway.directory.link(uid, record.expires().as_second())
+}
+
+/// What its front noted of a session.
+fn noted(object: &BrowserSession) -> Value {
+    object
+        .metadata
+        .annotations
+        .as_ref()
+        .and_then(|annotations| annotations.get(crds::names::FRONT_ANNOTATION))
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default()
+}

@@ -1,0 +1,141 @@
+//! The sessions of a caller's namespace, as the API server has them: those that live, and the records of those that ended.
+
+use std::time::Duration;
+
+use crds::{BrowserSession, Phase, Reason, names::END_ANNOTATION};
+use jiff::{SignedDuration, Timestamp};
+use kube::{
+    Api, ResourceExt,
+    api::{ListParams, Patch, PatchParams},
+};
+use serde_json::json;
+
+use super::problem::Problem;
+use crate::front::Gateway;
+
+/// How long an end that was asked for may take to be written.
+const RELEASE: Duration = Duration::from_secs(10);
+
+/// One session.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// WebDriver's id, which is also its id here.
+    pub id: String,
+    /// The object.
+    pub object: BrowserSession,
+}
+
+impl Record {
+    /// How far it is.
+    pub fn phase(&self) -> Phase {
+        self.object.status.as_ref().and_then(|status| status.phase).unwrap_or(Phase::Pending)
+    }
+
+    /// When the object was made.
+    pub fn created(&self) -> Timestamp {
+        self.object.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |at| at.0)
+    }
+
+    /// When it became Ready; while it has not, when it was made.
+    pub fn started(&self) -> Timestamp {
+        let started = self.object.status.as_ref().and_then(|status| status.started_at.as_ref());
+        started.map_or_else(|| self.created(), |at| at.0)
+    }
+
+    /// When it ended.
+    pub fn ended(&self) -> Option<Timestamp> {
+        Some(self.object.status.as_ref()?.ended_at.as_ref()?.0)
+    }
+
+    /// When it will end at the latest.
+    pub fn expires(&self) -> Timestamp {
+        let told = self.object.status.as_ref().and_then(|status| status.expires_at.as_ref());
+        let seconds = SignedDuration::from_secs(self.object.spec.timeout_seconds.into());
+        told.map_or_else(|| self.created() + seconds, |at| at.0)
+    }
+
+    /// When it last changed.
+    pub fn updated(&self) -> Timestamp {
+        let conditions = self.object.status.iter().flat_map(|status| &status.conditions);
+        conditions.map(|c| c.last_transition_time.0).fold(self.started(), Timestamp::max)
+    }
+}
+
+fn sessions(gateway: &Gateway, namespace: &str) -> Api<BrowserSession> {
+    Api::namespaced(gateway.sessions.client.clone(), namespace)
+}
+
+fn failed(error: &kube::Error) -> Problem {
+    Problem::Failed(format!("the API server did not answer: {error}"))
+}
+
+fn record(gateway: &Gateway, object: BrowserSession) -> Record {
+    let id = gateway.directory.id_of(&object.uid().unwrap_or_default());
+    Record { id, object }
+}
+
+/// Every session of a namespace, the newest first.
+pub async fn list(gateway: &Gateway, namespace: &str) -> Result<Vec<Record>, Problem> {
+    // As the API server's cache has them: a list must not cost etcd a read of all of them.
+    let listed = sessions(gateway, namespace).list(&ListParams::default().match_any()).await;
+    let mut records: Vec<Record> = listed
+        .map_err(|error| failed(&error))?
+        .items
+        .into_iter()
+        .map(|object| record(gateway, object))
+        .collect();
+    records.sort_by_key(|record| std::cmp::Reverse((record.created(), record.id.clone())));
+    Ok(records)
+}
+
+/// The session of that id, if it is in this namespace.
+pub async fn find(gateway: &Gateway, namespace: &str, id: &str) -> Result<Record, Problem> {
+    if let Ok(entry) = gateway.directory.find_now(id)
+        && entry.namespace == namespace
+    {
+        return get(gateway, namespace, &entry.name).await;
+    }
+    let mut all = list(gateway, namespace).await?.into_iter();
+    all.find(|record| record.id == id)
+        .ok_or_else(|| Problem::NotFound("Session not found".to_owned()))
+}
+
+/// The session of that name.
+pub async fn get(gateway: &Gateway, namespace: &str, name: &str) -> Result<Record, Problem> {
+    match sessions(gateway, namespace).get_opt(name).await {
+        Ok(Some(object)) => Ok(record(gateway, object)),
+        Ok(None) => Err(Problem::NotFound("Session not found".to_owned())),
+        Err(error) => Err(failed(&error)),
+    }
+}
+
+/// Ends a session, and gives its record when that says so. One that has ended stays as it is.
+pub async fn release(gateway: &Gateway, found: Record) -> Result<Record, Problem> {
+    if found.phase().is_terminal() {
+        return Ok(found);
+    }
+    let (name, namespace) = (found.object.name_any(), found.object.namespace().unwrap_or_default());
+    let end = json!({"metadata": {"annotations": {END_ANNOTATION: Reason::Released.as_str()}}});
+    sessions(gateway, &namespace)
+        .patch_metadata(&name, &PatchParams::default(), &Patch::Merge(end))
+        .await
+        .map_err(|error| failed(&error))?;
+    let uid = found.object.uid().unwrap_or_default();
+    // A controller that is away ends it later; the client need not wait for it.
+    let _ = tokio::time::timeout(RELEASE, gateway.directory.ended(&uid)).await;
+    get(gateway, &namespace, &name).await
+}
+
+/// Ends a session and removes its record.
+pub async fn delete(gateway: &Gateway, found: Record) -> Result<(), Problem> {
+    let released = release(gateway, found).await?;
+    let namespace = released.object.namespace().unwrap_or_default();
+    let deleted = sessions(gateway, &namespace)
+        .delete(&released.object.name_any(), &Default::default())
+        .await;
+    match deleted {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(failed(&error)),
+    }
+}

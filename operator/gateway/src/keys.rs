@@ -1,0 +1,109 @@
+//! API keys: Secrets of the operator's own namespace, from one watch. Each acts as a ServiceAccount in one namespace; what that
+//! may do, the API server says.
+
+use std::collections::HashMap;
+
+use crds::names;
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Client, ResourceExt,
+    runtime::watcher::{Config, Event},
+};
+use parking_lot::RwLock;
+use tokio_util::sync::CancellationToken;
+use wire::api_key::ApiKey;
+
+/// What a key stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The namespace of its sessions.
+    pub namespace: String,
+    /// Who it acts as.
+    pub user: String,
+    hash: String,
+}
+
+/// The keys that there are.
+#[derive(Default)]
+pub struct Keys {
+    by_id: RwLock<HashMap<String, Holder>>,
+}
+
+impl Keys {
+    /// Who shows this key; `None` where there is no such key (any more).
+    pub fn holder(&self, key: &ApiKey) -> Option<Holder> {
+        let holder = self.by_id.read().get(key.id()).cloned()?;
+        key.has_hash(&holder.hash).then_some(holder)
+    }
+
+    /// Follows the watch until `stop`.
+    pub async fn watch(&self, client: Client, namespace: &str, stop: CancellationToken) {
+        let config = Config::default().labels(&format!("{}=true", names::API_KEY_LABEL));
+        let events = runtime::watch::events_in::<Secret>(&client, namespace, config, stop);
+        let mut events = std::pin::pin!(events);
+        let mut listed = HashMap::new();
+        while let Some(event) = events.next().await {
+            match event {
+                Event::Init => listed.clear(),
+                Event::InitApply(secret) => listed.extend(read(&secret)),
+                Event::InitDone => *self.by_id.write() = std::mem::take(&mut listed),
+                Event::Apply(secret) => {
+                    // One that cannot be read any more is none.
+                    self.by_id.write().remove(id(&secret.name_any()));
+                    self.by_id.write().extend(read(&secret));
+                }
+                Event::Delete(secret) => {
+                    self.by_id.write().remove(id(&secret.name_any()));
+                }
+            }
+        }
+    }
+}
+
+fn id(name: &str) -> &str {
+    name.strip_prefix(names::API_KEY_PREFIX).unwrap_or(name)
+}
+
+fn read(secret: &Secret) -> Option<(String, Holder)> {
+    let field = |name: &str| {
+        let bytes = &secret.data.as_ref()?.get(name)?.0;
+        String::from_utf8(bytes.clone()).ok().filter(|text| !text.is_empty())
+    };
+    let name = secret.name_any();
+    let holder = || {
+        Some(Holder { namespace: field("namespace")?, user: field("user")?, hash: field("hash")? })
+    };
+    let Some(holder) = holder() else {
+        tracing::warn!(name, "a Secret that is labelled as an API key has not its fields");
+        return None;
+    };
+    Some((id(&name).to_owned(), holder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use wire::api_key::{ID_BYTES, SECRET_BYTES};
+
+    #[test]
+    fn a_key_is_its_holders_and_another_secret_of_its_name_is_none() {
+        let key = ApiKey::new([1; ID_BYTES], [2; SECRET_BYTES]);
+        let secret: Secret = serde_json::from_value(json!({
+            "metadata": {"name": format!("api-key-{}", key.id())},
+            "data": {
+                "namespace": k8s_openapi::ByteString(b"team-a".to_vec()),
+                "user": k8s_openapi::ByteString(b"system:serviceaccount:team-a:ci".to_vec()),
+                "hash": k8s_openapi::ByteString(key.hash().into_bytes()),
+            },
+        }))
+        .unwrap();
+        let keys = Keys::default();
+        keys.by_id.write().extend(read(&secret));
+        assert_eq!(keys.holder(&key).unwrap().namespace, "team-a");
+        assert_eq!(keys.holder(&ApiKey::new([1; ID_BYTES], [3; SECRET_BYTES])), None);
+        assert_eq!(keys.holder(&ApiKey::new([2; ID_BYTES], [2; SECRET_BYTES])), None);
+        assert!(read(&Secret::default()).is_none());
+    }
+}
