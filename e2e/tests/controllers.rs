@@ -1,26 +1,24 @@
 //! Controllers: two that work at once do no harm, and one of two waits for the other's Lease.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use crds::{Phase, Reason};
 use e2e::{
-    Cluster, class_like_the_default,
-    namespace::READY_LIMIT,
-    operator,
-    wait::{until, until_all},
-    with_namespace,
+    Cluster, class_like_the_default, namespace::READY_LIMIT, operator, wait::until, with_namespace,
 };
 use futures::future::try_join_all;
-use k8s_openapi::api::{
-    coordination::v1::Lease,
-    core::v1::Pod,
-    rbac::v1::{Role, RoleBinding},
+use k8s_openapi::{
+    api::{
+        coordination::v1::Lease,
+        core::v1::Pod,
+        rbac::v1::{Role, RoleBinding},
+    },
+    apimachinery::pkg::apis::meta::v1::MicroTime,
 };
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, ListParams, PostParams},
-    runtime::watcher::Config,
 };
 use serde_json::json;
 
@@ -153,11 +151,17 @@ async fn one_of_two_waits_and_takes_over() -> Result<()> {
                 let now = DeleteParams::default().grace_period(0);
                 pods.delete(&first.name_any(), &now).await?;
                 holds(&other.name_any()).await?;
-                // One that says that it goes gives the Lease back.
+                // One that says that it goes gives the Lease back, once it knows that it has it.
+                let renewed = |lease: Option<&Lease>| {
+                    lease.and_then(|lease| lease.spec.as_ref()).is_some_and(|spec| {
+                        let of = |time: &Option<MicroTime>| time.as_ref().map(|time| time.0);
+                        of(&spec.renew_time) > of(&spec.acquire_time)
+                    })
+                };
+                until(&lease(cluster, &operators), SECOND, "renewed", TAKEN_OVER, renewed).await?;
                 pods.delete(&other.name_any(), &DeleteParams::default()).await?;
-                let gone = |all: &BTreeMap<String, Pod>| !all.contains_key(&other.name_any());
-                let config = Config::default().labels("browser-operator.io/e2e=true");
-                until_all(&pods, config, "the other is gone", READY_LIMIT, gone).await?;
+                let gone = |pod: Option<&Pod>| pod.is_none();
+                until(&pods, &other.name_any(), "gone", READY_LIMIT, gone).await?;
                 let lease = lease(cluster, &operators).get(SECOND).await?;
                 let holder = lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
                 ensure!(holder.is_empty(), "{holder} is gone and holds the Lease");
