@@ -224,3 +224,41 @@ async fn a_quota_makes_sessions_wait_and_holds_up_nobody_else() -> Result<()> {
     })
     .await
 }
+
+/// A class says where its regions are, by labels and affinity; a session says which one it wants.
+#[tokio::test]
+async fn a_region_places_the_pod_and_stands_in_the_status() -> Result<()> {
+    with_namespace(async |namespace| {
+        let Some(mut class) = small_class(&namespace, 8).await? else { return Ok(()) };
+        let on = |operator: &str| {
+            json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
+                "nodeSelectorTerms": [{"matchExpressions": [{
+                    "key": "kubernetes.io/os", "operator": operator, "values": ["linux"],
+                }]}],
+            }}})
+        };
+        class.spec.regions = serde_json::from_value(json!([
+            {"name": "nowhere", "affinity": on("NotIn")},
+            {"name": "here", "nodeSelector": {"kubernetes.io/os": "linux"}, "affinity": on("In")},
+        ]))?;
+        class.spec.default_region = Some("here".to_owned());
+        namespace
+            .cluster
+            .with_class(&class, async || {
+                let spec = json!({"className": namespace.name, "capabilities": {}});
+                let live = namespace.create_ready("default", spec).await?;
+                let session = namespace.sessions().get("default").await?;
+                assert_eq!(session.status.and_then(|s| s.region).as_deref(), Some("here"));
+                let pod = namespace.pods().get(&live.pod).await?;
+                ensure!(pod.spec.is_some_and(|spec| spec.affinity.is_some()), "no affinity");
+                let spec =
+                    json!({"className": namespace.name, "region": "nowhere", "capabilities": {}});
+                namespace.create("nowhere", spec).await?;
+                let held = namespace.reason("nowhere", Reason::Unschedulable, END_LIMIT).await?;
+                assert_eq!(held.status.and_then(|s| s.region).as_deref(), Some("nowhere"));
+                Ok(())
+            })
+            .await
+    })
+    .await
+}
