@@ -4,6 +4,7 @@
 pub mod agent;
 pub mod bidi;
 pub mod classic;
+pub mod clients;
 pub mod cluster;
 pub mod dns;
 pub mod echo;

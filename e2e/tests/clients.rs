@@ -1,10 +1,16 @@
 //! Stock clients, run as their users run them: the examples, each on each browser.
 
-use std::{fs::File, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use crds::{BrowserSession, Phase, Reason};
-use e2e::{Namespace, namespace::check_end, settings::checkout, wait::until, with_namespace};
+use e2e::{
+    Namespace,
+    clients::{java, node, python, run, told},
+    namespace::check_end,
+    wait::until,
+    with_namespace,
+};
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, ListParams},
@@ -14,68 +20,6 @@ use tokio::process::Command;
 
 const CHROME: &str = "chrome";
 const FIREFOX: &str = "firefox";
-
-/// The folder of the installed clients.
-async fn installed() -> Result<String> {
-    let script = checkout().join("e2e/clients/install.sh");
-    let output =
-        Command::new(&script).output().await.with_context(|| script.display().to_string())?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{} failed: {said}", script.display());
-    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
-}
-
-fn example(name: &str) -> PathBuf {
-    checkout().join("examples").join(name)
-}
-
-/// A script for the installed Python.
-async fn python(script: &str) -> Result<Command> {
-    let mut command = Command::new(format!("{}/bin/python", installed().await?));
-    command.arg(example(script));
-    Ok(command)
-}
-
-/// A script for Node, which looks for the packages of a script from its standard input where it runs.
-async fn node(script: &str) -> Result<Command> {
-    let mut command = Command::new("node");
-    command
-        .args(["--input-type=module", "-"])
-        .current_dir(installed().await?)
-        .stdin(File::open(example(script)).context(script.to_owned())?);
-    Ok(command)
-}
-
-/// The class of examples/selenium-java, as it was compiled when it was installed.
-async fn java() -> Result<Command> {
-    let target = format!("{}/selenium-java/target", installed().await?);
-    let mut command = Command::new("java");
-    command.arg("-cp").arg(format!("{target}/classes:{target}/dependency/*")).arg("SeleniumPage");
-    Ok(command)
-}
-
-/// Runs a client, which must succeed, and gives what it prints.
-async fn run(namespace: &Namespace, mut command: Command) -> Result<String> {
-    let settings = &namespace.cluster.settings;
-    let output = command
-        .env("GATEWAY_URL", &settings.gateway_url)
-        .env("SITE_URL", &settings.site_url)
-        .env("BUILD", &namespace.name)
-        .kill_on_drop(true)
-        .output()
-        .await
-        .with_context(|| format!("run {command:?}"))?;
-    let (said, complained) =
-        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    ensure!(output.status.success(), "{command:?}: {}\n{said}\n{complained}", output.status);
-    Ok(said.into_owned())
-}
-
-/// What a client prints behind a word.
-fn told<'a>(output: &'a str, word: &str) -> Result<&'a str> {
-    let line = output.lines().find_map(|line| line.strip_prefix(word));
-    Ok(line.with_context(|| format!("no {word:?} in {output}"))?.trim())
-}
 
 /// Where a client puts its picture.
 fn picture(namespace: &Namespace) -> PathBuf {

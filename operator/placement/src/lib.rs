@@ -54,23 +54,27 @@ pub fn place<'a>(
     check_fields(spec)?;
     let sets = capability_sets(spec)?;
     let candidates = candidates(spec, classes)?;
-    let mut misses = Vec::new();
+    let (mut misses, mut elsewhere) = (Vec::new(), None);
     for (matched, set) in sets.iter().enumerate() {
         for class in &candidates {
             match offer(class, set) {
                 Ok(version) => {
                     check_vendor_options(class, set)?;
-                    return Ok(Placement {
-                        class,
-                        version,
-                        region: region(spec, class)?,
-                        matched,
-                        capabilities: set.clone(),
-                    });
+                    match region(spec, class) {
+                        Ok(region) => {
+                            let capabilities = set.clone();
+                            return Ok(Placement { class, version, region, matched, capabilities });
+                        }
+                        // Another class may have it.
+                        Err(refusal) => elsewhere.get_or_insert(refusal),
+                    };
                 }
                 Err(miss) => misses.push(describe(class, &miss)),
             }
         }
+    }
+    if let Some(refusal) = elsewhere {
+        return Err(refusal);
     }
     misses.dedup();
     refuse(
@@ -282,6 +286,17 @@ mod tests {
         assert_eq!(placed.class.name_any(), "chromium");
         assert_eq!(placed.version.image, "c:156");
         assert_eq!(placed.region.unwrap().name, "us");
+    }
+
+    #[test]
+    fn a_region_that_only_another_class_has_is_found_there() {
+        let mut classes = classes();
+        classes.push(class("z-far", json!({"regions": [{"name": "moon"}]})));
+        let placed = place(&spec(json!({"region": "moon"})), &classes).unwrap();
+        assert_eq!(placed.class.name_any(), "z-far");
+        let refusal = place(&spec(json!({"region": "mars"})), &classes).unwrap_err();
+        assert_eq!(refusal.reason, Reason::RegionNotFound);
+        assert!(refusal.message.contains("chromium"), "{}", refusal.message);
     }
 
     #[test]

@@ -1,12 +1,16 @@
 //! Create-to-Ready beside a bare pod with a bare driver.
 //!
 //! bare: a client creates a pod with the same image, confinement and resources that runs the driver itself, watches for
-//! its address, and posts a driver session. gateway: one POST /session. object: a BrowserSession, watched until Ready.
+//! its address, and posts a driver session. Beside it a BrowserSession, watched until Ready, and one call of each front of the
+//! gateway, for the same browser without BiDi.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use e2e::{Classic, Namespace};
+use e2e::{
+    Classic, Namespace,
+    hosted::{Hosted, id, with_key},
+};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::{
     Api, ResourceExt,
@@ -15,48 +19,101 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::{bare, figures::Times};
+use crate::{
+    bare,
+    figures::{Times, median},
+};
 
-/// Measures so many rounds, after one that is not measured.
+/// What is measured, as it is printed.
+const WAYS: [&str; 5] = [
+    "bare pod and driver session",
+    "BrowserSession until Ready",
+    "POST /session",
+    "Browserbase's create",
+    "Browser Use's create",
+];
+/// Where the first, and the gateway's first front, stand among them.
+const BARE: usize = 0;
+const CLASSIC: usize = 2;
+
+/// Measures so many rounds, after one that is not measured. The gateway's fronts are shown the same key.
 pub async fn run(namespace: &Namespace, rounds: usize) -> Result<()> {
-    let client = namespace.client().await?;
+    with_key(namespace, async |key| {
+        let classic = Classic::new(&namespace.cluster.settings.gateway_url, Some(key.text.clone()));
+        let fronts = Fronts { namespace, classic, hosted: Hosted::of(namespace, &key) };
+        measure(&fronts, rounds).await
+    })
+    .await
+}
+
+async fn measure(fronts: &Fronts<'_>, rounds: usize) -> Result<()> {
+    let namespace = fronts.namespace;
     let template = template(namespace).await?;
-    println!("{rounds} rounds of bare, gateway, object; one round before them");
-    let (mut bare_times, mut gateway_times, mut object_times) =
-        (Vec::new(), Vec::new(), Vec::new());
+    println!("{rounds} rounds, one round before them: {}", WAYS.join("; "));
+    let mut times = WAYS.map(|_| Vec::new());
     for round in 0..=rounds {
-        let (mut bare_time, mut gateway_time, mut object_time) = Default::default();
-        // Each goes first, second and third equally often: what one leaves running is the next one's load.
-        for turn in 0..3 {
-            match (round + turn) % 3 {
-                0 => bare_time = bare(namespace, &template).await.context("bare")?,
-                1 => gateway_time = gateway(namespace, &client).await.context("gateway")?,
-                _ => object_time = object(namespace).await.context("object")?,
-            }
+        let mut this = WAYS.map(|_| Duration::ZERO);
+        // Each has every turn equally often: what one leaves running is the next one's load.
+        for turn in 0..WAYS.len() {
+            let way = (round + turn) % WAYS.len();
+            let measured = match way {
+                BARE => bare(namespace, &template).await,
+                1 => object(namespace).await,
+                _ => fronts.create(way).await,
+            };
+            this[way] = measured.context(WAYS[way])?;
         }
-        let [b, g, o] = [bare_time, gateway_time, object_time].map(|time| time.as_millis());
-        println!("  {round:>2}: bare {b:>5} ms  gateway {g:>5} ms  object {o:>5} ms");
+        println!(
+            "  {round:>2}: {} ms",
+            this.map(|time| format!("{:>5}", time.as_millis())).join(" ")
+        );
         if round > 0 {
-            bare_times.push(bare_time);
-            gateway_times.push(gateway_time);
-            object_times.push(object_time);
+            times.iter_mut().zip(this).for_each(|(times, time)| times.push(time));
         }
     }
     let api = api_create(namespace).await?;
-    let bare = print("bare pod and driver session", bare_times);
-    let gateway = print("POST /session at the gateway", gateway_times);
-    let object = print("BrowserSession until Ready", object_times);
-    println!("gateway / bare: {:.2}", gateway.as_secs_f64() / bare.as_secs_f64());
-    println!("object / bare:  {:.2}", object.as_secs_f64() / bare.as_secs_f64());
+    for (what, times) in WAYS.iter().zip(&times) {
+        print(what, times.clone());
+    }
+    // Of each round's own ratio: what else the machine does comes and goes.
+    let ratio = |way: usize, base: usize| {
+        let of_round =
+            |(time, base): (&Duration, &Duration)| time.as_secs_f64() / base.as_secs_f64();
+        let ratio = median(times[way].iter().zip(&times[base]).map(of_round).collect());
+        println!("{:<28} / {}: {ratio:.3}", WAYS[way], WAYS[base]);
+    };
+    (BARE + 1..WAYS.len()).for_each(|way| ratio(way, BARE));
+    (CLASSIC + 1..WAYS.len()).for_each(|way| ratio(way, CLASSIC));
     println!("one bare API create, p50: {api:.1?}");
     Ok(())
 }
 
-fn print(what: &str, times: Vec<Duration>) -> Duration {
-    let times = Times::new(times);
-    let [min, median, max] = times.milliseconds();
+/// The gateway's faces.
+struct Fronts<'a> {
+    namespace: &'a Namespace,
+    classic: Classic,
+    hosted: Hosted,
+}
+
+impl Fronts<'_> {
+    /// From the call to its answer.
+    async fn create(&self, way: usize) -> Result<Duration> {
+        let begun = Instant::now();
+        let id = match way {
+            CLASSIC => self.classic.new_session(wanted()).await?.id,
+            3 => id(&self.hosted.browserbase(json!({"keepAlive": true})).await?)?,
+            _ => id(&self.hosted.browser_use("sessions", json!({})).await?)?,
+        };
+        let took = begun.elapsed();
+        self.classic.delete(&format!("/session/{id}")).await?;
+        self.namespace.nothing_left().await?;
+        Ok(took)
+    }
+}
+
+fn print(what: &str, times: Vec<Duration>) {
+    let [min, median, max] = Times::new(times).milliseconds();
     println!("{what:<28} min {min} ms, median {median} ms, max {max} ms");
-    times.median()
 }
 
 /// What both kinds of session ask for; BiDi would cost the driver more.
@@ -79,15 +136,6 @@ async fn bare(namespace: &Namespace, template: &Pod) -> Result<Duration> {
     bare::new_session(&ip, wanted()).await?;
     let took = begun.elapsed();
     bare::end(namespace).await?;
-    Ok(took)
-}
-
-async fn gateway(namespace: &Namespace, client: &Classic) -> Result<Duration> {
-    let begun = Instant::now();
-    let id = client.new_session(wanted()).await?.id;
-    let took = begun.elapsed();
-    client.delete(&format!("/session/{id}")).await?;
-    namespace.nothing_left().await?;
     Ok(took)
 }
 

@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""The open-source browser-use, as far as it gets a browser: its own client of the cloud, and its own way to the socket.
+
+Its agent needs a model, and is left out. Its client has the cloud's address built in; this gives it the gateway's.
+
+    GATEWAY_URL=http://... BROWSER_USE_API_KEY=... SITE_URL=http://... browser_use_open_source.py
+"""
+
+import asyncio
+import json
+import os
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+import websocket
+from browser_use.browser.cloud.cloud import CloudBrowserClient
+from browser_use.browser.cloud.views import CreateBrowserRequest
+
+
+def socket_url(cdp_url):
+    """Where the socket is: what is asked stands below the URL's path, and keeps its query."""
+    url = urlsplit(cdp_url)
+    version = urlunsplit(url._replace(path=f"{url.path.rstrip('/')}/json/version"))
+    return httpx.get(version).json()["webSocketDebuggerUrl"]
+
+
+def drive(url, page):
+    """A tab of its own, on that page: gives its title."""
+    # With an Origin, this would be a web page that asks, and the gateway would refuse it.
+    socket = websocket.create_connection(url, timeout=30, suppress_origin=True)
+
+    def hear(name, value):
+        while (message := json.loads(socket.recv())).get(name) != value:
+            pass
+        return message
+
+    def ask(id, method, session=None, **params):
+        message = {"id": id, "method": method, "params": params}
+        socket.send(json.dumps(message | ({"sessionId": session} if session else {})))
+        return hear("id", id)["result"]
+
+    target = ask(1, "Target.createTarget", url="about:blank")["targetId"]
+    tab = ask(2, "Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+    ask(3, "Page.enable", tab)
+    ask(4, "Page.navigate", tab, url=page)
+    hear("method", "Page.domContentEventFired")
+    title = ask(5, "Runtime.evaluate", tab, expression="document.title")["result"]["value"]
+    socket.close()
+    return title
+
+
+async def main():
+    client = CloudBrowserClient(api_base_url=os.environ["GATEWAY_URL"])
+    wanted = CreateBrowserRequest(cloud_proxy_country_code=None, cloud_timeout=5)
+    browser = await client.create_browser(wanted)
+    print("session:", browser.id)
+    print("version:", client.current_api_version)
+    print("title:", drive(socket_url(browser.cdpUrl), f"{os.environ['SITE_URL']}/"))
+    print("ended:", (await client.stop_browser()).status)
+    await client.close()
+
+
+asyncio.run(main())

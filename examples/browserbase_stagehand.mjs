@@ -1,0 +1,26 @@
+// Stagehand on Browserbase, as far as it goes without a model. Base URL and key are read from the environment; without
+// disableAPI it would send its work to a service of Browserbase's own, which the gateway is not.
+//
+//   BROWSERBASE_BASE_URL=http://... BROWSERBASE_API_KEY=... SITE_URL=http://... node browserbase_stagehand.mjs
+import process from 'node:process';
+
+import {Stagehand} from '@browserbasehq/stagehand';
+
+const stagehand = new Stagehand({
+  env: 'BROWSERBASE',
+  apiKey: process.env.BROWSERBASE_API_KEY,
+  disableAPI: true,
+  verbose: 0,
+  disablePino: true,
+});
+await stagehand.init();
+console.log('session:', stagehand.browserbaseSessionID);
+const [page] = stagehand.context.pages();
+await page.goto(`${process.env.SITE_URL}/`);
+console.log('title:', await page.title());
+await page.locator('#name').fill('stagehand');
+await page.locator('#submit').click();
+await page.waitForSelector('#sent');
+console.log('sent:', await page.locator('#sent').textContent());
+await stagehand.close();
+process.exit();
