@@ -15,6 +15,8 @@ use crate::keys::Keys;
 
 /// What programs of hosted services, which must have a key, show where none is wanted.
 const ANONYMOUS: &str = "anonymous";
+/// Kubernetes' name of one who does not say who it is.
+const NOBODY: &str = "system:anonymous";
 /// A Kubernetes ServiceAccount's user name begins so.
 const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
 
@@ -25,6 +27,13 @@ pub struct Caller {
     pub name: String,
     /// The session's namespace.
     pub namespace: String,
+}
+
+impl Caller {
+    /// Whether it did not say who it is.
+    pub fn is_anonymous(&self) -> bool {
+        self.name == NOBODY
+    }
 }
 
 /// Why a caller gets no session.
@@ -65,6 +74,9 @@ impl Callers {
         let Some(credential) = credential.filter(|credential| credential != ANONYMOUS) else {
             return anonymous(self.anonymous.as_deref(), wanted);
         };
+        if credential.is_empty() {
+            return Err(Error::Unauthenticated("the key is empty"));
+        }
         let (user, own) = match ApiKey::parse(&credential) {
             Some(key) => {
                 let holder = self.keys.holder(&key);
@@ -148,9 +160,7 @@ fn anonymous(own: Option<&str>, wanted: Option<&str>) -> Result<Caller, Error> {
         (Some(own), Some(wanted)) if wanted != own => {
             Err(Error::Forbidden(format!("without a token sessions go to namespace {own} only")))
         }
-        (Some(own), _) => {
-            Ok(Caller { name: "system:anonymous".to_owned(), namespace: own.to_owned() })
-        }
+        (Some(own), _) => Ok(Caller { name: NOBODY.to_owned(), namespace: own.to_owned() }),
     }
 }
 

@@ -137,15 +137,6 @@ impl Directory {
         found.ok_or_else(WebDriverError::invalid_session_id)
     }
 
-    /// The session with this id, if it is known by now.
-    ///
-    /// # Errors
-    /// It is not.
-    pub fn find_now(&self, id: &str) -> Result<Arc<Entry>, WebDriverError> {
-        let found = self.inner.lock().by_id.get(id).cloned();
-        found.ok_or_else(|| self.why(id))
-    }
-
     /// WebDriver's id of the session whose object has this uid.
     pub fn id_of(&self, uid: &str) -> String {
         self.key.session_id(uid).to_string()

@@ -50,8 +50,9 @@ impl Keys {
                 Event::InitDone => *self.by_id.write() = std::mem::take(&mut listed),
                 Event::Apply(secret) => {
                     // One that cannot be read any more is none.
-                    self.by_id.write().remove(id(&secret.name_any()));
-                    self.by_id.write().extend(read(&secret));
+                    let mut by_id = self.by_id.write();
+                    by_id.remove(id(&secret.name_any()));
+                    by_id.extend(read(&secret));
                 }
                 Event::Delete(secret) => {
                     self.by_id.write().remove(id(&secret.name_any()));
@@ -72,7 +73,10 @@ fn read(secret: &Secret) -> Option<(String, Holder)> {
     };
     let name = secret.name_any();
     let holder = || {
-        Some(Holder { namespace: field("namespace")?, user: field("user")?, hash: field("hash")? })
+        let (namespace, user) = (field("namespace")?, field("user")?);
+        // It is a ServiceAccount's of its namespace, and nobody else's.
+        user.strip_prefix("system:serviceaccount:")?.strip_prefix(&namespace)?.strip_prefix(':')?;
+        Some(Holder { namespace, user, hash: field("hash")? })
     };
     let Some(holder) = holder() else {
         tracing::warn!(name, "a Secret that is labelled as an API key has not its fields");

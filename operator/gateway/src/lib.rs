@@ -48,6 +48,8 @@ pub struct Settings {
     pub anonymous_namespace: Option<String>,
     /// The URLs that clients reach the gateway by.
     pub urls: Configured,
+    /// Whether `GET /json/version` makes a session, for CDP clients that have only this gateway's URL.
+    pub cdp_on_demand: bool,
     /// Web origins whose pages may ask.
     pub allowed_origins: Vec<String>,
     /// What time it is.
@@ -117,6 +119,7 @@ pub async fn run(
         directory,
         classes,
         urls: settings.urls,
+        cdp_on_demand: settings.cdp_on_demand,
         allowed_origins: settings.allowed_origins,
         clock: settings.clock,
         metrics,

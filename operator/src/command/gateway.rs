@@ -26,6 +26,9 @@ pub struct Args {
     /// The URL that clients reach the gateway by. Absent: what each request says.
     #[arg(long, env = "EXTERNAL_URL")]
     external_url: Option<String>,
+    /// Makes a session for every GET of /json/version, for CDP clients that have only this gateway's URL.
+    #[arg(long, env = "CDP_ON_DEMAND")]
+    cdp_on_demand: bool,
     /// The web origins whose pages may ask, separated by commas. Client libraries send no Origin and need none.
     #[arg(long, env = "ALLOWED_ORIGINS", value_delimiter = ',')]
     allowed_origins: Vec<String>,
@@ -54,6 +57,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         listen: address,
         anonymous_namespace,
         external_url,
+        cdp_on_demand,
         allowed_origins,
         trusted_proxies,
         create_timeout_seconds,
@@ -84,6 +88,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             external: external_url.map(|url| url.trim_end_matches('/').to_owned()),
             trusted_proxies,
         },
+        cdp_on_demand,
         allowed_origins,
         create_timeout: Duration::from_secs(create_timeout_seconds),
         drain: Duration::from_secs(drain_seconds),

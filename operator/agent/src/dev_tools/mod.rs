@@ -50,7 +50,7 @@ pub async fn run(
         return open(shared, session, asked, &browser, incoming).await;
     }
     drain(incoming.body).await;
-    let _running = session.life.command();
+    // To ask where its DevTools are is no use of a session: whoever does may never connect.
     let base = if direct { base(&incoming.headers, &session) } else { String::new() };
     match answer(&session, asked, &base).await {
         Ok(answer) => warp::reply::json(&answer).into_response(),

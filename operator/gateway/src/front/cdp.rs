@@ -1,13 +1,18 @@
 //! Chrome DevTools Protocol: sockets and `/json/...` of sessions that exist, with a signed link; and `/json/version` without
 //! one, which makes a session, because that is all that a client with a base URL asks for.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
-use http_body_util::BodyExt;
-use runtime::http::{collect::drain, forward::empty, incoming::Incoming, tunnel};
+use runtime::http::{
+    collect::{collect_within, drain},
+    forward::empty,
+    incoming::Incoming,
+    tunnel,
+};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 use warp::{Reply, reply::Response};
 
 use super::{Gateway, bidi, rest};
@@ -15,8 +20,14 @@ use crate::{directory::Entry, proxy, urls};
 
 /// What an agent puts before a path of its browser's that the gateway is to make a URL of.
 const MARKER: &str = "/cdp/devtools/";
+/// Where it stands.
+const SOCKET: &str = "webSocketDebuggerUrl";
 /// The header of Browserbase's clients with a link.
 const SIGNING_KEY: &str = "x-bb-signing-key";
+
+/// The most bytes of an answer of a browser's, and how long it may take.
+const MAX_ANSWER: usize = 2 << 20;
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// Whether a path is of this front.
 pub fn is_path(path: &str) -> bool {
@@ -38,7 +49,11 @@ pub async fn run(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
         };
     }
     match path.as_str() {
-        "/json/version" => on_demand(&gateway, incoming).await,
+        "/json/version" if gateway.cdp_on_demand => on_demand(&gateway, incoming).await,
+        "/json/version" => {
+            let why = "sessions are not made by this path here: see the gateway's cdpOnDemand";
+            refuse(incoming, StatusCode::NOT_FOUND, why).await
+        }
         _ => {
             let why = "without a session there is only /json/version, which makes one; pages are listed below the session's own URL";
             refuse(incoming, StatusCode::NOT_FOUND, why).await
@@ -92,6 +107,10 @@ async fn of_session(
 ) -> Response {
     let base = base(gateway, &incoming);
     let entry = match gateway.directory.find(id).await {
+        Ok(entry) if entry.bidi_only => {
+            let why = "this session was made on a bare socket, and is reachable over that alone";
+            return refuse(incoming, StatusCode::NOT_FOUND, why).await;
+        }
         Ok(entry) => entry,
         Err(error) => return refuse(incoming, StatusCode::NOT_FOUND, error.message).await,
     };
@@ -138,25 +157,29 @@ fn base(gateway: &Gateway, incoming: &Incoming) -> String {
 /// Asks a session's agent for something of its DevTools.
 async fn ask(entry: &Entry, rest: &str) -> Result<(StatusCode, Bytes), String> {
     let target = format!("/session/{}/cdp{rest}", entry.session_id);
-    let response = proxy::command(entry, Method::GET, &target, HeaderMap::new(), empty())
+    let asking = proxy::command(entry, Method::GET, &target, HeaderMap::new(), empty());
+    let response = timeout(ANSWER, asking)
         .await
+        .map_err(|_| "the browser's pod gave no answer in time".to_owned())?
         .map_err(|error| format!("the browser's pod gave no answer: {error}"))?;
     let status = response.status();
-    let body = response.into_body().collect().await.map_err(|error| error.to_string())?;
-    Ok((status, body.to_bytes()))
+    // What stands there is its pages' to say: however long, it must not fill this replica.
+    let body = collect_within(response.into_body(), MAX_ANSWER, ANSWER)
+        .await
+        .map_err(|error| format!("the browser's answer: {error}"))?;
+    Ok((status, body))
 }
 
-/// Makes URLs of the agent's marks, wherever they stand.
+/// Makes URLs of the agent's marks. Only where the agent puts them: a page may call itself anything.
 fn rewrite(value: &mut Value, session: &str, link: &str) {
     match value {
-        Value::String(text) => {
-            if let Some(path) = text.strip_prefix(MARKER) {
-                *text = format!("{session}/devtools/{path}?signingKey={link}");
-            }
-        }
         Value::Array(values) => values.iter_mut().for_each(|value| rewrite(value, session, link)),
         Value::Object(values) => {
-            values.values_mut().for_each(|value| rewrite(value, session, link));
+            if let Some(Value::String(text)) = values.get_mut(SOCKET)
+                && let Some(path) = text.strip_prefix(MARKER)
+            {
+                *text = format!("{session}/devtools/{path}?signingKey={link}");
+            }
         }
         _ => {}
     }
@@ -201,14 +224,14 @@ mod tests {
     #[test]
     fn marks_become_urls_of_the_session() {
         let mut value = json!([{
-            "webSocketDebuggerUrl": "/cdp/devtools/page/AB", "url": "http://site/cdp/devtools/x",
+            "webSocketDebuggerUrl": "/cdp/devtools/page/AB", "title": "/cdp/devtools/x",
         }]);
         rewrite(&mut value, "wss://h/cdp/i", "l");
         assert_eq!(
             value,
             json!([{
                 "webSocketDebuggerUrl": "wss://h/cdp/i/devtools/page/AB?signingKey=l",
-                "url": "http://site/cdp/devtools/x",
+                "title": "/cdp/devtools/x",
             }])
         );
     }

@@ -157,7 +157,7 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), WebDriverError> {
 }
 
 /// A status that says what is missing, in WebDriver's envelope.
-fn refuse_caller(error: &caller::Error) -> Response {
+pub(super) fn refuse_caller(error: &caller::Error) -> Response {
     let status = match error {
         caller::Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
         caller::Error::Forbidden(_) => StatusCode::FORBIDDEN,

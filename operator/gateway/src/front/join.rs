@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, StatusCode};
 use runtime::http::{collect::drain, incoming::Incoming};
 use serde_json::json;
 use warp::{Reply, reply::Response};
-use wire::{error::WebDriverError, reply};
+use wire::{error::WebDriverError, reply, route};
 
 use super::{Gateway, classic};
-use crate::urls;
+use crate::{caller, urls};
 
 /// What is before every path.
 const PREFIX: &str = "/webdriver";
@@ -26,50 +26,66 @@ pub fn is_path(path: &str) -> bool {
 /// Answers a request.
 pub async fn run(gateway: Arc<Gateway>, mut incoming: Incoming) -> Response {
     incoming.path.drain(..PREFIX.len());
-    if incoming.method != Method::POST || incoming.path.trim_end_matches('/') != "/session" {
+    let path = route::without_hub(&incoming.path).trim_end_matches('/');
+    if incoming.method != Method::POST || path != "/session" {
         return classic::run(gateway, incoming).await;
     }
     let Incoming { headers, body, connection, .. } = incoming;
     drain(body).await;
     let joined = async {
         let id = session(&gateway, &headers).await?;
-        gateway.directory.find(&id).await
+        gateway.directory.find(&id).await.map_err(Refusal::Session)
     };
     match joined.await {
+        Ok(entry) if entry.bidi_only => {
+            reply::failure(&WebDriverError::invalid_session_id()).into_response()
+        }
         Ok(entry) => {
             let base = urls::socket_base(&gateway.urls, None, &headers, connection.peer.ip());
             let capabilities = classic::capabilities(&entry, &base);
             let value = json!({"sessionId": entry.session_id, "capabilities": capabilities});
             reply::success(&value).into_response()
         }
-        Err(error) => reply::failure(&error).into_response(),
+        Err(Refusal::Key(message)) => {
+            let error = WebDriverError::session_not_created(message);
+            let mut response = reply::failure(&error).into_response();
+            *response.status_mut() = StatusCode::UNAUTHORIZED;
+            response
+        }
+        Err(Refusal::Caller(error)) => classic::refuse_caller(&error),
+        Err(Refusal::Session(error)) => reply::failure(&error).into_response(),
     }
 }
 
+enum Refusal {
+    /// No key, or none of ours.
+    Key(String),
+    /// An API key without the right.
+    Caller(caller::Error),
+    /// There is no such session.
+    Session(WebDriverError),
+}
+
 /// The id of the session that a client may join: by its own key, or by an API key and its id.
-async fn session(gateway: &Gateway, headers: &HeaderMap) -> Result<String, WebDriverError> {
+async fn session(gateway: &Gateway, headers: &HeaderMap) -> Result<String, Refusal> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(link) = text(SIGNING_KEY) {
         return gateway.directory.open_link(link, (gateway.clock)().as_second()).ok_or_else(|| {
-            let message = format!("{SIGNING_KEY} is no session's, or its time is over");
-            WebDriverError::session_not_created(message)
+            Refusal::Key(format!("{SIGNING_KEY} is no session's, or its time is over"))
         });
     }
     let (Some(key), Some(id)) = (text(API_KEY), text(SESSION_ID)) else {
-        return Err(WebDriverError::session_not_created(format!(
-            "here sessions are joined: send {SIGNING_KEY}, or {API_KEY} and {SESSION_ID}"
-        )));
+        let message =
+            format!("here sessions are joined: send {SIGNING_KEY}, or {API_KEY} and {SESSION_ID}");
+        return Err(Refusal::Key(message));
     };
-    let caller = gateway
-        .callers
-        .admit(Some(key.to_owned()), None, "get")
-        .await
-        .map_err(|error| WebDriverError::session_not_created(error.to_string()))?;
-    let entry = gateway.directory.find(id).await?;
+    let caller =
+        gateway.callers.admit(Some(key.to_owned()), None, "get").await.map_err(Refusal::Caller)?;
+    let entry = gateway.directory.find(id).await.map_err(Refusal::Session)?;
     // Another's session is as none.
     if entry.namespace == caller.namespace {
         Ok(id.to_owned())
     } else {
-        Err(WebDriverError::invalid_session_id())
+        Err(Refusal::Session(WebDriverError::invalid_session_id()))
     }
 }

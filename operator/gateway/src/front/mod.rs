@@ -29,7 +29,7 @@ use crate::{
     metrics::Metrics,
     proxy::Cuts,
     sessions::Sessions,
-    urls::Configured,
+    urls::{self, Configured},
 };
 
 /// What the fronts need.
@@ -44,6 +44,8 @@ pub struct Gateway {
     pub classes: Arc<Classes>,
     /// The URLs that clients reach this by.
     pub urls: Configured,
+    /// Whether `/json/version` makes sessions.
+    pub cdp_on_demand: bool,
     /// Web origins whose pages may ask; no other page may.
     pub allowed_origins: Vec<String>,
     /// What time it is.
@@ -99,6 +101,9 @@ pub fn routes(
             if let Some(origin) = refused_origin(&incoming.headers, &gateway.allowed_origins) {
                 drain(incoming.body).await;
                 refuse_origin(&origin)
+            } else if let Some(host) = rebound(&gateway, &incoming) {
+                drain(incoming.body).await;
+                refuse_host(&host)
             } else if tunnel::wants_websocket(&incoming.method, &incoming.headers) {
                 if cdp::is_path(&incoming.path) {
                     cdp::socket(gateway, incoming).await
@@ -135,9 +140,35 @@ async fn answer(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
 /// The origin of a request that comes from a web page which may not ask. Client libraries send none; browsers always do,
 /// and a page must not drive sessions because its reader can reach this gateway.
 fn refused_origin(headers: &HeaderMap, allowed: &[String]) -> Option<String> {
-    let origin = headers.get(header::ORIGIN)?;
+    let Some(origin) = headers.get(header::ORIGIN) else {
+        // A browser says of its reads, which carry no Origin, whether a page made them (Fetch Metadata).
+        let site = headers.get("sec-fetch-site")?;
+        return (site != "none" && site != "same-origin").then(|| {
+            format!("none, Sec-Fetch-Site: {}", String::from_utf8_lossy(site.as_bytes()))
+        });
+    };
     let origin = String::from_utf8_lossy(origin.as_bytes()).into_owned();
     (!allowed.contains(&origin)).then_some(origin)
+}
+
+/// The Host of a request that may come from a web page whose name was made to lead here, after which the page is of this
+/// origin and its reads carry none. Only where nobody needs to say who they are: such a page has no credentials.
+fn rebound(gateway: &Gateway, incoming: &Incoming) -> Option<String> {
+    let peer = incoming.connection.peer.ip();
+    let reads = matches!(incoming.method, Method::GET | Method::HEAD);
+    if gateway.callers.anonymous.is_none() || !reads || gateway.urls.trusts(peer) {
+        return None;
+    }
+    let host = incoming.headers.get(header::HOST)?.to_str().ok()?;
+    (!urls::is_own_host(host, gateway.urls.external.as_deref())).then(|| host.to_owned())
+}
+
+fn refuse_host(host: &str) -> Response {
+    let message = format!("Host {host:?} is not this gateway's: see its externalUrl");
+    let error = WebDriverError::new(ErrorCode::UnknownError, message);
+    let mut response = reply::failure(&error).into_response();
+    *response.status_mut() = StatusCode::FORBIDDEN;
+    response
 }
 
 fn refuse_origin(origin: &str) -> Response {

@@ -10,7 +10,14 @@ use warp::{Reply, reply::Response};
 use super::{Body, BoxError};
 
 /// What a client proves itself with to the gateway, and nobody behind it may see.
-const CREDENTIALS: [HeaderName; 2] = [header::AUTHORIZATION, header::COOKIE];
+const CREDENTIALS: [HeaderName; 6] = [
+    header::AUTHORIZATION,
+    header::COOKIE,
+    HeaderName::from_static("x-bb-api-key"),
+    HeaderName::from_static("x-bb-signing-key"),
+    HeaderName::from_static("x-browser-use-api-key"),
+    HeaderName::from_static("session-id"),
+];
 
 /// Headers that belong to one connection (RFC 9110, section 7.6.1), and `Host`, which the client sets anew.
 const HOP_BY_HOP: [HeaderName; 8] = [

@@ -134,7 +134,7 @@ async fn list(gateway: &Gateway, request: &Request, kind: Kind) -> Result<Respon
     let terms = if kind == Kind::Browsers { request.parameters("metadata") } else { Vec::new() };
     // Browsers here belong to no agent's session.
     let of_agent = kind == Kind::Browsers && request.parameter("agentSessionId").is_some();
-    let records = records::list(gateway, &caller.namespace).await?;
+    let records = records::list(gateway, &caller).await?;
     let shown: Vec<&Record> = records
         .iter()
         .filter(|_| !of_agent)
@@ -190,7 +190,7 @@ async fn own(
             "Input should be a valid UUID",
         ));
     }
-    records::find(gateway, &caller.namespace, &id.to_ascii_lowercase()).await
+    records::find(gateway, &caller, &id.to_ascii_lowercase()).await
 }
 
 /// As a list and a create call show it.

@@ -42,7 +42,7 @@ async fn answer(gateway: &Gateway, request: Request) -> Result<Response, Problem
         ["sessions"] if get => list(gateway, &request).await,
         ["sessions", id] if get => {
             let caller = admit(gateway, &request, &STYLE, "get").await?;
-            let record = records::find(gateway, &caller.namespace, id).await?;
+            let record = records::find(gateway, &caller, id).await?;
             Ok(json_reply(StatusCode::OK, &with_urls(gateway, &request, &record)))
         }
         ["sessions", id] if post => update(gateway, &request, id).await,
@@ -63,7 +63,7 @@ async fn answer(gateway: &Gateway, request: Request) -> Result<Response, Problem
         }
         ["projects", id, "usage"] if get => {
             let caller = own_project(gateway, &request, id).await?;
-            let records = records::list(gateway, &caller.namespace).await?;
+            let records = records::list(gateway, &caller).await?;
             Ok(json_reply(StatusCode::OK, &view::usage(&records, (gateway.clock)())))
         }
         ["contexts" | "extensions", ..] => {
@@ -98,7 +98,7 @@ async fn list(gateway: &Gateway, request: &Request) -> Result<Response, Problem>
         }
     };
     let wanted = request.parameter("q").map(|q| view::query(&q)).transpose()?;
-    let records = records::list(gateway, &caller.namespace).await?;
+    let records = records::list(gateway, &caller).await?;
     let shown: Vec<Value> = records
         .iter()
         .filter(|record| status.as_ref().is_none_or(|status| view::status(record) == status))
@@ -117,7 +117,7 @@ async fn update(gateway: &Gateway, request: &Request, id: &str) -> Result<Respon
     fields.word("status", &["REQUEST_RELEASE"]);
     create::project(&mut fields, &caller.namespace);
     fields.done()?;
-    let record = records::find(gateway, &caller.namespace, id).await?;
+    let record = records::find(gateway, &caller, id).await?;
     let released = records::release(gateway, record).await?;
     Ok(json_reply(StatusCode::OK, &view::session(&released)))
 }
@@ -138,7 +138,7 @@ fn with_urls(gateway: &Gateway, request: &Request, record: &records::Record) -> 
 
 async fn debug(gateway: &Gateway, request: &Request, id: &str) -> Result<Response, Problem> {
     let caller = admit(gateway, request, &STYLE, "get").await?;
-    let record = records::find(gateway, &caller.namespace, id).await?;
+    let record = records::find(gateway, &caller, id).await?;
     let entry =
         gateway.directory.find(&record.id).await.map_err(|error| Problem::Gone(error.message))?;
     let (base, link) = (socket_base(gateway, request), link(gateway, &record));
@@ -174,7 +174,7 @@ async fn own_project(gateway: &Gateway, request: &Request, id: &str) -> Result<C
 }
 
 async fn project(gateway: &Gateway, caller: &Caller) -> Result<Value, Problem> {
-    let records = records::list(gateway, &caller.namespace).await?;
+    let records = records::list(gateway, caller).await?;
     let classes = gateway.classes.all();
     Ok(view::project(&caller.namespace, &records, &classes))
 }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crds::{BrowserSession, Phase, Reason, names::END_ANNOTATION};
+use crds::{
+    BrowserSession, Phase, Reason,
+    names::{CALLER_ANNOTATION, END_ANNOTATION},
+};
 use jiff::{SignedDuration, Timestamp};
 use kube::{
     Api, ResourceExt,
@@ -11,7 +14,7 @@ use kube::{
 use serde_json::json;
 
 use super::problem::Problem;
-use crate::front::Gateway;
+use crate::{caller::Caller, front::Gateway};
 
 /// How long an end that was asked for may take to be written.
 const RELEASE: Duration = Duration::from_secs(10);
@@ -74,30 +77,43 @@ fn record(gateway: &Gateway, object: BrowserSession) -> Record {
     Record { id, object }
 }
 
-/// Every session of a namespace, the newest first.
-pub async fn list(gateway: &Gateway, namespace: &str) -> Result<Vec<Record>, Problem> {
+/// Whether a caller may see a session of its namespace: one that does not say who it is sees only those of its like.
+fn may_see(caller: &Caller, object: &BrowserSession) -> bool {
+    !caller.is_anonymous() || object.annotations().get(CALLER_ANNOTATION) == Some(&caller.name)
+}
+
+/// Every session of a caller's namespace, the newest first.
+pub async fn list(gateway: &Gateway, caller: &Caller) -> Result<Vec<Record>, Problem> {
+    let api = sessions(gateway, &caller.namespace);
     // As the API server's cache has them: a list must not cost etcd a read of all of them.
-    let listed = sessions(gateway, namespace).list(&ListParams::default().match_any()).await;
+    let listed = api.list(&ListParams::default().match_any()).await;
     let mut records: Vec<Record> = listed
         .map_err(|error| failed(&error))?
         .items
         .into_iter()
+        .filter(|object| may_see(caller, object))
         .map(|object| record(gateway, object))
         .collect();
     records.sort_by_key(|record| std::cmp::Reverse((record.created(), record.id.clone())));
     Ok(records)
 }
 
-/// The session of that id, if it is in this namespace.
-pub async fn find(gateway: &Gateway, namespace: &str, id: &str) -> Result<Record, Problem> {
-    if let Ok(entry) = gateway.directory.find_now(id)
-        && entry.namespace == namespace
-    {
-        return get(gateway, namespace, &entry.name).await;
+/// The session of that id, if it is in this caller's namespace.
+pub async fn find(gateway: &Gateway, caller: &Caller, id: &str) -> Result<Record, Problem> {
+    let none = || Problem::NotFound("Session not found".to_owned());
+    if uuid::Uuid::try_parse(id).is_err() {
+        return Err(none());
     }
-    let mut all = list(gateway, namespace).await?.into_iter();
-    all.find(|record| record.id == id)
-        .ok_or_else(|| Problem::NotFound("Session not found".to_owned()))
+    // One that another replica has just made is waited for, as everywhere.
+    if let Ok(entry) = gateway.directory.find(id).await {
+        if entry.namespace != caller.namespace {
+            return Err(none());
+        }
+        let record = get(gateway, &caller.namespace, &entry.name).await?;
+        return if may_see(caller, &record.object) { Ok(record) } else { Err(none()) };
+    }
+    let mut all = list(gateway, caller).await?.into_iter();
+    all.find(|record| record.id == id).ok_or_else(none)
 }
 
 /// The session of that name.
