@@ -122,7 +122,7 @@ async fn answer(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
     let path = incoming.path.as_str();
     if path.starts_with("/v1/") {
         rest::browserbase::run(gateway, incoming).await
-    } else if ["/api/v2/", "/api/v3/", "/api/v4/"].iter().any(|prefix| path.starts_with(prefix)) {
+    } else if is_rest(path) {
         rest::browser_use::run(gateway, incoming).await
     } else if cdp::is_path(path) {
         cdp::run(gateway, incoming).await
@@ -135,6 +135,13 @@ async fn answer(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
     } else {
         classic::run(gateway, incoming).await
     }
+}
+
+/// The prefixes of the hosted APIs.
+const REST: [&str; 4] = ["/v1/", "/api/v2/", "/api/v3/", "/api/v4/"];
+
+fn is_rest(path: &str) -> bool {
+    REST.iter().any(|prefix| path.starts_with(prefix))
 }
 
 /// The origin of a request that comes from a web page which may not ask. Client libraries send none; browsers always do,
@@ -156,7 +163,9 @@ fn refused_origin(headers: &HeaderMap, allowed: &[String]) -> Option<String> {
 fn rebound(gateway: &Gateway, incoming: &Incoming) -> Option<String> {
     let peer = incoming.connection.peer.ip();
     let reads = matches!(incoming.method, Method::GET | Method::HEAD);
-    if gateway.callers.anonymous.is_none() || !reads || gateway.urls.trusts(peer) {
+    // WebDriver takes any Host, and tells nobody an id.
+    let tells = is_rest(&incoming.path) || cdp::is_path(&incoming.path);
+    if gateway.callers.anonymous.is_none() || !reads || !tells || gateway.urls.trusts(peer) {
         return None;
     }
     let host = incoming.headers.get(header::HOST)?.to_str().ok()?;
