@@ -112,7 +112,6 @@ async fn a_field_that_is_not_available_yet_is_refused_by_name() -> Result<()> {
                 (json!({"blockAds": true}), "spec.blockAds: true is not available"),
                 (json!({"record": true}), "spec.record: true is not available"),
                 (json!({"log": true}), "spec.log: true is not available"),
-                (json!({"priority": 1}), "spec.priority is not available"),
             ],
         )
         .await
@@ -311,7 +310,10 @@ async fn kubectl_knows_the_short_names_and_shows_the_columns() -> Result<()> {
             columns.iter().filter_map(|column| column["name"].as_str()).collect();
         assert_eq!(
             names,
-            ["Name", "Phase", "Reason", "Class", "Age", "Region", "Node", "Expires", "Message"]
+            [
+                "Name", "Phase", "Reason", "Class", "Age", "Region", "Node", "Queue", "Expires",
+                "Message"
+            ]
         );
         let cells = &table["rows"][0]["cells"];
         assert_eq!(
