@@ -136,14 +136,13 @@ impl Line {
 
     /// Whether it is the turn of a session that has joined.
     pub fn turn(&mut self, uid: &str, capacity: Option<usize>, now: Timestamp) -> Turn {
-        let Some((key, class, place)) = self.places.get(uid) else { return Turn::Go };
-        if matches!(place, Place::Live(_)) {
+        if self.is_seated(uid) {
             return Turn::Go;
         }
-        let (namespace, class) = (key.namespace.clone(), class.clone());
-        self.class(&class).capacity = capacity;
+        let Some((key, class)) = self.whose(uid) else { return Turn::Go };
         let here = self.class(&class);
-        let (is_closed, free) = (here.closed.contains_key(&namespace), here.free());
+        here.capacity = capacity;
+        let (is_closed, free) = (here.closed.contains_key(&key.namespace), here.free());
         // Most often there is room for all, and the order does not matter.
         if !is_closed && here.waiting_in_all() <= free
             || self.next(&class).iter().any(|next| next == uid)
@@ -157,8 +156,10 @@ impl Line {
 
     /// A session gets its pod.
     pub fn take(&mut self, uid: &str) {
-        let Some((key, class, Place::Waiting(_))) = self.places.get(uid) else { return };
-        let (key, class) = (key.clone(), class.clone());
+        if self.is_seated(uid) {
+            return;
+        }
+        let Some((key, class)) = self.whose(uid) else { return };
         if let Some(tries) = self.class(&class).closed.get_mut(&key.namespace) {
             *tries = Some(uid.to_owned());
         }
@@ -168,39 +169,33 @@ impl Line {
     /// Its pod was made: if the quota had been used up, it has room again, and the next one may try. Gives whom to look
     /// at.
     pub fn made(&mut self, uid: &str) -> Vec<Key> {
-        let Some((key, class, _)) = self.places.get(uid) else { return Vec::new() };
-        let (namespace, class) = (key.namespace.clone(), class.clone());
-        self.freed(&class, &namespace, uid)
+        let Some((key, class)) = self.whose(uid) else { return Vec::new() };
+        self.freed(&class, &key.namespace, uid)
     }
 
     /// Its pod was refused: it stands in the line again. Where a quota was the reason, only this one tries again, until
     /// there is room.
     pub fn refused(&mut self, session: &BrowserSession, reason: Reason) -> Vec<Key> {
         let Some(uid) = session.metadata.uid.as_deref() else { return Vec::new() };
-        let Some((key, class, _)) = self.places.get(uid) else { return Vec::new() };
-        let (key, class) = (key.clone(), class.clone());
-        let place = self.remove(uid);
-        if reason == Reason::QuotaExceeded {
-            match place {
-                Some(Place::Live(Some(waiting))) => self.wait(key.clone(), &class, waiting),
-                _ => drop(self.join(session, &class)),
-            }
-            self.class(&class).closed.insert(key.namespace, Some(uid.to_owned()));
-            // Others of the class may have what it cannot.
-            return self.keys(self.next(&class));
+        if reason != Reason::QuotaExceeded {
+            // It does not stand in others' way until it looks again.
+            return self.leave(uid);
         }
-        // It does not stand in others' way until it looks again.
-        let mut next = self.freed(&class, &key.namespace, uid);
-        next.extend(self.keys(self.next(&class)));
-        next
+        let Some((key, class)) = self.whose(uid) else { return Vec::new() };
+        match self.remove(uid) {
+            Some(Place::Live(Some(waiting))) => self.wait(key.clone(), &class, waiting),
+            _ => drop(self.join(session, &class)),
+        }
+        self.class(&class).closed.insert(key.namespace, Some(uid.to_owned()));
+        // Others of the class may have what it cannot.
+        self.keys(self.next(&class))
     }
 
     /// A session is over. Gives whom to look at.
     pub fn leave(&mut self, uid: &str) -> Vec<Key> {
-        let Some((key, class, _)) = self.places.get(uid) else { return Vec::new() };
-        let (namespace, class) = (key.namespace.clone(), class.clone());
+        let Some((key, class)) = self.whose(uid) else { return Vec::new() };
         self.remove(uid);
-        let mut next = self.freed(&class, &namespace, uid);
+        let mut next = self.freed(&class, &key.namespace, uid);
         next.extend(self.keys(self.next(&class)));
         next
     }
@@ -264,6 +259,11 @@ impl Line {
 
     fn keys(&self, uids: Vec<String>) -> Vec<Key> {
         uids.iter().filter_map(|uid| Some(self.places.get(uid)?.0.clone())).collect()
+    }
+
+    /// The key of a session that is here, and its class.
+    fn whose(&self, uid: &str) -> Option<(Key, String)> {
+        self.places.get(uid).map(|(key, class, _)| (key.clone(), class.clone()))
     }
 
     fn position(&mut self, class: &str, uid: &str, now: Timestamp) -> i32 {

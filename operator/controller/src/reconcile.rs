@@ -4,7 +4,7 @@ use std::{error::Error as _, net::IpAddr, sync::Arc, time::Duration};
 
 use crds::{BrowserClass, BrowserSession, BrowserSessionStatus, Phase, Reason, names};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::{Client, ResourceExt};
 use placement::Placement;
 use tokio::sync::Notify;
@@ -75,10 +75,7 @@ pub async fn reconcile(context: Arc<Context>, key: Key, changed: Arc<Notify>) ->
 
 async fn look(context: &Context, key: &Key, changed: &Notify) -> Result<Next, Error> {
     let session = context.stores.session(key);
-    let pod = context.stores.pod(&key.namespace, &pod_name(key)).filter(|pod| {
-        // A pod of this name that is not this session's is not ours to touch.
-        Key::of_pod(pod).as_ref() == Some(key)
-    });
+    let pod = context.stores.pod_of(key);
     let (session, pod) = (session.as_deref(), pod.as_deref());
     let look = Look { context, key, changed };
     let watched = context.stores.classes();
@@ -217,24 +214,33 @@ impl Look<'_> {
 
     /// The Services first: a session that is Ready must be found by the names in its status.
     async fn create_all(&self, session: &BrowserSession, pod: &Pod) -> Result<(), apply::Error> {
-        let context = self.context;
-        if !context.shared.has_services(&context.stores, self.key, session) {
-            self.apply_services(session).await?;
-        }
-        context.writer.create_pod(self.key, pod).await
+        self.apply_services(session).await?;
+        self.context.writer.create_pod(self.key, pod).await
     }
 
+    /// Those that are not there.
     async fn apply_services(&self, session: &BrowserSession) -> Result<(), apply::Error> {
-        let (context, key) = (self.context, self.key);
-        let own = session.spec.expose.map(|expose| build::exposed(key, session, expose));
-        for service in [Some(build::browsers(&key.namespace)), own].into_iter().flatten() {
-            let name = service.name_any();
-            if !context.shared.has_service(&context.stores, &key.namespace, &name) {
-                context.writer.apply_service(&service).await?;
-                context.shared.applied(&key.namespace, &name);
-            }
+        let namespace = &self.key.namespace;
+        if !self.has_service(names::BROWSERS_SERVICE) {
+            self.apply_service(&build::browsers(namespace)).await?;
         }
+        match session.spec.expose {
+            Some(expose) if !self.has_service(&pod_name(self.key)) => {
+                self.apply_service(&build::exposed(self.key, session, expose)).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn apply_service(&self, service: &Service) -> Result<(), apply::Error> {
+        self.context.writer.apply_service(service).await?;
+        self.context.shared.applied(&self.key.namespace, &service.name_any());
         Ok(())
+    }
+
+    fn has_service(&self, name: &str) -> bool {
+        let Context { shared, stores, .. } = self.context;
+        shared.has_service(stores, &self.key.namespace, name)
     }
 
     async fn bind(
@@ -296,7 +302,7 @@ impl Look<'_> {
         });
         session
             && stores
-                .pod(&self.key.namespace, &pod_name(self.key))
+                .pod_of(self.key)
                 .is_some_and(|pod| matches!(observe(&pod), Observed::Reachable { .. }))
     }
 
@@ -392,13 +398,7 @@ impl Look<'_> {
 
     /// Deletes a session's own Service; without its session it goes by its owner reference.
     async fn delete_service(&self, session: &BrowserSession) -> Result<(), apply::Error> {
-        if session.spec.expose.is_none()
-            || !self.context.shared.has_service(
-                &self.context.stores,
-                &self.key.namespace,
-                &pod_name(self.key),
-            )
-        {
+        if session.spec.expose.is_none() || !self.has_service(&pod_name(self.key)) {
             return Ok(());
         }
         let name = pod_name(self.key);

@@ -66,9 +66,10 @@ impl Stores {
         }
     }
 
-    /// A session's pod.
+    /// A session's pod. One of its name that is not its own is not ours to touch.
     pub fn pod_of(&self, key: &Key) -> Option<Arc<Pod>> {
         self.pod(&key.namespace, &pod_name(key))
+            .filter(|pod| Key::of_pod(pod).as_ref() == Some(key))
     }
 
     /// A pod by its name.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use runtime::http::{
     collect::{collect_within, drain},
-    forward::empty,
+    forward::{SIGNING_KEY, empty},
     incoming::Incoming,
     tunnel,
 };
@@ -22,9 +22,6 @@ use crate::{directory::Entry, proxy, urls};
 const MARKER: &str = "/cdp/devtools/";
 /// Where it stands.
 const SOCKET: &str = "webSocketDebuggerUrl";
-/// The header of Browserbase's clients with a link.
-const SIGNING_KEY: &str = "x-bb-signing-key";
-
 /// The most bytes of an answer of a browser's, and how long it may take.
 const MAX_ANSWER: usize = 2 << 20;
 const ANSWER: Duration = Duration::from_secs(10);

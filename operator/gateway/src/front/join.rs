@@ -3,8 +3,12 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, StatusCode};
-use runtime::http::{collect::drain, incoming::Incoming};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
+use runtime::http::{
+    collect::drain,
+    forward::{BROWSERBASE_KEY, SESSION_ID, SIGNING_KEY},
+    incoming::Incoming,
+};
 use serde_json::json;
 use warp::{Reply, reply::Response};
 use wire::{error::WebDriverError, reply, route};
@@ -14,9 +18,6 @@ use crate::{caller, urls};
 
 /// What is before every path.
 const PREFIX: &str = "/webdriver";
-const SIGNING_KEY: &str = "x-bb-signing-key";
-const API_KEY: &str = "x-bb-api-key";
-const SESSION_ID: &str = "session-id";
 
 /// Whether a path is of this front.
 pub fn is_path(path: &str) -> bool {
@@ -68,15 +69,16 @@ enum Refusal {
 
 /// The id of the session that a client may join: by its own key, or by an API key and its id.
 async fn session(gateway: &Gateway, headers: &HeaderMap) -> Result<String, Refusal> {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(link) = text(SIGNING_KEY) {
         return gateway.directory.open_link(link, (gateway.clock)().as_second()).ok_or_else(|| {
             Refusal::Key(format!("{SIGNING_KEY} is no session's, or its time is over"))
         });
     }
-    let (Some(key), Some(id)) = (text(API_KEY), text(SESSION_ID)) else {
-        let message =
-            format!("here sessions are joined: send {SIGNING_KEY}, or {API_KEY} and {SESSION_ID}");
+    let (Some(key), Some(id)) = (text(BROWSERBASE_KEY), text(SESSION_ID)) else {
+        let message = format!(
+            "here sessions are joined: send {SIGNING_KEY}, or {BROWSERBASE_KEY} and {SESSION_ID}"
+        );
         return Err(Refusal::Key(message));
     };
     let caller =

@@ -7,7 +7,7 @@ mod view;
 use std::sync::Arc;
 
 use http::{Method, StatusCode};
-use runtime::http::incoming::Incoming;
+use runtime::http::{forward::BROWSER_USE_KEY, incoming::Incoming};
 use serde_json::{Value, json};
 use warp::{Reply, reply::Response};
 
@@ -21,7 +21,7 @@ use super::{
 use crate::{caller::Caller, front::Gateway, metrics::Front};
 
 const STYLE: Style =
-    Style { key: "x-browser-use-api-key", front: Front::BrowserUse, problem: Problem::browser_use };
+    Style { key: BROWSER_USE_KEY, front: Front::BrowserUse, problem: Problem::browser_use };
 
 /// What runs agents or keeps what they need, by the first part of its path.
 const AGENTS: [&str; 14] = [

@@ -6,7 +6,7 @@ mod view;
 use std::sync::Arc;
 
 use http::{Method, StatusCode};
-use runtime::http::incoming::Incoming;
+use runtime::http::{forward::BROWSERBASE_KEY, incoming::Incoming};
 use serde_json::{Value, json};
 use warp::reply::Response;
 
@@ -21,7 +21,7 @@ use crate::{
 };
 
 const STYLE: Style =
-    Style { key: "x-bb-api-key", front: Front::Browserbase, problem: Problem::browserbase };
+    Style { key: BROWSERBASE_KEY, front: Front::Browserbase, problem: Problem::browserbase };
 
 /// What is not ours to do, by the first part of its path.
 const ELSEWHERE: [&str; 7] =

@@ -16,7 +16,7 @@ use crds::{
     BrowserSession, BrowserSessionSpec, Capabilities, Reason, capabilities::CapabilitySet,
     names::Protocol,
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use runtime::http::{collect::collect_within, incoming::Incoming};
 use serde_json::{Value, json};
 use warp::{Reply, reply::Response};
@@ -90,7 +90,7 @@ impl Request {
 /// How a front looks.
 pub struct Style {
     /// The header with the API key.
-    key: &'static str,
+    key: HeaderName,
     /// What its metrics are counted under.
     front: Front,
     /// How it tells a problem.
@@ -133,7 +133,7 @@ async fn admit(
     style: &Style,
     verb: &str,
 ) -> Result<Caller, Problem> {
-    let key = request.headers.get(style.key).and_then(|key| key.to_str().ok());
+    let key = request.headers.get(&style.key).and_then(|key| key.to_str().ok());
     let credential = key.map(ToOwned::to_owned).or_else(|| caller::credential(&request.headers));
     callers(gateway, style, credential, verb).await
 }
@@ -206,7 +206,8 @@ pub async fn for_cdp(
     gateway: &Gateway,
     headers: &HeaderMap,
 ) -> Result<(Arc<Entry>, String), (StatusCode, String)> {
-    let style = Style { key: "authorization", front: Front::Cdp, problem: Problem::browserbase };
+    let style =
+        Style { key: header::AUTHORIZATION, front: Front::Cdp, problem: Problem::browserbase };
     let made = async {
         let credential = caller::credential(headers);
         let caller = callers(gateway, &style, credential, "create").await?;
