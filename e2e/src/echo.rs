@@ -13,14 +13,11 @@ use tokio::time::Instant;
 
 use crate::{
     Namespace, class_like_the_default,
-    local::{Process, process_of_pod},
+    local::{OPERATOR, Process, process_of_pod},
     namespace::{Live, READY_LIMIT},
     raw::{Connection, Socket, body},
     wait::until,
 };
-
-/// The program of gateways and agents.
-const OPERATOR: &str = "browser-operator";
 
 /// Runs a test with a session of the echo driver, whose spec has these fields besides. Where the cluster has no image of
 /// the driver, the test is left out with a remark.
@@ -93,6 +90,23 @@ pub async fn gateway_process(namespace: &Namespace, pod: &str) -> Result<Option<
 pub async fn agent_process(namespace: &Namespace, live: &Live) -> Result<Option<Process>> {
     let pod = namespace.pods().get(&live.pod).await.context("the session's pod")?;
     Ok(process_of_pod(&pod.metadata.uid.context("its uid")?, OPERATOR))
+}
+
+/// The processes of a gateway and of a session's agent, by name; `None`, with a remark, where they are not on this machine.
+///
+/// # Errors
+/// There are no such pods.
+pub async fn processes(
+    namespace: &Namespace,
+    gateway: &str,
+    live: &Live,
+) -> Result<Option<[(&'static str, Process); 2]>> {
+    let gateway = gateway_process(namespace, gateway).await?;
+    let agent = agent_process(namespace, live).await?;
+    if gateway.is_none() || agent.is_none() {
+        println!("left out: gateway or agent is on another machine");
+    }
+    Ok(gateway.zip(agent).map(|(gateway, agent)| [("gateway", gateway), ("agent", agent)]))
 }
 
 /// Sends a command with a body of that length, and checks that the driver got it whole. Gives how long it took.

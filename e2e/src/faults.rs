@@ -12,17 +12,13 @@ use anyhow::{Context, Result, ensure};
 use futures::FutureExt;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Config, ResourceExt, api::DeleteParams};
-use nix::{
-    sys::signal::{self, Signal},
-    unistd::Pid,
-};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use tokio::{process::Command, sync::RwLock};
 
-use crate::{Cluster, Namespace, operator, wait::eventually, with_namespace};
-
-/// The program of controllers, gateways and agents.
-pub const OPERATOR: &str = "browser-operator";
+use crate::{
+    Cluster, Namespace, local::process_of_pod, operator, wait::eventually, with_namespace,
+};
 
 /// How long an operator's pod may take to be replaced.
 const RENEWED: Duration = Duration::from_secs(60);
@@ -173,24 +169,11 @@ impl Faults {
     /// # Errors
     /// There is none.
     pub fn kill(&self, pod: &Pod, program: &str, signal: Signal) -> Result<()> {
-        let process = self.process(pod, program)?;
-        signal::kill(process, signal).with_context(|| format!("{signal} to {program}"))
-    }
-
-    /// A pod's process that runs a program, which is none of that program's helpers.
-    fn process(&self, pod: &Pod, program: &str) -> Result<Pid> {
-        let runs_it = |pid: &i32| {
-            let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            let mut words = command.split('\0');
-            let path = Path::new(words.next().unwrap_or_default());
-            // Browsers give these to the processes that they start.
-            let is_helper = |word: &str| word.starts_with("--type=") || word == "-contentproc";
-            path.file_name().is_some_and(|name| name == program) && !words.any(is_helper)
-        };
-        let processes = processes(&self.group(pod, "pids")?);
-        let found = processes.into_iter().find(runs_it);
-        let found = found.with_context(|| format!("{} runs no {program}", pod.name_any()))?;
-        Ok(Pid::from_raw(found))
+        let uid = pod.metadata.uid.as_deref().context("the pod's uid")?;
+        let process = process_of_pod(uid, program);
+        let process = process.with_context(|| format!("{} runs no {program}", pod.name_any()))?;
+        ensure!(process.signal(signal)?, "{program} of {} has ended", pod.name_any());
+        Ok(())
     }
 
     /// How much of the processors' time a pod has had so far.
@@ -240,17 +223,6 @@ pub async fn finally<T>(
         Ok(outcome) => outcome.and_then(|value| restored.map(|()| value)),
         Err(panic) => resume_unwind(panic),
     }
-}
-
-fn processes(group: &Path) -> Vec<i32> {
-    let own = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
-    let mut all: Vec<i32> = own.lines().filter_map(|pid| pid.parse().ok()).collect();
-    for entry in fs::read_dir(group).into_iter().flatten().flatten() {
-        if entry.path().is_dir() {
-            all.extend(processes(&entry.path()));
-        }
-    }
-    all
 }
 
 /// Replaces an operator's pods whose processes were killed: each kill would make the kubelet wait longer before it starts

@@ -7,6 +7,11 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use nix::{
+    errno::Errno,
+    sys::signal::{self, Signal},
+    unistd::Pid,
+};
 use tokio::process::Command;
 
 /// What stands in every pod's cgroup, behind what is the node's own.
@@ -82,18 +87,73 @@ pub struct Process {
     pid: u32,
 }
 
-/// The process of a pod that runs the program of that name; `None` where it is not on this machine.
+/// The program of controllers, gateways and agents.
+pub const OPERATOR: &str = "browser-operator";
+
+/// What a process was started with.
+#[derive(Clone, Debug)]
+pub struct CommandLine(Vec<String>);
+
+impl CommandLine {
+    fn of(pid: u32) -> Self {
+        let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        Self(command.split('\0').map(ToOwned::to_owned).collect())
+    }
+
+    /// The name of its program.
+    #[must_use]
+    pub fn program(&self) -> &str {
+        let path = self.0.first().map_or("", String::as_str);
+        Path::new(path).file_name().and_then(|name| name.to_str()).unwrap_or_default()
+    }
+
+    /// Whether it is one that a browser starts for itself.
+    #[must_use]
+    pub fn is_helper(&self) -> bool {
+        self.0.iter().any(|word| word.starts_with("--type=") || word == "-contentproc")
+    }
+}
+
+/// A process of a pod, by what it was started with; `None` where it is not on this machine.
+#[must_use]
+pub fn find_in_pod(uid: &str, is_it: impl Fn(&CommandLine) -> bool) -> Option<Process> {
+    let mut pids = processes_of_pod(uid).into_keys();
+    pids.find(|pid| is_it(&CommandLine::of(*pid))).map(|pid| Process { pid })
+}
+
+/// The process of a pod that runs the program of that name, and is none of a browser's helpers; `None` where it is not on
+/// this machine.
 #[must_use]
 pub fn process_of_pod(uid: &str, program: &str) -> Option<Process> {
-    let runs_it = |pid: &u32| {
-        let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let path = Path::new(command.split('\0').next().unwrap_or_default());
-        path.file_name().is_some_and(|name| name == program)
-    };
-    processes_of_pod(uid).into_keys().find(runs_it).map(|pid| Process { pid })
+    find_in_pod(uid, |command| command.program() == program && !command.is_helper())
+}
+
+/// Whether the processes of a pod are on this machine.
+#[must_use]
+pub fn is_here(uid: &str) -> bool {
+    !processes_of_pod(uid).is_empty()
 }
 
 impl Process {
+    /// Its id.
+    #[must_use]
+    pub fn id(self) -> u32 {
+        self.pid
+    }
+
+    /// Signals it. Gives whether it was still there.
+    ///
+    /// # Errors
+    /// This process may not.
+    pub fn signal(self, signal: Signal) -> Result<bool> {
+        match signal::kill(Pid::from_raw(self.pid.cast_signed()), signal) {
+            Ok(()) => Ok(true),
+            // It was faster.
+            Err(Errno::ESRCH) => Ok(false),
+            Err(error) => Err(error).with_context(|| format!("{signal} to process {}", self.pid)),
+        }
+    }
+
     /// Its memory now, in bytes.
     ///
     /// # Errors

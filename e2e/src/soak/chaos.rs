@@ -85,7 +85,7 @@ async fn kill(
     let uid = pod.uid().context("the uid of a pod")?;
     let wanted = observer.look(|seen| seen.component(component.as_str()).count());
     // A second kill of the same container would wait for the kubelet's patience.
-    let by_signal = restarts(pod) == 0 && process::is_here(&uid) && random.percent(50);
+    let by_signal = restarts(pod) == 0 && crate::local::is_here(&uid) && random.percent(50);
     let outage = Outage { component, pod: uid.clone(), from: Instant::now(), to: None };
     let number = observer.note(|seen| {
         seen.outages.push(outage);

@@ -74,7 +74,7 @@ async fn kill(record: &Record, pod: &str, harm: Harm, early: bool) -> Result<()>
             }
         }
     };
-    if !early && !process::is_here(pod) {
+    if !early && !crate::local::is_here(pod) {
         record.tell("its processes are not on this machine");
         return Ok(());
     }

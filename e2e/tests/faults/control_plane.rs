@@ -6,7 +6,8 @@ use anyhow::{Context, Result, ensure};
 use crds::{Phase, Reason, names::SESSION_UID_LABEL};
 use e2e::{
     Classic, Namespace, Reply, class_like_the_default,
-    faults::{CONTROL_PLANE, Faults, OPERATOR, alone},
+    faults::{CONTROL_PLANE, Faults, alone},
+    local::OPERATOR,
     namespace::GONE_LIMIT,
     operator,
     wait::{until, until_all},
@@ -101,8 +102,8 @@ async fn away(faults: &Faults, namespace: &Namespace) -> Result<()> {
         let back = Instant::now();
         made_or_refused(&client, &asked?).await?;
         // Whatever happened meanwhile is known now, with the reason that it had.
-        told(namespace, "left", Phase::Completed, "ClientEnded").await?;
-        told(namespace, "late", Phase::TimedOut, "TimedOut").await?;
+        told(namespace, "left", Phase::Completed, Reason::ClientEnded).await?;
+        told(namespace, "late", Phase::TimedOut, Reason::TimedOut).await?;
         println!("what ended meanwhile was known {:.1?} after", back.elapsed());
         // The kubelet that waited for the API server looks for pods only after up to a minute; a new one does at once.
         faults.without(&["kubelet"], async || Ok(())).await?;
@@ -113,7 +114,7 @@ async fn away(faults: &Faults, namespace: &Namespace) -> Result<()> {
     })
     .await?;
     client.delete(&format!("/session/{}", live.id)).await?;
-    told(namespace, "live", Phase::Completed, "ClientEnded").await.map(drop)
+    told(namespace, "live", Phase::Completed, Reason::ClientEnded).await.map(drop)
 }
 
 /// What a restarted container would have changed.
@@ -135,7 +136,7 @@ async fn sessions_go_on_while_the_kubelet_is_restarted() -> Result<()> {
                 client.delete(&format!("/session/{}", left.id)).await
             };
             faults.without(&["kubelet"], ending).await?;
-            told(namespace, "left", Phase::Completed, "ClientEnded").await?;
+            told(namespace, "left", Phase::Completed, Reason::ClientEnded).await?;
             namespace.ready("next").await.map(drop)
         })
         .await?;

@@ -14,7 +14,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::words::{Rows, both, closed, event, reason, told, while_driven};
+use crate::words::{Rows, both, closed, event, told, while_driven, with_client};
 
 /// RFC 6455, section 7.4.1.
 const GOING_AWAY: u16 = 1001;
@@ -37,7 +37,7 @@ async fn a_cordoned_node_keeps_its_sessions_and_new_ones_wait() -> Result<()> {
             let cordoned = async {
                 namespace.create("s", json!({})).await?;
                 namespace.reason("s", Reason::Unschedulable, END_LIMIT).await?;
-                event(namespace, "s", "Unschedulable").await
+                event(namespace, "s", Reason::Unschedulable).await
             };
             finally(cordoned, change(namespace, node, json!({"unschedulable": null}))).await?;
             namespace.ready("s").await.map(drop)
@@ -63,26 +63,24 @@ async fn a_session_whose_node_is_out_of_reach_ends_and_its_client_is_told() -> R
             .with_class(&class, async || {
                 let mut spec = both();
                 spec["className"] = json!(namespace.name);
-                let live = namespace.create_ready("s", spec).await?;
-                let mut bidi = cluster.socket(&live.id).await?;
-                bidi.context().await?;
+                let (live, mut bidi) = with_client(namespace, "s", spec).await?;
                 let node = live.status.node_name.as_deref().context("nodeName")?;
                 let taint = json!([{"key": unreachable, "effect": "NoExecute"}]);
                 let mut rows = Rows::default();
                 let lost = async || {
                     change(namespace, node, json!({"taints": taint})).await?;
                     let record = async {
-                        namespace.reason("s", reason("NodeLost")?, END_LIMIT).await.map(drop)
+                        namespace.reason("s", Reason::NodeLost, END_LIMIT).await.map(drop)
                     };
                     rows.row("the record", record.await);
-                    rows.row("the client", closed(&mut bidi, GOING_AWAY, "NodeLost").await);
+                    rows.row("the client", closed(&mut bidi, GOING_AWAY, Reason::NodeLost).await);
                     Ok(())
                 };
                 let outcome = faults.without(&["kubelet"], lost).await;
                 change(namespace, node, json!({"taints": null})).await?;
                 outcome?;
                 // It comes back, and finds that the pod is to go.
-                let end = told(namespace, "s", Phase::Failed, "NodeLost").await.map(drop);
+                let end = told(namespace, "s", Phase::Failed, Reason::NodeLost).await.map(drop);
                 rows.row("the end", end);
                 rows.all()
             })

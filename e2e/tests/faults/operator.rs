@@ -6,7 +6,8 @@ use anyhow::{Context, Result, ensure};
 use crds::{Phase, Reason};
 use e2e::{
     Bidi, Namespace,
-    faults::{OPERATOR, alone, is_ready, renew},
+    faults::{alone, is_ready, renew},
+    local::OPERATOR,
     namespace::READY_LIMIT,
     operator,
     wait::eventually,
@@ -107,7 +108,7 @@ async fn a_gateway_that_is_killed_loses_no_session_and_its_clients_go_on_through
         ensure!(again.await? == "here");
         let other = cluster.anonymous().at(&format!("http://{}:4444", address(&gateways[1])?));
         other.delete(&format!("/session/{}", live.id)).await?;
-        told(namespace, "live", Phase::Completed, "ClientEnded").await?;
+        told(namespace, "live", Phase::Completed, Reason::ClientEnded).await?;
         renew(cluster, "gateway").await
     })
     .await

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use crds::Phase;
+use crds::{Phase, Reason};
 use e2e::{
     class_like_the_default,
     faults::{beside_others, finally},
@@ -16,7 +16,7 @@ use kube::{
 };
 use serde_json::json;
 
-use crate::words::{first_pod, reason, told};
+use crate::words::{first_pod, told};
 
 /// On nodes that only this test has, and in its pods' tolerations.
 const GHOST: &str = "browser-operator.io/e2e";
@@ -70,8 +70,8 @@ async fn a_session_whose_node_is_gone_ends() -> Result<()> {
                     Ok(())
                 };
                 finally(placed, gone).await?;
-                namespace.reason("s", reason("NodeLost")?, COLLECTED).await?;
-                told(namespace, "s", Phase::Failed, "NodeLost").await.map(drop)
+                namespace.reason("s", Reason::NodeLost, COLLECTED).await?;
+                told(namespace, "s", Phase::Failed, Reason::NodeLost).await.map(drop)
             })
             .await
     })

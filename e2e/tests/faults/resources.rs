@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use crds::Phase;
+use crds::{Phase, Reason};
 use e2e::{class_like_the_default, faults::beside_others, namespace::END_LIMIT};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
@@ -43,7 +43,8 @@ async fn a_page_that_eats_its_memory_ends_its_own_session_alone() -> Result<()> 
                 let context = bidi.open(&cluster.page("/")).await?;
                 let outcome = while_driven(namespace, &neighbour.id, async || {
                     bidi.evaluate(&context, EAT).await?;
-                    let record = told(namespace, "hungry", Phase::Failed, "OutOfMemory").await;
+                    let record =
+                        told(namespace, "hungry", Phase::Failed, Reason::OutOfMemory).await;
                     rows.row("the record", record.map(drop));
                     let frame = bidi.closed(END_LIMIT).await.and_then(|frame| {
                         let frame = frame.context("a Close frame that says why")?;

@@ -25,12 +25,15 @@ pub fn both() -> Value {
     json!({"capabilities": {"alwaysMatch": {"webSocketUrl": true}}})
 }
 
-/// The reason of that name.
+/// A session that has a client over BiDi.
 ///
 /// # Errors
-/// `crds` has none.
-pub fn reason(word: &str) -> Result<Reason> {
-    Reason::parse(word).with_context(|| format!("crds has no reason {word}"))
+/// It is not to be had.
+pub async fn with_client(namespace: &Namespace, name: &str, spec: Value) -> Result<(Live, Bidi)> {
+    let live = namespace.create_ready(name, spec).await?;
+    let mut bidi = namespace.cluster.socket(&live.id).await?;
+    bidi.context().await?;
+    Ok((live, bidi))
 }
 
 /// The pod of a session.
@@ -74,10 +77,10 @@ pub async fn told(
     namespace: &Namespace,
     name: &str,
     phase: Phase,
-    word: &str,
+    reason: Reason,
 ) -> Result<BrowserSession> {
-    let session = namespace.ended(name, phase, reason(word)?).await?;
-    event(namespace, name, word).await?;
+    let session = namespace.ended(name, phase, reason).await?;
+    event(namespace, name, reason).await?;
     Ok(session)
 }
 
@@ -85,11 +88,11 @@ pub async fn told(
 ///
 /// # Errors
 /// None has.
-pub async fn event(namespace: &Namespace, name: &str, word: &str) -> Result<()> {
+pub async fn event(namespace: &Namespace, name: &str, reason: Reason) -> Result<()> {
     let events = Api::<Event>::namespaced(namespace.cluster.client.clone(), &namespace.name);
     let of_session = Config::default().fields(&format!("involvedObject.name={name}"));
-    let says_it = |event: &Event| event.reason.as_deref() == Some(word);
-    until_all(&events, of_session, &format!("an Event {word}"), END_LIMIT, |events| {
+    let says_it = |event: &Event| event.reason.as_deref() == Some(reason.as_str());
+    until_all(&events, of_session, &format!("an Event {reason}"), END_LIMIT, |events| {
         events.values().any(says_it)
     })
     .await
@@ -100,10 +103,11 @@ pub async fn event(namespace: &Namespace, name: &str, word: &str) -> Result<()> 
 ///
 /// # Errors
 /// It is not, or with others.
-pub async fn closed(bidi: &mut Bidi, code: u16, word: &str) -> Result<()> {
+pub async fn closed(bidi: &mut Bidi, code: u16, reason: Reason) -> Result<()> {
     let frame = bidi.closed(END_LIMIT).await?.context("a Close frame that says why")?;
     let seen = (u16::from(frame.code), frame.reason.as_str());
-    ensure!(seen == (code, word), "closed with {seen:?}, not with {:?}", (code, word));
+    let expected = (code, reason.as_str());
+    ensure!(seen == expected, "closed with {seen:?}, not with {expected:?}");
     Ok(())
 }
 

@@ -17,14 +17,9 @@ const REST: Duration = Duration::from_secs(1);
 pub async fn run(namespace: &Namespace, count: usize) -> Result<()> {
     with_gateway(namespace, &[], async |gateway| {
         echo::with_echo(namespace, json!({}), async |live| {
-            let gateway_process = echo::gateway_process(namespace, &gateway.name).await?;
-            let agent_process = echo::agent_process(namespace, live).await?;
-            let (Some(gateway_process), Some(agent_process)) = (gateway_process, agent_process)
-            else {
-                println!("left out: gateway or agent is on another machine");
+            let Some(processes) = echo::processes(namespace, &gateway.name, live).await? else {
                 return Ok(());
             };
-            let processes = [("gateway", gateway_process), ("agent", agent_process)];
             let url = gateway.socket_url(&format!("/session/{}", live.id));
             // What the first one needs, the process needs.
             let mut first = Socket::open(&url).await?;

@@ -56,13 +56,10 @@ impl What {
 pub async fn run(namespace: &Namespace) -> Result<()> {
     with_gateway(namespace, &[], async |gateway| {
         echo::with_echo(namespace, json!({}), async |live| {
-            let gateway_process = echo::gateway_process(namespace, &gateway.name).await?;
-            let agent_process = echo::agent_process(namespace, live).await?;
-            let (Some(gateway_process), Some(agent_process)) = (gateway_process, agent_process)
-            else {
-                println!("left out: gateway or agent is on another machine");
+            let Some(processes) = echo::processes(namespace, &gateway.name, live).await? else {
                 return Ok(());
             };
+            let processes = processes.map(|(_, process)| process);
             let template = bare::template(namespace, &live.pod, bare::ECHO_DRIVER).await?;
             let ip = bare::start(namespace, &template).await?;
             let id = bare::new_session(&ip, json!({"webSocketUrl": true})).await?;
@@ -70,7 +67,7 @@ pub async fn run(namespace: &Namespace) -> Result<()> {
             let through = Way { authority: agent::address(&gateway.ip), id: live.id.clone() };
             println!("{ROUNDS} rounds; the medians, and the most that memory grew in one");
             for what in What::ALL {
-                measure(what, &straight, &through, [gateway_process, agent_process]).await?;
+                measure(what, &straight, &through, processes).await?;
             }
             bare::end(namespace).await
         })

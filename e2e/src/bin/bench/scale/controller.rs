@@ -33,7 +33,6 @@ pub struct Controller {
     /// Its pod's address.
     pub ip: Ipv4Addr,
     process: Process,
-    pid: u32,
 }
 
 impl Controller {
@@ -64,7 +63,6 @@ impl Controller {
             account: Account { name, namespace },
             ip: ip.parse().with_context(|| format!("{ip} is not of IPv4"))?,
             process,
-            pid: pid(process)?,
         }))
     }
 
@@ -85,24 +83,17 @@ impl Controller {
 
     /// The processor time that it has had, in seconds.
     pub fn processor_time(&self) -> Result<f64> {
-        processor_time(&self.pid.to_string()).context(ENDED)
+        processor_time(&self.process.id().to_string()).context(ENDED)
     }
 
     /// The node's network: that of what has started the controller's container.
     pub fn network_of_node(&self) -> Result<PathBuf> {
-        let parent = stat(&self.pid.to_string())?.get(1).cloned().context("its parent")?;
+        let parent = stat(&self.process.id().to_string())?.get(1).cloned().context("its parent")?;
         Ok(PathBuf::from(format!("/proc/{parent}/ns/net")))
     }
 }
 
 const ENDED: &str = "the controller has ended";
-
-/// `e2e::local` says it nowhere but in the command that enters the process' network.
-fn pid(process: Process) -> Result<u32> {
-    let command = process.beside("true");
-    let pid = command.as_std().get_args().find_map(|argument| argument.to_str()?.parse().ok());
-    pid.context("its process id")
-}
 
 /// The processor time that this process has had, in seconds.
 pub fn own_processor_time() -> Result<f64> {
