@@ -13,7 +13,7 @@ if [[ -n "${KUBECONFIG:-}" ]]; then
     export GATEWAY_URL="${GATEWAY_URL:-http://$(kubectl --namespace browser-operator get service \
         browser-operator-gateway --output 'jsonpath={.spec.clusterIP}:{.spec.ports[0].port}')}"
     export SITE_URL="${SITE_URL:-http://site.site.svc.cluster.local}"
-    cargo test --locked --package e2e -- --show-output
+    cargo test --locked --package e2e --no-fail-fast -- --show-output
     exit
 fi
 
@@ -31,4 +31,4 @@ trap finish EXIT
 cluster up --name test
 # shellcheck disable=SC1091
 source e2e/cluster/state-test/env
-cargo test --locked --package e2e -- --show-output
+cargo test --locked --package e2e --no-fail-fast -- --show-output

@@ -3,6 +3,7 @@
 //
 //   BROWSERBASE_BASE_URL=http://... BROWSERBASE_API_KEY=... SITE_URL=http://... node browserbase_stagehand.mjs
 import process from 'node:process';
+import {setInterval} from 'node:timers/promises';
 
 import {Stagehand} from '@browserbasehq/stagehand';
 
@@ -20,6 +21,10 @@ await page.goto(`${process.env.SITE_URL}/`);
 console.log('title:', await page.title());
 await page.locator('#name').fill('stagehand');
 await page.locator('#submit').click();
+// click() does not wait for what it begins, and a look at a page that is about to go is an error.
+for await (const _ of setInterval(20, null, {signal: AbortSignal.timeout(10_000)})) {
+  if (page.url().includes('second')) break;
+}
 await page.waitForSelector('#sent');
 console.log('sent:', await page.locator('#sent').textContent());
 await stagehand.close();

@@ -68,10 +68,11 @@ pub async fn run(namespace: &Namespace, mut command: Command) -> Result<String> 
         .kill_on_drop(true)
         .output()
         .await
-        .with_context(|| format!("run {command:?}"))?;
+        .with_context(|| format!("run {:?}", command.as_std().get_program()))?;
     let (said, complained) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    ensure!(output.status.success(), "{command:?}: {}\n{said}\n{complained}", output.status);
+    // Not the command, whose environment has keys.
+    ensure!(output.status.success(), "the client: {}\n{said}\n{complained}", output.status);
     Ok(said.into_owned())
 }
 
