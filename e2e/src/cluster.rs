@@ -7,7 +7,7 @@ use kube::{
     api::{DeleteParams, ListParams, PostParams},
 };
 
-use crate::{bidi::Bidi, classic::Classic, settings::Settings};
+use crate::{bidi::Bidi, classic::Classic, finally::finally, settings::Settings};
 
 /// A cluster with the operator in it.
 #[derive(Clone)]
@@ -93,12 +93,11 @@ impl Cluster {
         test: impl AsyncFnOnce() -> Result<T>,
     ) -> Result<T> {
         self.classes().create(&PostParams::default(), class).await.context("create the class")?;
-        let outcome = test().await;
-        self.classes()
-            .delete(&class.name_any(), &DeleteParams::default())
-            .await
-            .context("delete the class")?;
-        outcome
+        let away = async {
+            let deleted = self.classes().delete(&class.name_any(), &DeleteParams::default()).await;
+            deleted.map(drop).context("delete the class")
+        };
+        finally(test(), away).await
     }
 
     /// The object of a session that a client made.

@@ -3,13 +3,11 @@
 
 use std::{
     fs,
-    panic::{AssertUnwindSafe, resume_unwind},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
-use futures::FutureExt;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Config, ResourceExt, api::DeleteParams};
 use nix::sys::signal::Signal;
@@ -17,7 +15,8 @@ use serde_json::Value;
 use tokio::{process::Command, sync::RwLock};
 
 use crate::{
-    Cluster, Namespace, local::process_of_pod, operator, wait::eventually, with_namespace,
+    Cluster, Namespace, finally::finally, local::process_of_pod, operator, wait::eventually,
+    with_namespace,
 };
 
 /// How long an operator's pod may take to be replaced.
@@ -206,22 +205,6 @@ impl Faults {
             .map(|class| pods.join(class).join(format!("pod{uid}")))
             .find(|group| group.exists())
             .with_context(|| format!("pod {} is not on this machine", pod.name_any()))
-    }
-}
-
-/// Does something, and afterwards what must be done in any case.
-///
-/// # Errors
-/// The first's, else the second's.
-pub async fn finally<T>(
-    work: impl Future<Output = Result<T>>,
-    restore: impl Future<Output = Result<()>>,
-) -> Result<T> {
-    let outcome = AssertUnwindSafe(work).catch_unwind().await;
-    let restored = restore.await;
-    match outcome {
-        Ok(outcome) => outcome.and_then(|value| restored.map(|()| value)),
-        Err(panic) => resume_unwind(panic),
     }
 }
 

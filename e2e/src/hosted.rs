@@ -1,21 +1,14 @@
 //! A client of the hosted browser services' APIs that shows replies as they are, and the API keys that it shows.
 
-use std::{
-    env,
-    panic::{AssertUnwindSafe, resume_unwind},
-    path::PathBuf,
-    process::Stdio,
-    time::Duration,
-};
+use std::{env, path::PathBuf, process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use futures::FutureExt;
 use http::header;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tokio::{process::Command, sync::OnceCell};
 
-use crate::{Bidi, Namespace, Reply, settings::checkout, wait::eventually};
+use crate::{Bidi, Namespace, Reply, finally::finally, settings::checkout, wait::eventually};
 
 /// Longer than the gateway lets a create call take.
 const TIMEOUT: Duration = Duration::from_secs(90);
@@ -80,11 +73,7 @@ pub async fn with_key<T>(
     test: impl AsyncFnOnce(Key) -> Result<T>,
 ) -> Result<T> {
     let key = Key::create(namespace).await?;
-    let outcome = AssertUnwindSafe(test(key.clone())).catch_unwind().await;
-    let revoked = key.revoke().await;
-    let value = outcome.unwrap_or_else(|panic| resume_unwind(panic))?;
-    revoked?;
-    Ok(value)
+    finally(test(key.clone()), key.revoke()).await
 }
 
 /// Runs `browser-operator key` of this checkout, and gives what it prints.

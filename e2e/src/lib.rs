@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod dns;
 pub mod echo;
 pub mod faults;
+pub mod finally;
 pub mod gateway;
 pub mod hosted;
 pub mod kubectl;

@@ -3,9 +3,7 @@
 use anyhow::{Context, Result};
 use crds::{Phase, Reason};
 use e2e::{
-    Namespace, class_like_the_default,
-    faults::{alone, finally},
-    namespace::END_LIMIT,
+    Namespace, class_like_the_default, faults::alone, finally::finally, namespace::END_LIMIT,
 };
 use k8s_openapi::api::core::v1::Node;
 use kube::{

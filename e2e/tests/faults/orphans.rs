@@ -4,11 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use crds::{Phase, Reason};
-use e2e::{
-    class_like_the_default,
-    faults::{beside_others, finally},
-    wait::until,
-};
+use e2e::{class_like_the_default, faults::beside_others, finally::finally, wait::until};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{
     Api, ResourceExt,

@@ -1,0 +1,22 @@
+//! What is done after a test whatever becomes of it.
+
+use std::panic::{AssertUnwindSafe, resume_unwind};
+
+use anyhow::Result;
+use futures::FutureExt;
+
+/// Does something, and afterwards what must be done in any case.
+///
+/// # Errors
+/// The first's, else the second's.
+pub async fn finally<T>(
+    work: impl Future<Output = Result<T>>,
+    restore: impl Future<Output = Result<()>>,
+) -> Result<T> {
+    let outcome = AssertUnwindSafe(work).catch_unwind().await;
+    let restored = restore.await;
+    match outcome {
+        Ok(outcome) => outcome.and_then(|value| restored.map(|()| value)),
+        Err(panic) => resume_unwind(panic),
+    }
+}
