@@ -32,6 +32,8 @@ pub struct Seen<'a, 'l> {
     pub session: Option<&'a BrowserSession>,
     /// Its pod, if there is one.
     pub pod: Option<&'a Pod>,
+    /// Why its pod ended, where that went before it was looked at again.
+    pub gone: Option<Trouble>,
     /// Every class.
     pub classes: &'a [BrowserClass],
     /// Whether it is this session's turn, in a class of that name and capacity; `None` where it is over by now. Asked only
@@ -153,11 +155,14 @@ fn end_annotation(session: &BrowserSession) -> Option<Reason> {
 
 fn without_pod<'a>(seen: &Seen<'a, '_>, session: &BrowserSession) -> Step<'a> {
     if session.status.as_ref().is_some_and(|status| status.pod_name.is_some()) {
-        return end(session, Reason::PodDeleted, "the browser's pod is gone", seen.now);
+        return match &seen.gone {
+            Some(Trouble { reason, message }) => end(session, *reason, message, seen.now),
+            None => end(session, Reason::PodDeleted, "the browser's pod is gone", seen.now),
+        };
     }
     let placement = match placement::place(&session.spec, seen.classes) {
         Ok(placement) => placement,
-        Err(refusal) => return end(session, refusal.reason, &refusal.message, seen.now),
+        Err(refusal) => return end(session, refusal.reason, &refusal.message(), seen.now),
     };
     let class = placement.class.name_any();
     let capacity = placement.class.spec.capacity.and_then(|n| usize::try_from(n).ok());
@@ -202,7 +207,7 @@ fn with_pod<'a>(seen: &Seen<'a, '_>, session: &BrowserSession, pod: &Pod) -> Ste
     match observed {
         Observed::Reachable { ip } => match placement::matched_set(&session.spec, matched(pod)) {
             Ok(capabilities) => Step::Bind { ip, capabilities, within: left },
-            Err(refusal) => end(session, refusal.reason, &refusal.message, seen.now),
+            Err(refusal) => end(session, refusal.reason, &refusal.message(), seen.now),
         },
         Observed::Starting(trouble) => {
             let Trouble { reason, message } = trouble.unwrap_or(Trouble {
@@ -293,6 +298,7 @@ pub fn ready(session: &BrowserSession, bound: Bound<'_>, now: Timestamp) -> Brow
         web_driver_url: bound.web_driver_url,
         class_name: label(names::CLASS_LABEL),
         region: label(names::REGION_LABEL),
+        providers: providers(bound.pod),
         sandbox: bound.sandbox,
         pod_name: Some(bound.pod.name_any()),
         pod_ip: bound.pod.status.as_ref().and_then(|status| status.pod_ip.clone()),
@@ -315,6 +321,12 @@ pub fn ready(session: &BrowserSession, bound: Bound<'_>, now: Timestamp) -> Brow
     };
     publish(&mut status, session, &verdict, now);
     status
+}
+
+/// The providers of the session's features, which the pod was made with.
+fn providers(pod: &Pod) -> Vec<String> {
+    let names = pod.annotations().get(names::PROVIDERS_ANNOTATION);
+    names.into_iter().flat_map(|names| names.split(',')).map(ToOwned::to_owned).collect()
 }
 
 /// The status of a session whose bind was refused for good.
@@ -466,6 +478,7 @@ mod tests {
         match decide(&Seen {
             session,
             pod,
+            gone: None,
             classes,
             turn: &turn,
             has_services: true,
@@ -615,6 +628,7 @@ mod tests {
             decide(&Seen {
                 session: Some(session),
                 pod: Some(&up),
+                gone: None,
                 classes: &all,
                 turn: &turn,
                 has_services: false,
@@ -645,6 +659,7 @@ mod tests {
             let seen = Seen {
                 session,
                 pod,
+                gone: None,
                 classes: &all,
                 turn: &turn,
                 has_services: true,
@@ -665,6 +680,7 @@ mod tests {
             match decide(&Seen {
                 session: Some(session),
                 pod: Some(&blank),
+                gone: None,
                 classes: &all,
                 turn: &turn,
                 has_services: true,
@@ -678,5 +694,24 @@ mod tests {
         let status = seen(&fresh, born + SignedDuration::from_secs(2)).unwrap();
         let told = BrowserSession { status: Some(status), ..fresh.clone() };
         assert_eq!(seen(&told, born + SignedDuration::from_secs(3)), None);
+    }
+
+    #[test]
+    fn a_pod_that_went_unseen_leaves_its_word() {
+        let ready = session(json!({"status": {"phase": "Ready", "podName": "s-1"}}));
+        let now = "2026-01-01T00:00:09Z".parse().unwrap();
+        let message = "the pod's node is gone".to_owned();
+        let seen = Seen {
+            session: Some(&ready),
+            pod: None,
+            gone: Some(Trouble { reason: Reason::NodeLost, message }),
+            classes: &[],
+            turn: &|_, _| None,
+            has_services: true,
+            has_own_service: false,
+            now,
+        };
+        let Step::End(status) = decide(&seen) else { panic!("it ends") };
+        assert_eq!(status.conditions[0].reason, "NodeLost");
     }
 }

@@ -37,13 +37,18 @@ fn trouble(reason: Reason, message: impl Into<String>) -> Trouble {
 
 /// Reads a pod's status.
 pub fn observe(pod: &Pod) -> Observed {
-    if let Some(trouble) = ended(pod) {
+    if let Some(trouble) = ended(pod, pod.metadata.deletion_timestamp.is_some()) {
         return Observed::Ended(trouble);
     }
     match address(pod) {
         Some(ip) if held_up(pod).is_none() => Observed::Reachable { ip },
         _ => Observed::Starting(held_up(pod)),
     }
+}
+
+/// Why a pod has ended that is gone, as it was when it went; `None` where somebody has merely deleted it.
+pub fn observe_gone(pod: &Pod) -> Option<Trouble> {
+    ended(pod, true).filter(|trouble| trouble.reason != Reason::PodDeleted)
 }
 
 /// The address of an agent that may still be told something, whatever becomes of its pod.
@@ -58,11 +63,10 @@ fn address(pod: &Pod) -> Option<IpAddr> {
     pod.status.as_ref()?.pod_ip.as_deref()?.parse().ok()
 }
 
-fn ended(pod: &Pod) -> Option<Trouble> {
+fn ended(pod: &Pod, is_deleted: bool) -> Option<Trouble> {
     let status = pod.status.as_ref();
     let has_ended =
         matches!(status.and_then(|status| status.phase.as_deref()), Some("Failed" | "Succeeded"));
-    let is_deleted = pod.metadata.deletion_timestamp.is_some();
     if let Some(terminated) = container(pod).and_then(|c| c.state.as_ref()?.terminated.as_ref()) {
         let last_word = last_word(terminated);
         match last_word.reason {

@@ -115,7 +115,9 @@ fn admit<'a>(
     let has_own_service = session.is_some_and(|session| {
         session.spec.expose.is_some() && stores.has_service(&key.namespace, &pod_name(key))
     });
-    let seen = Seen { session, pod, classes, turn: &turn, has_services, has_own_service, now };
+    let gone = if pod.is_none() { shared.why_gone(&key.uid) } else { None };
+    let seen =
+        Seen { session, pod, gone, classes, turn: &turn, has_services, has_own_service, now };
     let step = decide(&seen);
     let absence = rests_on(&seen, &step);
     (step, absence)

@@ -1,6 +1,10 @@
 //! What the watches and the looks have in common: whose turn it is, and which Services are there.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use crds::{BrowserSession, names};
 use jiff::Timestamp;
@@ -15,6 +19,7 @@ use crate::{
     key::Key,
     line::{Line, Turn, is_news},
     metrics::Metrics,
+    observe::{Trouble, observe_gone},
     watches::{Keys, Listener, Stores},
 };
 
@@ -28,6 +33,9 @@ pub struct Shared {
     applied: Mutex<HashSet<(String, String)>>,
     /// The uids of pods that this process has deleted and its watch still has.
     deleted: Mutex<HashSet<String>>,
+    /// Why pods ended that are gone, by the uids of sessions that have not ended yet: who takes a pod away often says so just before,
+    /// and both are heard at once.
+    gone: Mutex<HashMap<String, Trouble>>,
     moved: Notify,
     metrics: Metrics,
 }
@@ -39,11 +47,21 @@ pub fn is_over(session: &BrowserSession) -> bool {
 
 impl Listener for Shared {
     fn over(&self, uid: &str) -> Vec<Key> {
+        self.gone.lock().remove(uid);
         self.change(|line| line.leave(uid))
     }
 
-    fn pod_gone(&self, namespace: &str, uid: Option<&str>) -> Vec<Key> {
-        uid.map(|uid| self.deleted.lock().remove(uid));
+    fn pod_gone(&self, pod: &Pod, lives: &dyn Fn(&Key) -> bool) -> Vec<Key> {
+        pod.metadata.uid.as_ref().map(|uid| self.deleted.lock().remove(uid));
+        if let Some(key) = Key::of_pod(pod) {
+            // Asked under the lock: `over` comes after the store has the end.
+            let mut gone = self.gone.lock();
+            match observe_gone(pod).filter(|_| lives(&key)) {
+                Some(trouble) => drop(gone.insert(key.uid, trouble)),
+                None => drop(gone.remove(&key.uid)),
+            }
+        }
+        let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
         self.line.lock().has_room(namespace)
     }
 
@@ -56,7 +74,8 @@ impl Shared {
     /// Nobody is there yet.
     pub fn new(metrics: Metrics) -> Self {
         let (line, moved) = (Mutex::default(), Notify::new());
-        Self { line, applied: Mutex::default(), deleted: Mutex::default(), moved, metrics }
+        let (applied, deleted, gone) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { line, applied, deleted, gone, moved, metrics }
     }
 
     /// Changes the line, in one go.
@@ -151,6 +170,11 @@ impl Shared {
             () = telling => {}
             () = stop.cancelled() => {}
         }
+    }
+
+    /// Why the pod of the session with this uid ended, if it went without being looked at.
+    pub fn why_gone(&self, uid: &str) -> Option<Trouble> {
+        self.gone.lock().get(uid).cloned()
     }
 
     /// Whether this process has deleted that pod.

@@ -97,8 +97,8 @@ impl Stores {
 pub trait Listener: Send + Sync + 'static {
     /// A session is over. Gives whom to look at.
     fn over(&self, uid: &str) -> Vec<Key>;
-    /// A pod of that namespace and uid is gone. Gives whom to look at.
-    fn pod_gone(&self, namespace: &str, uid: Option<&str>) -> Vec<Key>;
+    /// A pod is gone; `lives` tells whether the session that it was made for has not ended. Gives whom to look at.
+    fn pod_gone(&self, pod: &Pod, lives: &dyn Fn(&Key) -> bool) -> Vec<Key>;
     /// A Service is gone.
     fn service_gone(&self, namespace: &str, name: &str);
 }
@@ -133,17 +133,22 @@ pub fn start(
             send.send(Key::of_session(session));
         }
     });
-    let (told, send) = (listener.clone(), keys.clone());
+    let (told, send, theirs) = (listener.clone(), keys.clone(), sessions.clone());
     let events = runtime::watch::events::<Pod>(client, ours.clone(), stop.clone()).map(slim);
     let pods = watch(events, tasks, move |touched, store| {
+        let lives = |key: &Key| {
+            let session = theirs.get(&ObjectRef::new(&key.name).within(&key.namespace));
+            session.is_some_and(|session| {
+                session.metadata.uid.as_ref() == Some(&key.uid) && !is_over(&session)
+            })
+        };
         for pod in touched {
-            send.send(Key::of_pod(pod));
             let there = store.get(&ObjectRef::from_obj(pod));
-            if let Some(namespace) = pod.namespace()
-                && there.is_none_or(|there| there.metadata.uid != pod.metadata.uid)
-            {
-                send.send_all(told.pod_gone(&namespace, pod.metadata.uid.as_deref()));
+            // Before its session is looked at.
+            if there.is_none_or(|there| there.metadata.uid != pod.metadata.uid) {
+                send.send_all(told.pod_gone(pod, &lives));
             }
+            send.send(Key::of_pod(pod));
         }
     });
     let (told, send, theirs) = (listener.clone(), keys.clone(), sessions.clone());
