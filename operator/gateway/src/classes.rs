@@ -30,16 +30,21 @@ impl Classes {
         self.known.read().clone()
     }
 
-    /// Checks whether a session with this spec can be had. A refusal that may rest on a watch that is behind is looked at
-    /// again with a list.
+    /// Checks whether a session with this spec can be had, and gives the class that it is taken from. A refusal that may rest on
+    /// a watch that is behind is looked at again with a list.
     ///
     /// # Errors
     /// The reason that an object would have.
-    pub async fn check(&self, spec: &BrowserSessionSpec) -> Result<(), Refusal> {
-        let Err(refusal) = place(spec, &self.all()) else { return Ok(()) };
+    pub async fn check(&self, spec: &BrowserSessionSpec) -> Result<BrowserClass, Refusal> {
+        let class_of =
+            |classes: &[BrowserClass]| place(spec, classes).map(|placed| placed.class.clone());
+        let refusal = match class_of(&self.all()) {
+            Ok(class) => return Ok(class),
+            Err(refusal) => refusal,
+        };
         let api = Api::<BrowserClass>::all(self.client.clone());
         match api.list(&ListParams::default()).await {
-            Ok(listed) => place(spec, &listed.items).map(drop),
+            Ok(listed) => class_of(&listed.items),
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "list BrowserClasses");
                 Err(refusal)
@@ -73,11 +78,9 @@ impl Classes {
 }
 
 /// Whether a class has room for another session. `live` is how many each class has.
-pub fn any_has_room(classes: &[BrowserClass], live: &BTreeMap<String, i32>) -> bool {
-    classes.iter().any(|class| {
-        let live = live.get(&class.name_any()).copied().unwrap_or(0);
-        class.spec.capacity.is_none_or(|capacity| live < capacity)
-    })
+pub fn has_room(class: &BrowserClass, live: &BTreeMap<String, i32>) -> bool {
+    let live = live.get(&class.name_any()).copied().unwrap_or(0);
+    class.spec.capacity.is_none_or(|capacity| live < capacity)
 }
 
 #[cfg(test)]
@@ -105,7 +108,7 @@ mod tests {
             (vec![class("a", Some(2)), class("b", Some(1))], true),
             (vec![class("b", Some(0))], false),
         ] {
-            assert_eq!(any_has_room(&classes, &live), room);
+            assert_eq!(classes.iter().any(|class| has_room(class, &live)), room);
         }
     }
 }

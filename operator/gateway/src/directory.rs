@@ -14,7 +14,7 @@ use kube::{
     runtime::watcher::{Config, Event},
 };
 use parking_lot::Mutex;
-use runtime::{admin::Ready, agents::Agent};
+use runtime::agents::Agent;
 use tokio::{sync::oneshot, time::Instant};
 use tokio_util::sync::CancellationToken;
 use wire::{error::WebDriverError, token::InstallationKey};
@@ -89,8 +89,8 @@ struct Inner {
     by_id: HashMap<String, Arc<Entry>>,
     /// The classes of those that live, by uid.
     class_of: HashMap<String, String>,
-    /// Creators, by the uid they wait for.
-    creators: HashMap<String, Creator>,
+    /// Who waits for what becomes of a session, by its uid.
+    creators: HashMap<String, Vec<Creator>>,
     /// Requests with an id that is not known yet.
     patient: HashMap<String, Vec<oneshot::Sender<Arc<Entry>>>>,
     /// Why those ended that are remembered.
@@ -152,13 +152,11 @@ impl Directory {
         self.key.open_link(link, now).map(|id| id.to_string())
     }
 
-    /// Waits until the session with this uid is not Ready any more.
+    /// Waits until the session with this uid, which is known to have been made, is over.
     pub async fn ended(&self, uid: &str) {
-        let over = match self.inner.lock().by_uid.get(uid) {
-            Some(State::Ready(entry)) => entry.over.clone(),
-            _ => return,
-        };
-        over.cancelled().await;
+        if let Ok(entry) = self.outcome(uid, true).await {
+            entry.over.cancelled().await;
+        }
     }
 
     /// Why there is no session with this id any more.
@@ -171,7 +169,7 @@ impl Directory {
 
     /// Waits until the session with this uid is Ready or over; without `queues` also until it must wait for its turn.
     pub async fn outcome(&self, uid: &str, queues: bool) -> Outcome {
-        let waiting = {
+        let (waiting, _leaves) = {
             let mut inner = self.inner.lock();
             match inner.by_uid.get(uid) {
                 Some(State::Ready(entry)) => return Ok(entry.clone()),
@@ -182,8 +180,8 @@ impl Directory {
                 Some(State::Waiting(_)) | None => {}
             }
             let (send, waiting) = oneshot::channel();
-            inner.creators.insert(uid.to_owned(), Creator { send, queues });
-            waiting
+            inner.creators.entry(uid.to_owned()).or_default().push(Creator { send, queues });
+            (waiting, LeavesCreators { directory: self, uid })
         };
         waiting.await.unwrap_or_else(|_| {
             Err(Over { reason: "Unknown".to_owned(), message: "this replica stops".to_owned() })
@@ -201,9 +199,7 @@ impl Directory {
 
     /// What holds up the session with this uid, as its condition says.
     pub fn held_up_by(&self, uid: &str) -> Option<Over> {
-        let mut inner = self.inner.lock();
-        inner.creators.remove(uid);
-        match inner.by_uid.get(uid) {
+        match self.inner.lock().by_uid.get(uid) {
             Some(State::Waiting(why)) => why.clone(),
             _ => None,
         }
@@ -266,6 +262,24 @@ impl Drop for Leaves<'_> {
     }
 }
 
+/// The same for a creator.
+struct LeavesCreators<'a> {
+    directory: &'a Directory,
+    uid: &'a str,
+}
+
+impl Drop for LeavesCreators<'_> {
+    fn drop(&mut self) {
+        let mut inner = self.directory.inner.lock();
+        if let Some(creators) = inner.creators.get_mut(self.uid) {
+            creators.retain(|creator| !creator.send.is_closed());
+            if creators.is_empty() {
+                inner.creators.remove(self.uid);
+            }
+        }
+    }
+}
+
 impl Inner {
     fn apply(&mut self, session: &BrowserSession, key: &InstallationKey, now: Instant) {
         let Some(uid) = session.uid() else { return };
@@ -286,11 +300,8 @@ impl Inner {
             return;
         }
         let Some(entry) = ready(session, &uid, key) else {
-            if let Some(why) = condition.as_ref().filter(|why| why.is_full())
-                && self.creators.get(&uid).is_some_and(|creator| !creator.queues)
-                && let Some(creator) = self.creators.remove(&uid)
-            {
-                let _ = creator.send.send(Err(why.clone()));
+            if let Some(why) = condition.as_ref().filter(|why| why.is_full()) {
+                self.answer(&uid, |creator| !creator.queues, &Err(why.clone()));
             }
             self.by_uid.insert(uid, State::Waiting(condition));
             return;
@@ -304,8 +315,18 @@ impl Inner {
             // Whoever has stopped waiting has had its answer.
             let _ = patient.send(entry.clone());
         }
-        if let Some(creator) = self.creators.remove(&uid) {
-            let _ = creator.send.send(Ok(entry));
+        self.answer(&uid, |_| true, &Ok(entry));
+    }
+
+    /// Tells those who wait for this session and whom it concerns. Whoever has stopped waiting has had its answer.
+    fn answer(&mut self, uid: &str, concerned: impl Fn(&Creator) -> bool, outcome: &Outcome) {
+        let Some(waiting) = self.creators.remove(uid) else { return };
+        let (told, others): (Vec<_>, Vec<_>) = waiting.into_iter().partition(concerned);
+        for creator in told {
+            let _ = creator.send.send(outcome.clone());
+        }
+        if !others.is_empty() {
+            self.creators.insert(uid.to_owned(), others);
         }
     }
 
@@ -324,9 +345,7 @@ impl Inner {
         if let Some(State::Ready(entry)) = before {
             self.end(&entry.session_id, over.clone(), now);
         }
-        if let Some(creator) = self.creators.remove(uid) {
-            let _ = creator.send.send(Err(over));
-        }
+        self.answer(uid, |_| true, &Err(over));
     }
 
     /// The first reason counts.
@@ -361,11 +380,11 @@ fn ready(session: &BrowserSession, uid: &str, key: &InstallationKey) -> Option<E
     })
 }
 
-/// Feeds the directory until `stop`. This replica is ready once it has seen every session.
+/// Feeds the directory until `stop`. `seen`: cancelled when every session has been seen.
 pub async fn watch(
     directory: Arc<Directory>,
     client: Client,
-    ready: Ready,
+    seen: CancellationToken,
     stop: CancellationToken,
 ) {
     let events = runtime::watch::events::<BrowserSession>(&client, Config::default(), stop);
@@ -374,7 +393,7 @@ pub async fn watch(
         let listed = matches!(event, Event::InitDone);
         directory.see(event, Instant::now());
         if listed {
-            ready.set(true);
+            seen.cancel();
         }
     }
 }
@@ -439,6 +458,23 @@ mod tests {
         let why = session(json!({"conditions": [condition("False", "Unschedulable")]}));
         directory.see(Event::Apply(why), Instant::now());
         assert_eq!(directory.held_up_by("u").unwrap().reason, "Unschedulable");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_for_an_end_hears_of_it_however_far_the_session_was() {
+        let directory = directory();
+        directory.see(Event::Apply(session(json!({}))), Instant::now());
+        {
+            let gone = std::pin::pin!(directory.ended("u"));
+            assert!(futures::poll!(gone).is_pending());
+        }
+        assert!(directory.inner.lock().creators.is_empty());
+        let mut waiting = std::pin::pin!(directory.ended("u"));
+        assert!(futures::poll!(&mut waiting).is_pending());
+        directory.see(Event::Apply(is_ready()), Instant::now());
+        assert!(futures::poll!(&mut waiting).is_pending());
+        directory.see(Event::Apply(is_over()), Instant::now());
+        waiting.await;
     }
 
     #[tokio::test(start_paused = true)]

@@ -37,8 +37,14 @@ impl Keys {
         key.has_hash(&holder.hash).then_some(holder)
     }
 
-    /// Follows the watch until `stop`.
-    pub async fn watch(&self, client: Client, namespace: &str, stop: CancellationToken) {
+    /// Follows the watch until `stop`. `seen`: cancelled when every key has been seen.
+    pub async fn watch(
+        &self,
+        client: Client,
+        namespace: &str,
+        seen: CancellationToken,
+        stop: CancellationToken,
+    ) {
         let config = Config::default().labels(&format!("{}=true", names::API_KEY_LABEL));
         let events = runtime::watch::events_in::<Secret>(&client, namespace, config, stop);
         let mut events = std::pin::pin!(events);
@@ -47,7 +53,10 @@ impl Keys {
             match event {
                 Event::Init => listed.clear(),
                 Event::InitApply(secret) => listed.extend(read(&secret)),
-                Event::InitDone => *self.by_id.write() = std::mem::take(&mut listed),
+                Event::InitDone => {
+                    *self.by_id.write() = std::mem::take(&mut listed);
+                    seen.cancel();
+                }
                 Event::Apply(secret) => {
                     // One that cannot be read any more is none.
                     let mut by_id = self.by_id.write();

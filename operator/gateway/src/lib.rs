@@ -88,10 +88,11 @@ pub async fn run(
     let tasks = TaskTracker::new();
     let directory = Arc::new(Directory::new(key));
     let watching = CancellationToken::new();
+    let (sessions_seen, keys_seen) = (CancellationToken::new(), CancellationToken::new());
     let watcher = tokio::spawn(directory::watch(
         directory.clone(),
         watch_client.clone(),
-        ready.clone(),
+        sessions_seen.clone(),
         watching.clone(),
     ));
 
@@ -101,7 +102,18 @@ pub async fn run(
     let keys = Arc::new(Keys::default());
     let keys_watcher = tokio::spawn({
         let (keys, stop, namespace) = (keys.clone(), watching.clone(), settings.namespace.clone());
-        async move { keys.watch(watch_client, &namespace, stop).await }
+        let seen = keys_seen.clone();
+        async move { keys.watch(watch_client, &namespace, seen, stop).await }
+    });
+    // A replica that has not seen every session would say of some that there are none, and of keys likewise.
+    tasks.spawn({
+        let (ready, stop) = (ready.clone(), stop.clone());
+        async move {
+            let seen = async { tokio::join!(sessions_seen.cancelled(), keys_seen.cancelled()) };
+            if stop.run_until_cancelled(seen).await.is_some() {
+                ready.set(true);
+            }
+        }
     });
     let closing = CancellationToken::new();
     let sessions = Sessions {

@@ -7,7 +7,7 @@ use crds::{
     names::{CALLER_ANNOTATION, END_ANNOTATION, FRONT_ANNOTATION, PROTOCOL_ANNOTATION},
 };
 use kube::{
-    Api, Client,
+    Api, Client, ResourceExt,
     api::{ObjectMeta, Patch, PatchParams, PostParams},
 };
 use placement::Refusal;
@@ -17,7 +17,7 @@ use wire::error::WebDriverError;
 
 use crate::{
     caller::Caller,
-    classes::Classes,
+    classes::{Classes, has_room},
     directory::{Directory, Entry, Over},
     own::Wanted,
 };
@@ -59,7 +59,13 @@ impl Sessions {
         wanted: Wanted,
         patience: Patience,
     ) -> Result<(Arc<Entry>, Abandon), NotMade> {
-        self.classes.check(&wanted.spec).await?;
+        let class = self.classes.check(&wanted.spec).await?;
+        if !patience.queues && !has_room(&class, &self.directory.live()) {
+            return Err(NotMade::Over(Over {
+                reason: Reason::CapacityReached.as_str().to_owned(),
+                message: format!("class {} is at its capacity", class.name_any()),
+            }));
+        }
         let (uid, abandon) = self.make(object(caller, wanted), &caller.namespace).await?;
         let limit = self.timeout.min(patience.limit);
         let waiting = tokio::time::timeout(limit, self.directory.outcome(&uid, patience.queues));
@@ -122,7 +128,7 @@ impl From<Refusal> for NotMade {
 impl std::fmt::Display for NotMade {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Refused(Refusal { reason, message }) => write!(f, "{reason}: {message}"),
+            Self::Refused(refusal) => write!(f, "{}: {}", refusal.reason, refusal.message()),
             Self::Invalid(message) | Self::Quota(message) | Self::Cluster(message) => {
                 f.write_str(message)
             }

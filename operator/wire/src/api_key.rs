@@ -43,6 +43,12 @@ impl ApiKey {
             .then(|| Self { id: id.to_owned(), text: text.to_owned() })
     }
 
+    /// Whether whoever sends this means a key, also one that is cut short or misspelt.
+    #[must_use]
+    pub fn is_meant_by(text: &str) -> bool {
+        text.strip_prefix(PREFIX).is_some_and(|rest| rest.starts_with('_'))
+    }
+
     /// The part that names it, which is no secret.
     #[must_use]
     pub fn id(&self) -> &str {

@@ -70,9 +70,10 @@ impl Gateway {
 
     /// Whether this replica makes sessions now, and in words: both protocols' status.
     fn status(&self) -> (bool, &'static str) {
+        let live = self.directory.live();
         if self.stop.is_cancelled() {
             (false, "this replica is shutting down")
-        } else if classes::any_has_room(&self.classes.all(), &self.directory.live()) {
+        } else if self.classes.all().iter().any(|class| classes::has_room(class, &live)) {
             (true, "sessions can be created")
         } else {
             (false, "every BrowserClass is at its capacity; a session waits for its turn")

@@ -20,8 +20,12 @@ use super::{
 };
 use crate::{caller::Caller, front::Gateway, metrics::Front};
 
-const STYLE: Style =
-    Style { key: BROWSER_USE_KEY, front: Front::BrowserUse, problem: Problem::browser_use };
+const STYLE: Style = Style {
+    key: BROWSER_USE_KEY,
+    front: Front::BrowserUse,
+    problem: Problem::browser_use,
+    names: &[("spec.features.solveCaptchas", &["solveCaptchas"])],
+};
 
 /// What runs agents or keeps what they need, by the first part of its path.
 const AGENTS: [&str; 14] = [
@@ -53,7 +57,7 @@ enum Kind {
     Browsers,
 }
 
-async fn answer(gateway: &Gateway, request: Request) -> Result<Response, Problem> {
+async fn answer(gateway: &Gateway, request: &Request) -> Result<Response, Problem> {
     let path: Vec<String> =
         request.path.trim_end_matches('/').split('/').skip(2).map(ToOwned::to_owned).collect();
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
@@ -68,26 +72,26 @@ async fn answer(gateway: &Gateway, request: Request) -> Result<Response, Problem
         _ => return Err(Problem::NotFound("Not Found".to_owned())),
     };
     match (&request.method, &path[1..]) {
-        (&Method::POST, []) => make(gateway, &request, kind).await,
-        (&Method::GET, []) => list(gateway, &request, kind).await,
+        (&Method::POST, []) => make(gateway, request, kind).await,
+        (&Method::GET, []) => list(gateway, request, kind).await,
         (&Method::GET, [id]) => {
-            let record = own(gateway, &request, id, "get").await?;
-            Ok(json_reply(StatusCode::OK, &detail(gateway, &request, kind, &record)))
+            let record = own(gateway, request, id, "get").await?;
+            Ok(json_reply(StatusCode::OK, &detail(gateway, request, kind, &record)))
         }
         (&Method::PATCH, [id]) => {
-            let record = own(gateway, &request, id, "patch").await?;
+            let record = own(gateway, request, id, "patch").await?;
             // Not as where null is as if absent: this must be there.
-            let mut fields = Fields::of_body(request.body()?, false)?;
+            let mut fields = Fields::of_body(&request.body().await?, false)?;
             if !fields.has("action") {
                 fields.missing("action");
             }
             fields.word("action", &["stop"]);
             fields.done()?;
             let record = records::release(gateway, record).await?;
-            Ok(json_reply(StatusCode::OK, &detail(gateway, &request, kind, &record)))
+            Ok(json_reply(StatusCode::OK, &detail(gateway, request, kind, &record)))
         }
         (&Method::DELETE, [id]) if kind == Kind::Sessions => {
-            let record = own(gateway, &request, id, "delete").await?;
+            let record = own(gateway, request, id, "delete").await?;
             records::delete(gateway, record).await?;
             Ok(StatusCode::NO_CONTENT.into_response())
         }
@@ -112,10 +116,11 @@ fn not_ours(what: &str) -> Problem {
 async fn make(gateway: &Gateway, request: &Request, kind: Kind) -> Result<Response, Problem> {
     let caller = admit(gateway, request, &STYLE, "create").await?;
     let (spec, noted) = match kind {
-        Kind::Sessions => create::session(request.body()?)?,
-        Kind::Browsers => create::browser(request.body()?)?,
+        Kind::Sessions => create::session(&request.body().await?)?,
+        Kind::Browsers => create::browser(&request.body().await?)?,
     };
-    let record = super::create(gateway, &caller, &STYLE, spec, noted).await?;
+    let (record, abandon) = super::create(gateway, &caller, &STYLE, spec, noted).await?;
+    abandon.disarm();
     Ok(json_reply(StatusCode::CREATED, &item(gateway, request, kind, &record)))
 }
 

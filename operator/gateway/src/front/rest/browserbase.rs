@@ -20,8 +20,21 @@ use crate::{
     metrics::Front,
 };
 
-const STYLE: Style =
-    Style { key: BROWSERBASE_KEY, front: Front::Browserbase, problem: Problem::browserbase };
+const STYLE: Style = Style {
+    key: BROWSERBASE_KEY,
+    front: Front::Browserbase,
+    problem: Problem::browserbase,
+    names: &[
+        ("spec.region", &["region"]),
+        ("spec.userMetadata", &["userMetadata"]),
+        ("spec.os", &["browserSettings", "os"]),
+        ("spec.features.solveCaptchas", &["browserSettings", "solveCaptchas"]),
+        ("spec.features.captchaImageSelector", &["browserSettings", "captchaImageSelector"]),
+        ("spec.features.captchaInputSelector", &["browserSettings", "captchaInputSelector"]),
+        ("spec.features.advancedStealth", &["browserSettings", "advancedStealth"]),
+        ("spec.features.verified", &["browserSettings", "verified"]),
+    ],
+};
 
 /// What is not ours to do, by the first part of its path.
 const ELSEWHERE: [&str; 7] =
@@ -32,21 +45,21 @@ pub async fn run(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
     super::run(gateway, incoming, &STYLE, answer).await
 }
 
-async fn answer(gateway: &Gateway, request: Request) -> Result<Response, Problem> {
+async fn answer(gateway: &Gateway, request: &Request) -> Result<Response, Problem> {
     let path: Vec<String> =
         request.path.trim_end_matches('/').split('/').skip(2).map(ToOwned::to_owned).collect();
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     let (get, post) = (request.method == Method::GET, request.method == Method::POST);
     match path.as_slice() {
-        ["sessions"] if post => make(gateway, &request).await,
-        ["sessions"] if get => list(gateway, &request).await,
+        ["sessions"] if post => make(gateway, request).await,
+        ["sessions"] if get => list(gateway, request).await,
         ["sessions", id] if get => {
-            let caller = admit(gateway, &request, &STYLE, "get").await?;
+            let caller = admit(gateway, request, &STYLE, "get").await?;
             let record = records::find(gateway, &caller, id).await?;
-            Ok(json_reply(StatusCode::OK, &with_urls(gateway, &request, &record)))
+            Ok(json_reply(StatusCode::OK, &with_urls(gateway, request, &record)))
         }
-        ["sessions", id] if post => update(gateway, &request, id).await,
-        ["sessions", id, "debug"] if get => debug(gateway, &request, id).await,
+        ["sessions", id] if post => update(gateway, request, id).await,
+        ["sessions", id, "debug"] if get => debug(gateway, request, id).await,
         ["sessions", _, "logs" | "recording" | "replays" | "downloads" | "uploads", ..] => {
             Err(Problem::NotImplemented(format!(
                 "{} of sessions are not kept in this version",
@@ -54,15 +67,15 @@ async fn answer(gateway: &Gateway, request: Request) -> Result<Response, Problem
             )))
         }
         ["projects"] if get => {
-            let caller = admit(gateway, &request, &STYLE, "list").await?;
+            let caller = admit(gateway, request, &STYLE, "list").await?;
             Ok(json_reply(StatusCode::OK, &json!([project(gateway, &caller).await?])))
         }
         ["projects", id] if get => {
-            let caller = own_project(gateway, &request, id).await?;
+            let caller = own_project(gateway, request, id).await?;
             Ok(json_reply(StatusCode::OK, &project(gateway, &caller).await?))
         }
         ["projects", id, "usage"] if get => {
-            let caller = own_project(gateway, &request, id).await?;
+            let caller = own_project(gateway, request, id).await?;
             let records = records::list(gateway, &caller).await?;
             Ok(json_reply(StatusCode::OK, &view::usage(&records, (gateway.clock)())))
         }
@@ -81,9 +94,10 @@ async fn answer(gateway: &Gateway, request: Request) -> Result<Response, Problem
 
 async fn make(gateway: &Gateway, request: &Request) -> Result<Response, Problem> {
     let caller = admit(gateway, request, &STYLE, "create").await?;
-    let spec = create::read(request.body()?, &caller.namespace)?;
-    let record =
-        super::create(gateway, &caller, &STYLE, spec, json!({"api": "browserbase"})).await?;
+    let spec = create::read(&request.body().await?, &caller.namespace)?;
+    let front = json!({"api": "browserbase"});
+    let (record, abandon) = super::create(gateway, &caller, &STYLE, spec, front).await?;
+    abandon.disarm();
     Ok(json_reply(StatusCode::CREATED, &with_urls(gateway, request, &record)))
 }
 
@@ -110,7 +124,7 @@ async fn list(gateway: &Gateway, request: &Request) -> Result<Response, Problem>
 
 async fn update(gateway: &Gateway, request: &Request, id: &str) -> Result<Response, Problem> {
     let caller = admit(gateway, request, &STYLE, "patch").await?;
-    let mut fields = Fields::of_body(request.body()?, false)?;
+    let mut fields = Fields::of_body(&request.body().await?, false)?;
     if !fields.has("status") {
         fields.missing("status");
     }
@@ -139,8 +153,13 @@ fn with_urls(gateway: &Gateway, request: &Request, record: &records::Record) -> 
 async fn debug(gateway: &Gateway, request: &Request, id: &str) -> Result<Response, Problem> {
     let caller = admit(gateway, request, &STYLE, "get").await?;
     let record = records::find(gateway, &caller, id).await?;
-    let entry =
-        gateway.directory.find(&record.id).await.map_err(|error| Problem::Gone(error.message))?;
+    let entry = gateway.directory.find(&record.id).await.map_err(|error| {
+        if record.phase().is_terminal() {
+            Problem::Gone(error.message)
+        } else {
+            Problem::NotFound("the session has no browser yet".to_owned())
+        }
+    })?;
     let (base, link) = (socket_base(gateway, request), link(gateway, &record));
     let socket = |path: &str| format!("{base}/cdp/{}{path}?signingKey={link}", record.id);
     let pages: Vec<Value> = cdp::pages(&entry)

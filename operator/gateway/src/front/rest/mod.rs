@@ -3,6 +3,7 @@
 
 pub mod browser_use;
 pub mod browserbase;
+mod features;
 mod fields;
 mod later;
 mod openapi;
@@ -17,7 +18,12 @@ use crds::{
     names::Protocol,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use runtime::http::{collect::collect_within, incoming::Incoming};
+use parking_lot::Mutex;
+use runtime::http::{
+    Body,
+    collect::{collect_within, drain},
+    incoming::Incoming,
+};
 use serde_json::{Value, json};
 use warp::{Reply, reply::Response};
 
@@ -28,7 +34,7 @@ use crate::{
     directory::Entry,
     metrics::{Front, Outcome},
     own::Wanted,
-    sessions::{NotMade, Patience},
+    sessions::{Abandon, NotMade, Patience},
     urls,
 };
 
@@ -54,24 +60,32 @@ pub struct Request {
     pub query: String,
     /// Its headers.
     pub headers: HeaderMap,
-    /// Its body, whole, for those calls that have one.
-    body: Result<Bytes, Problem>,
+    /// Its body, until somebody wants it.
+    body: Mutex<Option<Body>>,
     /// Who is at the other end of its connection.
     pub peer: IpAddr,
 }
 
 impl Request {
-    async fn read(incoming: Incoming) -> Self {
+    fn of(incoming: Incoming) -> Self {
         let Incoming { method, path, query, headers, connection, body, .. } = incoming;
-        let body = collect_within(body, MAX_BODY, BODY_TIME)
-            .await
-            .map_err(|error| Problem::fault(&["body"], "value_error", error.to_string()));
-        Self { method, path, query, headers, body, peer: connection.peer.ip() }
+        Self {
+            method,
+            path,
+            query,
+            headers,
+            body: Mutex::new(Some(body)),
+            peer: connection.peer.ip(),
+        }
     }
 
-    /// The body. That it is none matters only to who wants it: what is refused anyway, a key or a path, is refused first.
-    fn body(&self) -> Result<&[u8], Problem> {
-        self.body.as_deref().map_err(Clone::clone)
+    /// The body, whole; to be asked for once, by a call whose caller may. What is refused anyway, a key or a path, is refused
+    /// before anything is kept in memory.
+    async fn body(&self) -> Result<Bytes, Problem> {
+        let Some(body) = self.body.lock().take() else { return Ok(Bytes::new()) };
+        collect_within(body, MAX_BODY, BODY_TIME)
+            .await
+            .map_err(|error| Problem::fault(&["body"], "value_error", error.to_string()))
     }
 
     /// The first value of a parameter of the query.
@@ -95,6 +109,8 @@ pub struct Style {
     front: Front,
     /// How it tells a problem.
     problem: fn(&Problem) -> (StatusCode, Value),
+    /// Which fields of the object are which of its own create call's.
+    names: &'static [(&'static str, &'static [&'static str])],
 }
 
 /// Answers a request of a front.
@@ -102,10 +118,14 @@ pub async fn run(
     gateway: Arc<Gateway>,
     incoming: Incoming,
     style: &Style,
-    answer: impl AsyncFnOnce(&Gateway, Request) -> Result<Response, Problem>,
+    answer: impl AsyncFnOnce(&Gateway, &Request) -> Result<Response, Problem>,
 ) -> Response {
-    let request = Request::read(incoming).await;
-    answer(&gateway, request).await.unwrap_or_else(|problem| {
+    let request = Request::of(incoming);
+    let answered = answer(&gateway, &request).await;
+    if let Some(body) = request.body.into_inner() {
+        drain(body).await;
+    }
+    answered.unwrap_or_else(|problem| {
         let (status, body) = (style.problem)(&problem);
         let mut response = json_reply(status, &body);
         let headers = response.headers_mut();
@@ -168,15 +188,15 @@ fn spec(timeout_seconds: Option<i32>) -> BrowserSessionSpec {
     }
 }
 
-/// Makes a session and gives its record, with the browser up.
+/// Makes a session and gives its record, with the browser up. It is abandoned unless it is disarmed with the answer.
 async fn create(
     gateway: &Gateway,
     caller: &Caller,
     style: &Style,
     spec: BrowserSessionSpec,
     front: Value,
-) -> Result<Record, Problem> {
-    let made = make(gateway, caller, spec, front).await;
+) -> Result<(Record, Abandon), Problem> {
+    let made = make(gateway, caller, style, spec, front).await;
     let counted = if made.is_ok() { Outcome::Created } else { Outcome::Refused };
     gateway.metrics.requested(style.front, counted);
     made
@@ -185,48 +205,62 @@ async fn create(
 async fn make(
     gateway: &Gateway,
     caller: &Caller,
+    style: &Style,
     spec: BrowserSessionSpec,
     front: Value,
-) -> Result<Record, Problem> {
+) -> Result<(Record, Abandon), Problem> {
     gateway.accepts().map_err(|error| Problem::Failed(error.message))?;
     let wanted = Wanted { namespace: None, spec, protocol: Protocol::Classic, front: Some(front) };
     let patience = Patience { limit: CREATE, queues: false };
-    let (entry, abandon) =
-        gateway.sessions.create(caller, wanted, patience).await.map_err(|error| problem(&error))?;
+    let made = gateway.sessions.create(caller, wanted, patience).await;
+    let (entry, abandon) = made.map_err(|error| problem(&error, style))?;
     let record = records::get(gateway, &caller.namespace, &entry.name).await?;
-    abandon.disarm();
-    Ok(record)
+    Ok((record, abandon))
 }
 
-/// Makes a session for a client that has only the gateway's URL, and speaks CDP: it ends with its last socket.
+/// Makes a session for a client that has only the gateway's URL, and speaks CDP: it ends with its last socket, and is abandoned
+/// unless it is disarmed with the answer.
 ///
 /// # Errors
 /// A status, and why.
 pub async fn for_cdp(
     gateway: &Gateway,
     headers: &HeaderMap,
-) -> Result<(Arc<Entry>, String), (StatusCode, String)> {
-    let style =
-        Style { key: header::AUTHORIZATION, front: Front::Cdp, problem: Problem::browserbase };
+) -> Result<(Arc<Entry>, String, Abandon), (StatusCode, String)> {
+    let style = Style {
+        key: header::AUTHORIZATION,
+        front: Front::Cdp,
+        problem: Problem::browserbase,
+        names: &[],
+    };
     let made = async {
         let credential = caller::credential(headers);
         let caller = callers(gateway, &style, credential, "create").await?;
         let spec = BrowserSessionSpec { keep_alive: Some(false), ..spec(None) };
-        let record = create(gateway, &caller, &style, spec, json!({"api": "cdp"})).await?;
+        let front = json!({"api": "cdp"});
+        let (record, abandon) = create(gateway, &caller, &style, spec, front).await?;
         let link = link(gateway, &record);
         let entry = gateway.directory.find(&record.id).await;
-        Ok((entry.map_err(|error| Problem::Failed(error.message))?, link))
+        Ok((entry.map_err(|error| Problem::Failed(error.message))?, link, abandon))
     };
     made.await.map_err(|problem: Problem| (problem.browserbase().0, problem.message()))
 }
 
-fn problem(error: &NotMade) -> Problem {
+fn problem(error: &NotMade, style: &Style) -> Problem {
     let message = error.to_string();
     match error {
-        NotMade::Refused(refusal) => match refusal.reason {
-            Reason::ContextNotFound => Problem::NotFound(message),
-            _ => Problem::Refused(message),
-        },
+        NotMade::Refused(refusal) if refusal.reason == Reason::ContextNotFound => {
+            Problem::NotFound(message)
+        }
+        NotMade::Refused(refusal) => {
+            match style.names.iter().find(|(field, _)| *field == refusal.field) {
+                Some((_, path)) => {
+                    let path: Vec<&str> = ["body"].iter().chain(*path).copied().collect();
+                    Problem::fault(&path, "not_available", refusal.words.clone())
+                }
+                None => Problem::Refused(message),
+            }
+        }
         NotMade::Invalid(_) => Problem::Refused(message),
         NotMade::Quota(_) => Problem::Full(message),
         NotMade::Over(over) if over.is_full() => Problem::Full(message),

@@ -9,7 +9,7 @@ use crds::{
 use jiff::{SignedDuration, Timestamp};
 use kube::{
     Api, ResourceExt,
-    api::{ListParams, Patch, PatchParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions},
 };
 use serde_json::json;
 
@@ -131,12 +131,15 @@ pub async fn release(gateway: &Gateway, found: Record) -> Result<Record, Problem
         return Ok(found);
     }
     let (name, namespace) = (found.object.name_any(), found.object.namespace().unwrap_or_default());
-    let end = json!({"metadata": {"annotations": {END_ANNOTATION: Reason::Released.as_str()}}});
+    let uid = found.object.uid().unwrap_or_default();
+    // The uid: another session of this name is none of this.
+    let end = json!({"metadata": {
+        "uid": uid, "annotations": {END_ANNOTATION: Reason::Released.as_str()},
+    }});
     sessions(gateway, &namespace)
         .patch_metadata(&name, &PatchParams::default(), &Patch::Merge(end))
         .await
         .map_err(|error| failed(&error))?;
-    let uid = found.object.uid().unwrap_or_default();
     // A controller that is away ends it later; the client need not wait for it.
     let _ = tokio::time::timeout(RELEASE, gateway.directory.ended(&uid)).await;
     get(gateway, &namespace, &name).await
@@ -146,12 +149,12 @@ pub async fn release(gateway: &Gateway, found: Record) -> Result<Record, Problem
 pub async fn delete(gateway: &Gateway, found: Record) -> Result<(), Problem> {
     let released = release(gateway, found).await?;
     let namespace = released.object.namespace().unwrap_or_default();
-    let deleted = sessions(gateway, &namespace)
-        .delete(&released.object.name_any(), &Default::default())
-        .await;
-    match deleted {
+    let only = Preconditions { uid: released.object.uid(), ..Preconditions::default() };
+    let params = DeleteParams::default().preconditions(only);
+    match sessions(gateway, &namespace).delete(&released.object.name_any(), &params).await {
         Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        // 409: it is gone, and another has its name.
+        Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => Ok(()),
         Err(error) => Err(failed(&error)),
     }
 }
