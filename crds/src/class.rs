@@ -98,6 +98,19 @@ pub struct BrowserClassSpec {
     #[schemars(length(min = 1, max = 63))]
     pub default_region: Option<String>,
 
+    /// The operating systems that a session may ask its browser to name as its own (`spec.os`), beside the one that it
+    /// runs on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub operating_systems: Vec<OperatingSystem>,
+
+    /// Who does for a session what browsers do not do by themselves (`spec.features`). None: no session may ask for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub providers: Vec<Provider>,
+
     /// How many sessions of this class may live at a time; more wait for their turn. Absent: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000))]
@@ -235,6 +248,72 @@ pub struct Region {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub tolerations: Vec<Toleration>,
+}
+
+/// What a browser says that it runs on.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OperatingSystem {
+    /// Linux on a desktop.
+    Linux,
+    /// Windows on a desktop.
+    Windows,
+    /// macOS.
+    Mac,
+    /// Android on a phone.
+    Mobile,
+    /// Android on a tablet.
+    Tablet,
+}
+
+impl OperatingSystem {
+    /// Every one.
+    pub const ALL: [Self; 5] = [Self::Linux, Self::Windows, Self::Mac, Self::Mobile, Self::Tablet];
+
+    /// The API's word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Linux => "linux",
+            Self::Windows => "windows",
+            Self::Mac => "mac",
+            Self::Mobile => "mobile",
+            Self::Tablet => "tablet",
+        }
+    }
+}
+
+/// What no browser does by itself, and a provider may.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Feature {
+    /// Solves the captchas that pages show.
+    SolveCaptchas,
+    /// Keeps pages from finding out that a program drives the browser.
+    AdvancedStealth,
+    /// Is known to those who check browsers as one that may be let in.
+    Verified,
+}
+
+/// Who gives a class's sessions features: a program in the class's image, which finds what a session asks for in the
+/// environment variable BROWSER_OPERATOR_FEATURES, or a controller of yours, which watches the sessions that have its name
+/// in `status.providers`.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+pub struct Provider {
+    /// Its name, a DNS name of yours.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub name: String,
+    /// What it does.
+    #[schemars(length(min = 1, max = 8))]
+    pub features: Vec<Feature>,
+}
+
+impl BrowserClassSpec {
+    /// Who gives a feature.
+    #[must_use]
+    pub fn provider(&self, feature: Feature) -> Option<&Provider> {
+        self.providers.iter().find(|provider| provider.features.contains(&feature))
+    }
 }
 
 impl BrowserClass {

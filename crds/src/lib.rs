@@ -17,8 +17,12 @@ pub mod reason;
 pub mod session;
 
 pub use capabilities::Capabilities;
-pub use class::{BrowserClass, BrowserClassSpec, BrowserVersion, Driver, Region, Sandbox};
+pub use class::{
+    BrowserClass, BrowserClassSpec, BrowserVersion, Driver, Feature, OperatingSystem, Region,
+    Sandbox,
+};
 pub use reason::Reason;
 pub use session::{
-    BrowserSession, BrowserSessionSpec, BrowserSessionStatus, Expose, ExposeType, Phase, Viewport,
+    BrowserSession, BrowserSessionSpec, BrowserSessionStatus, Expose, ExposeType, Features, Phase,
+    Viewport,
 };

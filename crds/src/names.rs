@@ -11,6 +11,11 @@ pub const CLASS_LABEL: &str = "browser-operator.io/class";
 /// On a browser pod: the region it was placed in.
 pub const REGION_LABEL: &str = "browser-operator.io/region";
 
+/// On a browser pod: the names of the providers that give its session features, with commas between them.
+pub const PROVIDERS_ANNOTATION: &str = "browser-operator.io/providers";
+/// In the environment of a browser whose session asks for features: `spec.features`, as JSON.
+pub const FEATURES_VARIABLE: &str = "BROWSER_OPERATOR_FEATURES";
+
 /// On a BrowserClass: `"true"` makes it the one that is tried first.
 pub const DEFAULT_CLASS_ANNOTATION: &str = "browser-operator.io/is-default-class";
 /// On a BrowserSession, set once: ends the session for the reason that it names.

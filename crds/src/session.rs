@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     capabilities::{Capabilities, CapabilitySet, free_object},
+    class::{Feature, OperatingSystem},
     conditions,
     names::{PROTOCOL_ANNOTATION, Protocol},
 };
@@ -51,7 +52,6 @@ pub const MAX_FREE_BYTES: usize = 16 * 1024;
     validation = Rule::new("!has(self.context)").message("spec.context is not available in this version"),
     validation = Rule::new("!has(self.extensions) || self.extensions.size() == 0").message("spec.extensions is not available in this version"),
     validation = Rule::new("!has(self.allowedDomains) || self.allowedDomains.size() == 0").message("spec.allowedDomains is not available in this version"),
-    validation = Rule::new("!has(self.os)").message("spec.os is not available in this version"),
     validation = Rule::new("!self.blockAds").message("spec.blockAds: true is not available in this version; leave it false"),
     validation = Rule::new("!self.record").message("spec.record: true is not available in this version; leave it false"),
     validation = Rule::new("!self.log").message("spec.log: true is not available in this version; leave it false"),
@@ -111,6 +111,16 @@ pub struct BrowserSessionSpec {
     #[x_kube(validation = Rule::new("self == 'about:blank' || self.startsWith('http://') || self.startsWith('https://')").message("startUrl must be about:blank or begin with http:// or https://"))]
     pub start_url: Option<String>,
 
+    /// The operating system that the browser says it runs on, in its user agent and to scripts: one of the class's
+    /// operatingSystems. Absent: the one that it runs on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub os: Option<OperatingSystem>,
+
+    /// What one of the class's providers is to do for this session. A feature that the class names no provider of is
+    /// refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<Features>,
+
     /// Accept certificates that nobody trusts. The same as the capability acceptInsecureCerts, for whoever
     /// does not write capabilities.
     #[serde(default)]
@@ -154,11 +164,6 @@ pub struct BrowserSessionSpec {
     #[schemars(length(max = 128), inner(length(min = 1, max = 253)))]
     pub allowed_domains: Option<Vec<String>>,
 
-    /// The operating system that the browser says it runs on. Refused in this version.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 32))]
-    pub os: Option<String>,
-
     /// Block advertisements. Only false in this version.
     #[serde(default)]
     pub block_ads: bool,
@@ -178,6 +183,60 @@ fn default_timeout_seconds() -> i32 {
 
 fn default_idle_timeout_seconds() -> i32 {
     300
+}
+
+/// What a provider is to do.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Features {
+    /// Solve the captchas that pages show.
+    #[serde(default)]
+    pub solve_captchas: bool,
+    /// The CSS selector of a captcha's image, where it is not to be guessed. Asks for solveCaptchas, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub captcha_image_selector: Option<String>,
+    /// The CSS selector of the field that a captcha's solution goes into. Asks for solveCaptchas, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub captcha_input_selector: Option<String>,
+    /// Keep pages from finding out that a program drives the browser.
+    #[serde(default)]
+    pub advanced_stealth: bool,
+    /// Be known, to those who check browsers, as one that may be let in.
+    #[serde(default)]
+    pub verified: bool,
+}
+
+impl Features {
+    /// What is asked for, and by which field of the object.
+    pub fn asked(&self) -> impl Iterator<Item = (Feature, &'static str)> {
+        [
+            (self.solve_captchas, Feature::SolveCaptchas, "spec.features.solveCaptchas"),
+            (
+                self.captcha_image_selector.is_some(),
+                Feature::SolveCaptchas,
+                "spec.features.captchaImageSelector",
+            ),
+            (
+                self.captcha_input_selector.is_some(),
+                Feature::SolveCaptchas,
+                "spec.features.captchaInputSelector",
+            ),
+            (self.advanced_stealth, Feature::AdvancedStealth, "spec.features.advancedStealth"),
+            (self.verified, Feature::Verified, "spec.features.verified"),
+        ]
+        .into_iter()
+        .filter(|(asked, ..)| *asked)
+        .map(|(_, feature, field)| (feature, field))
+    }
+}
+
+impl BrowserSessionSpec {
+    /// The features that it asks for, and by which field.
+    pub fn features(&self) -> impl Iterator<Item = (Feature, &'static str)> {
+        self.features.iter().flat_map(Features::asked)
+    }
 }
 
 /// The size of a page's viewport in CSS pixels.
@@ -318,6 +377,11 @@ pub struct BrowserSessionStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub region: Option<String>,
+
+    /// The class's providers that are to give what `spec.features` asks for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 253)))]
+    pub providers: Vec<String>,
 
     /// Whose sandbox confines the page: the browser's own, or only the container's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -474,7 +538,6 @@ mod tests {
             (json!({"blockAds": true}), "spec.blockAds"),
             (json!({"record": true}), "spec.record"),
             (json!({"log": true}), "spec.log"),
-            (json!({"os": "mac"}), "spec.os"),
             (json!({"extensions": ["e"]}), "spec.extensions"),
             (json!({"allowedDomains": ["a.example"]}), "spec.allowedDomains"),
         ] {

@@ -108,7 +108,6 @@ async fn a_field_that_is_not_available_yet_is_refused_by_name() -> Result<()> {
                 (json!({"context": {"name": "c"}}), "spec.context is not available"),
                 (json!({"extensions": ["e"]}), "spec.extensions is not available"),
                 (json!({"allowedDomains": ["a.example"]}), "spec.allowedDomains is not available"),
-                (json!({"os": "mac"}), "spec.os is not available"),
                 (json!({"blockAds": true}), "spec.blockAds: true is not available"),
                 (json!({"record": true}), "spec.record: true is not available"),
                 (json!({"log": true}), "spec.log: true is not available"),

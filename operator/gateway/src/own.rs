@@ -5,14 +5,16 @@ use serde_json::{Map, Value};
 use wire::{capabilities::OWN_PREFIX, error::WebDriverError};
 
 /// Which capability is which field of the spec.
-const FIELDS: [(&str, &str); 12] = [
+const FIELDS: [(&str, &str); 14] = [
     ("class", "className"),
     ("region", "region"),
     ("timeoutSeconds", "timeoutSeconds"),
     ("idleTimeoutSeconds", "idleTimeoutSeconds"),
     ("connectTimeoutSeconds", "connectTimeoutSeconds"),
     ("context", "context"),
+    ("features", "features"),
     ("keepAlive", "keepAlive"),
+    ("os", "os"),
     ("priority", "priority"),
     ("proxy", "proxy"),
     ("viewport", "viewport"),

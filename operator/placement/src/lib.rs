@@ -2,7 +2,7 @@
 //!
 //! The gateway asks before it makes an object, the controller before it makes a pod: one answer for both.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, iter};
 
 use crds::{
     BrowserClass, BrowserSessionSpec, Reason, Region, Sandbox, class::BrowserVersion,
@@ -15,6 +15,9 @@ use wire::{
     vendor,
 };
 
+const CAPABILITIES: &str = "spec.capabilities";
+const PARAMETERS: &str = "spec.newSessionParameters";
+
 /// What a session gets.
 #[derive(Clone, Debug)]
 pub struct Placement<'a> {
@@ -24,6 +27,8 @@ pub struct Placement<'a> {
     pub version: &'a BrowserVersion,
     /// Where it runs; `None` for a class without regions.
     pub region: Option<&'a Region>,
+    /// The class's providers of the features that were asked for, each once.
+    pub providers: Vec<&'a str>,
     /// Which of the merged sets was matched; the first is 0.
     pub matched: usize,
     /// That set.
@@ -35,12 +40,22 @@ pub struct Placement<'a> {
 pub struct Refusal {
     /// In one word.
     pub reason: Reason,
-    /// For a person: the field, and what it may be.
-    pub message: String,
+    /// The field of the object, for example `spec.features.verified`.
+    pub field: &'static str,
+    /// For a person: what it may be.
+    pub words: String,
 }
 
-fn refuse<T>(reason: Reason, message: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal { reason, message: message.into() })
+impl Refusal {
+    /// For a person: the field, and what it may be.
+    #[must_use]
+    pub fn message(&self) -> String {
+        format!("{}: {}", self.field, self.words)
+    }
+}
+
+fn refuse<T>(reason: Reason, field: &'static str, words: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal { reason, field, words: words.into() })
 }
 
 /// Finds what a session gets.
@@ -60,10 +75,16 @@ pub fn place<'a>(
             match offer(class, set) {
                 Ok(version) => {
                     check_vendor_options(class, set)?;
-                    match region(spec, class) {
+                    match also(spec, class) {
                         Ok(region) => {
-                            let capabilities = set.clone();
-                            return Ok(Placement { class, version, region, matched, capabilities });
+                            return Ok(Placement {
+                                class,
+                                version,
+                                region,
+                                providers: providers(spec, class),
+                                matched,
+                                capabilities: set.clone(),
+                            });
                         }
                         // Another class may have it.
                         Err(refusal) => elsewhere.get_or_insert(refusal),
@@ -79,7 +100,8 @@ pub fn place<'a>(
     misses.dedup();
     refuse(
         Reason::CapabilitiesNotMatched,
-        format!("spec.capabilities: no class can give them: {}", misses.join("; ")),
+        CAPABILITIES,
+        format!("no class can give them: {}", misses.join("; ")),
     )
 }
 
@@ -90,21 +112,21 @@ pub fn place<'a>(
 pub fn matched_set(spec: &BrowserSessionSpec, matched: usize) -> Result<CapabilitySet, Refusal> {
     match capability_sets(spec)?.into_iter().nth(matched) {
         Some(set) => Ok(set),
-        None => refuse(Reason::CapabilitiesInvalid, "spec.capabilities: no such alternative"),
+        None => refuse(Reason::CapabilitiesInvalid, CAPABILITIES, "no such alternative"),
     }
 }
 
 fn check_fields(spec: &BrowserSessionSpec) -> Result<(), Refusal> {
-    for (field, value) in [
-        ("userMetadata", &spec.user_metadata),
-        ("newSessionParameters", &spec.new_session_parameters),
-    ] {
+    for (field, value) in
+        [("spec.userMetadata", &spec.user_metadata), (PARAMETERS, &spec.new_session_parameters)]
+    {
         let Some(value) = value else { continue };
         let bytes = Value::Object(value.clone()).to_string().len();
         if bytes > MAX_FREE_BYTES {
             return refuse(
                 Reason::FieldInvalid,
-                format!("spec.{field} has {bytes} bytes as JSON; it may have {MAX_FREE_BYTES}"),
+                field,
+                format!("has {bytes} bytes as JSON; it may have {MAX_FREE_BYTES}"),
             );
         }
     }
@@ -115,9 +137,8 @@ fn check_fields(spec: &BrowserSessionSpec) -> Result<(), Refusal> {
     {
         Some(name) => refuse(
             Reason::FieldInvalid,
-            format!(
-                "spec.newSessionParameters.{name}: what the browser must be able to do stands in spec.capabilities"
-            ),
+            PARAMETERS,
+            format!("{name}: what the browser must be able to do stands in {CAPABILITIES}"),
         ),
         None => Ok(()),
     }
@@ -134,9 +155,7 @@ fn capability_sets(spec: &BrowserSessionSpec) -> Result<Vec<CapabilitySet>, Refu
             }
             Ok(sets)
         }
-        Err(error) => {
-            refuse(Reason::CapabilitiesInvalid, format!("spec.capabilities: {}", error.message))
-        }
+        Err(error) => refuse(Reason::CapabilitiesInvalid, CAPABILITIES, error.message),
     }
 }
 
@@ -150,17 +169,15 @@ fn candidates<'a>(
     let names = || names_of(all.iter().map(|class| class.name_any()));
     match &spec.class_name {
         None if all.is_empty() => {
-            refuse(Reason::ClassNotFound, "spec.className: this cluster has no BrowserClass")
+            refuse(Reason::ClassNotFound, "spec.className", "this cluster has no BrowserClass")
         }
         None => Ok(all),
         Some(name) => match all.iter().find(|class| class.name_any() == *name) {
             Some(class) => Ok(vec![class]),
             None => refuse(
                 Reason::ClassNotFound,
-                format!(
-                    "spec.className: there is no BrowserClass {name:?}; there are: {}",
-                    names()
-                ),
+                "spec.className",
+                format!("there is no BrowserClass {name:?}; there are: {}", names()),
             ),
         },
     }
@@ -206,11 +223,55 @@ fn describe(class: &BrowserClass, miss: &Mismatch) -> String {
 
 fn check_vendor_options(class: &BrowserClass, set: &CapabilitySet) -> Result<(), Refusal> {
     match vendor::refused(set, class.spec.sandbox == Sandbox::Browser) {
-        Some(message) => {
-            refuse(Reason::CapabilitiesInvalid, format!("spec.capabilities: {message}"))
-        }
+        Some(message) => refuse(Reason::CapabilitiesInvalid, CAPABILITIES, message),
         None => Ok(()),
     }
+}
+
+/// What a session asks for beside capabilities: another class may have it where this one has not.
+fn also<'a>(
+    spec: &BrowserSessionSpec,
+    class: &'a BrowserClass,
+) -> Result<Option<&'a Region>, Refusal> {
+    check_operating_system(spec, class)?;
+    check_features(spec, class)?;
+    region(spec, class)
+}
+
+fn check_operating_system(spec: &BrowserSessionSpec, class: &BrowserClass) -> Result<(), Refusal> {
+    let Some(wanted) = spec.os else { return Ok(()) };
+    let (own, others) = (&class.spec.platform_name, &class.spec.operating_systems);
+    if wanted.as_str() == own || others.contains(&wanted) {
+        return Ok(());
+    }
+    let others = others.iter().map(|other| other.as_str().to_owned());
+    let all = names_of(iter::once(own.clone()).chain(others));
+    refuse(
+        Reason::CapabilitiesNotMatched,
+        "spec.os",
+        format!("class {} has {all}, not {}", class.name_any(), wanted.as_str()),
+    )
+}
+
+fn check_features(spec: &BrowserSessionSpec, class: &BrowserClass) -> Result<(), Refusal> {
+    match spec.features().find(|(feature, _)| class.spec.provider(*feature).is_none()) {
+        None => Ok(()),
+        Some((_, field)) => refuse(
+            Reason::CapabilitiesNotMatched,
+            field,
+            format!("class {} names no provider that does it", class.name_any()),
+        ),
+    }
+}
+
+fn providers<'a>(spec: &BrowserSessionSpec, class: &'a BrowserClass) -> Vec<&'a str> {
+    let mut names = Vec::new();
+    for provider in spec.features().filter_map(|(feature, _)| class.spec.provider(feature)) {
+        if !names.contains(&provider.name.as_str()) {
+            names.push(provider.name.as_str());
+        }
+    }
+    names
 }
 
 fn region<'a>(
@@ -225,16 +286,14 @@ fn region<'a>(
             Some(region) => Ok(Some(region)),
             None => {
                 let have = if regions.is_empty() {
-                    "none: leave spec.region out".to_owned()
+                    "none: leave it out".to_owned()
                 } else {
                     names_of(regions.iter().map(|region| region.name.clone()))
                 };
                 refuse(
                     Reason::RegionNotFound,
-                    format!(
-                        "spec.region: class {} has no region {name:?}; it has: {have}",
-                        class.name_any()
-                    ),
+                    "spec.region",
+                    format!("class {} has no region {name:?}; it has: {have}", class.name_any()),
                 )
             }
         },
@@ -296,7 +355,7 @@ mod tests {
         assert_eq!(placed.class.name_any(), "z-far");
         let refusal = place(&spec(json!({"region": "mars"})), &classes).unwrap_err();
         assert_eq!(refusal.reason, Reason::RegionNotFound);
-        assert!(refusal.message.contains("chromium"), "{}", refusal.message);
+        assert!(refusal.words.contains("chromium"), "{}", refusal.words);
     }
 
     #[test]
@@ -357,17 +416,60 @@ mod tests {
             (
                 json!({"newSessionParameters": {"desiredCapabilities": {"binary": "/bin/sh"}}}),
                 Reason::FieldInvalid,
-                vec!["spec.newSessionParameters.desiredCapabilities", "spec.capabilities"],
+                vec!["spec.newSessionParameters: desiredCapabilities", "spec.capabilities"],
             ),
         ] {
             let refusal = place(&spec(fields.clone()), &classes).expect_err(&fields.to_string());
             assert_eq!(refusal.reason, reason, "{fields}");
             for word in words {
-                assert!(refusal.message.contains(word), "{word} in {}", refusal.message);
+                assert!(refusal.message().contains(word), "{word} in {}", refusal.message());
             }
         }
         let none = place(&spec(json!({})), &[]).unwrap_err();
         assert_eq!(none.reason, Reason::ClassNotFound);
+    }
+
+    #[test]
+    fn another_system_and_features_are_for_the_classes_that_have_them() {
+        let mut classes = classes();
+        classes.push(class(
+            "z-rich",
+            json!({"operatingSystems": ["windows", "mobile"], "providers": [
+                {"name": "a.example.com", "features": ["solveCaptchas", "verified"]},
+                {"name": "b.example.com", "features": ["verified", "advancedStealth"]},
+            ]}),
+        ));
+        for (fields, found, providers) in [
+            (json!({"os": "linux"}), "chromium", vec![]),
+            (json!({"os": "windows"}), "z-rich", vec![]),
+            (json!({"features": {}}), "chromium", vec![]),
+            (json!({"features": {"verified": true}}), "z-rich", vec!["a.example.com"]),
+            (
+                json!({"features": {"verified": true, "solveCaptchas": true, "advancedStealth": true}}),
+                "z-rich",
+                vec!["a.example.com", "b.example.com"],
+            ),
+        ] {
+            let placed = place(&spec(fields.clone()), &classes).unwrap();
+            assert_eq!((placed.class.name_any().as_str(), placed.providers), (found, providers));
+        }
+        for (fields, field, words) in [
+            (json!({"os": "mac"}), "spec.os", "class chromium has linux, not mac"),
+            (
+                json!({"os": "mac", "className": "z-rich"}),
+                "spec.os",
+                "class z-rich has linux, windows, mobile, not mac",
+            ),
+            (
+                json!({"features": {"advancedStealth": true}, "className": "chromium"}),
+                "spec.features.advancedStealth",
+                "class chromium names no provider that does it",
+            ),
+        ] {
+            let refusal = place(&spec(fields.clone()), &classes).expect_err(&fields.to_string());
+            assert_eq!(refusal.reason, Reason::CapabilitiesNotMatched);
+            assert_eq!((refusal.field, refusal.words.as_str()), (field, words));
+        }
     }
 
     #[test]

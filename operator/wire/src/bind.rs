@@ -61,6 +61,33 @@ pub struct NewSession {
     /// The other members of the request's body.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub parameters: Map<String, Value>,
+    /// What the browser says that it runs on, where that is another system than its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub os: Option<OperatingSystem>,
+}
+
+impl NewSession {
+    /// The system that the browser is to name, where it is not the one that browsers run on here.
+    #[must_use]
+    pub fn other_system(&self) -> Option<OperatingSystem> {
+        self.os.filter(|os| *os != OperatingSystem::Linux)
+    }
+}
+
+/// The systems that a browser can be made to name.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OperatingSystem {
+    /// Linux on a desktop.
+    Linux,
+    /// Windows on a desktop.
+    Windows,
+    /// macOS.
+    Mac,
+    /// Android on a phone.
+    Mobile,
+    /// Android on a tablet.
+    Tablet,
 }
 
 /// Gives a pod to a session.

@@ -67,7 +67,13 @@ mod tests {
     use wire::bind::Driver;
 
     fn options(browser_sandbox: bool) -> Options {
-        Options { driver: Driver::Chromedriver, browser: None, browser_sandbox, problem: None }
+        Options {
+            driver: Driver::Chromedriver,
+            browser: None,
+            browser_sandbox,
+            firefox_version: None,
+            problem: None,
+        }
     }
 
     fn set(value: Value) -> CapabilitySet {

@@ -21,6 +21,7 @@ use wire::bind::{Driver, NewSession};
 use super::{
     DriverSession, chrome,
     kind::{self, Endpoint, Options},
+    shown, system,
 };
 
 /// The most bytes of a reply that the agent reads for itself.
@@ -147,7 +148,18 @@ impl Client {
         if let Some(user_agent) = text("User-Agent") {
             visible.entry("userAgent").or_insert_with(|| user_agent.into());
         }
-        Ok(DriverSession { id, capabilities: visible, bidi, dev_tools })
+        let shown = match (dev_tools.as_ref(), text("User-Agent"), wanted.other_system()) {
+            (Some(browser), Some(own), Some(os)) => {
+                let how = system::chrome_override(own, os).ok_or_else(|| {
+                    Error::Refused(format!("spec.os: the browser calls itself {own:?}"))
+                })?;
+                visible.insert("userAgent".to_owned(), how["userAgent"].clone());
+                let shown = shown::show(browser, how).await;
+                Some(shown.map_err(|error| Error::Refused(format!("spec.os: {error}")))?)
+            }
+            _ => None,
+        };
+        Ok(DriverSession { id, capabilities: visible, bidi, dev_tools, _shown: shown })
     }
 
     /// Ends a session.

@@ -7,9 +7,9 @@ use std::{
 };
 
 use serde_json::{Map, Value};
-use wire::capabilities::CapabilitySet;
+use wire::{bind::OperatingSystem, capabilities::CapabilitySet};
 
-use super::kind::Options;
+use super::{kind::Options, system};
 
 const OPTIONS: &str = "moz:firefoxOptions";
 /// Firefox' own port for BiDi, which geckodriver wants to know before there is a browser. The pod's network is its own.
@@ -46,6 +46,16 @@ pub fn prepare_home() -> io::Result<()> {
     Ok(())
 }
 
+/// The version that the browser has in its User-Agent.
+///
+/// # Errors
+/// It does not stand beside its program.
+pub fn version(browser: &Path) -> io::Result<String> {
+    let application = fs::read_to_string(browser.with_file_name("application.ini"))?;
+    system::firefox_version(&application)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "application.ini has no Version"))
+}
+
 /// The driver's arguments.
 pub fn arguments() -> Vec<String> {
     [
@@ -57,7 +67,11 @@ pub fn arguments() -> Vec<String> {
 }
 
 /// What the driver is asked for.
-pub fn requested(mut capabilities: CapabilitySet, options: &Options) -> CapabilitySet {
+pub fn requested(
+    mut capabilities: CapabilitySet,
+    options: &Options,
+    os: Option<OperatingSystem>,
+) -> CapabilitySet {
     let mut firefox = match capabilities.remove(OPTIONS) {
         Some(Value::Object(firefox)) => firefox,
         _ => Map::new(),
@@ -77,6 +91,9 @@ pub fn requested(mut capabilities: CapabilitySet, options: &Options) -> Capabili
     if let Value::Object(preferences) = preferences {
         preferences.entry("browser.download.dir").or_insert_with(|| DOWNLOADS.into());
         preferences.entry("browser.download.folderList").or_insert_with(|| 2.into());
+        if let (Some(os), Some(version)) = (os, &options.firefox_version) {
+            preferences.extend(system::firefox_preferences(version, os));
+        }
     }
     if let Some(browser) = &options.browser {
         firefox.insert("binary".to_owned(), browser.to_string_lossy().into());
@@ -106,6 +123,7 @@ mod tests {
             browser: Some("/usr/lib/firefox".into()),
             browser_sandbox: true,
             problem: None,
+            firefox_version: Some("140.0".to_owned()),
         }
     }
 
@@ -120,7 +138,7 @@ mod tests {
             "moz:firefoxOptions": {"args": ["-private"], "prefs": {"a": 1}},
         }));
         assert_eq!(
-            json!(requested(asked, &options())),
+            json!(requested(asked, &options(), None)),
             json!({"moz:firefoxOptions": {
                 "args": ["-private", "-headless"],
                 "binary": "/usr/lib/firefox",
@@ -129,8 +147,13 @@ mod tests {
         );
         let headless = set(json!({"moz:firefoxOptions": {"args": ["--headless"]}}));
         assert_eq!(
-            requested(headless, &options())["moz:firefoxOptions"]["args"],
+            requested(headless.clone(), &options(), None)["moz:firefoxOptions"]["args"],
             json!(["--headless"])
+        );
+        let windows = requested(headless, &options(), Some(OperatingSystem::Windows));
+        assert_eq!(
+            windows["moz:firefoxOptions"]["prefs"]["general.platform.override"],
+            json!("Win32")
         );
     }
 

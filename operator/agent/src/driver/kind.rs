@@ -17,6 +17,8 @@ pub struct Options {
     pub browser: Option<PathBuf>,
     /// Whether the browser's own sandbox is used.
     pub browser_sandbox: bool,
+    /// The version that Firefox has in its User-Agent, where the image says which.
+    pub firefox_version: Option<String>,
     /// Why no browser may be started here.
     pub problem: Option<String>,
 }
@@ -48,7 +50,7 @@ impl Options {
 
     /// The body of the driver's New Session.
     pub fn new_session(&self, wanted: &NewSession) -> Value {
-        let NewSession { mut capabilities, parameters: mut body } = wanted.clone();
+        let NewSession { mut capabilities, parameters: mut body, .. } = wanted.clone();
         // Some clients send every browser the same; a driver would refuse another vendor's, or show it as its own.
         let others: &[&str] = match self.driver {
             Driver::Chromedriver => &["moz:", "safari:"],
@@ -57,7 +59,7 @@ impl Options {
         capabilities.retain(|name, _| !others.iter().any(|prefix| name.starts_with(prefix)));
         let capabilities = match self.driver {
             Driver::Chromedriver => chrome::requested(capabilities, self),
-            Driver::Geckodriver => firefox::requested(capabilities, self),
+            Driver::Geckodriver => firefox::requested(capabilities, self, wanted.other_system()),
         };
         body.insert("capabilities".to_owned(), json!({"alwaysMatch": capabilities}));
         body.into()
@@ -134,10 +136,16 @@ mod tests {
             (Driver::Chromedriver, ["goog:a", "wdio:a"]),
             (Driver::Geckodriver, ["moz:a", "wdio:a"]),
         ] {
-            let options = Options { driver, browser: None, browser_sandbox: true, problem: None };
+            let options = Options {
+                driver,
+                browser: None,
+                browser_sandbox: true,
+                firefox_version: None,
+                problem: None,
+            };
             let capabilities = set.as_object().unwrap().clone();
             let parameters = Map::from_iter([("vendor".to_owned(), json!({"a": 1}))]);
-            let body = options.new_session(&NewSession { capabilities, parameters });
+            let body = options.new_session(&NewSession { capabilities, parameters, os: None });
             assert_eq!(body["vendor"], json!({"a": 1}));
             let asked = body["capabilities"]["alwaysMatch"].as_object().unwrap();
             let plain: Vec<&str> = asked

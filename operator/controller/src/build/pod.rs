@@ -19,7 +19,7 @@ use k8s_openapi::{
 use kube::{Resource, ResourceExt};
 use placement::Placement;
 use wire::{
-    bind::{AGENT_PORT, Driver, MAX_PREPARED_BYTES, NewSession, Prepare},
+    bind::{AGENT_PORT, Driver, MAX_PREPARED_BYTES, NewSession, OperatingSystem, Prepare},
     capabilities::{CapabilitySet, for_driver},
     token::TokenHash,
 };
@@ -53,6 +53,11 @@ pub fn pod(
     if let Some(region) = placement.region {
         labels.insert(names::REGION_LABEL.to_owned(), region.name.clone());
     }
+    let mut annotations =
+        BTreeMap::from([(MATCHED_ANNOTATION.to_owned(), placement.matched.to_string())]);
+    if !placement.providers.is_empty() {
+        annotations.insert(names::PROVIDERS_ANNOTATION.to_owned(), placement.providers.join(","));
+    }
     let deadline = i64::from(session.spec.timeout_seconds)
         + i64::from(class.start_timeout_seconds)
         + DEADLINE_SLACK_SECONDS;
@@ -61,9 +66,7 @@ pub fn pod(
             name: Some(name.clone()),
             namespace: Some(key.namespace.clone()),
             labels: Some(labels),
-            annotations: Some(
-                [(MATCHED_ANNOTATION.to_owned(), placement.matched.to_string())].into(),
-            ),
+            annotations: Some(annotations),
             owner_references: session.controller_owner_ref(&()).map(|owner| vec![owner]),
             ..ObjectMeta::default()
         },
@@ -115,11 +118,7 @@ fn container(session: &BrowserSession, placement: &Placement<'_>, token: &TokenH
             format!("--token-sha256={}", token.to_hex()),
             format!("--prepare={}", prepare(session, placement)),
         ]),
-        env: Some(vec![EnvVar {
-            name: "HOME".to_owned(),
-            value: Some(SCRATCH.to_owned()),
-            ..EnvVar::default()
-        }]),
+        env: Some(environment(session)),
         ports: Some(vec![ContainerPort {
             name: Some("webdriver".to_owned()),
             container_port: AGENT_PORT.into(),
@@ -138,6 +137,22 @@ fn container(session: &BrowserSession, placement: &Placement<'_>, token: &TokenH
         volume_mounts: Some(vec![mount("scratch", SCRATCH), mount("shared-memory", "/dev/shm")]),
         ..Container::default()
     }
+}
+
+fn environment(session: &BrowserSession) -> Vec<EnvVar> {
+    let variable = |name: &str, value| EnvVar {
+        name: name.to_owned(),
+        value: Some(value),
+        ..EnvVar::default()
+    };
+    let mut environment = vec![variable("HOME", SCRATCH.to_owned())];
+    if let Some(features) = &session.spec.features
+        && features.asked().next().is_some()
+    {
+        let features = serde_json::json!(features).to_string();
+        environment.push(variable(names::FEATURES_VARIABLE, features));
+    }
+    environment
 }
 
 /// What the pod's agent has ready before the bind. What is too large for an argument waits for it.
@@ -161,6 +176,13 @@ pub fn new_session(session: &BrowserSession, capabilities: CapabilitySet) -> New
     NewSession {
         capabilities: for_driver(&capabilities),
         parameters: session.spec.new_session_parameters.clone().unwrap_or_default(),
+        os: session.spec.os.map(|os| match os {
+            crds::OperatingSystem::Linux => OperatingSystem::Linux,
+            crds::OperatingSystem::Windows => OperatingSystem::Windows,
+            crds::OperatingSystem::Mac => OperatingSystem::Mac,
+            crds::OperatingSystem::Mobile => OperatingSystem::Mobile,
+            crds::OperatingSystem::Tablet => OperatingSystem::Tablet,
+        }),
     }
 }
 

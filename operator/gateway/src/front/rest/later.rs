@@ -72,16 +72,6 @@ pub fn pdf_renderer(fields: &mut Fields, name: &str) {
     }
 }
 
-/// `solveCaptchas`, `advancedStealth`, `verified` and the selectors of captchas: a provider's work.
-pub fn provider(fields: &mut Fields, name: &str) {
-    unless(
-        fields,
-        name,
-        &[Value::Bool(false), Value::Null],
-        "no provider does it here; leave it out",
-    );
-}
-
 fn switch(fields: &mut Fields, name: &str) {
     if fields.boolean(name) == Some(true) {
         refuse(fields, name, "leave it out, or false");
@@ -96,7 +86,7 @@ mod tests {
     #[test]
     fn what_does_no_harm_passes_and_what_was_asked_for_is_named() {
         type Read = fn(&mut Fields, &str);
-        let cases: [(Read, Value, bool); 16] = [
+        let cases: [(Read, Value, bool); 14] = [
             (proxy, json!(false), true),
             (proxy, json!([]), true),
             (proxy, json!([{"type": "none"}]), true),
@@ -111,8 +101,6 @@ mod tests {
             (record, json!(false), true),
             (record, json!(true), false),
             (record, json!("yes"), false),
-            (provider, json!(false), true),
-            (provider, json!("#captcha"), false),
         ];
         for (read, value, passes) in cases {
             let body = json!({"field": value}).to_string();

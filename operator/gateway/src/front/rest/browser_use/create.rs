@@ -1,6 +1,6 @@
 //! The bodies of `POST /sessions` and `POST /browsers`.
 
-use crds::{BrowserSessionSpec, session::Viewport};
+use crds::{BrowserSessionSpec, Features, session::Viewport};
 use serde_json::{Map, Value, json};
 
 use super::super::{fields::Fields, later, problem::Problem, spec};
@@ -45,7 +45,10 @@ pub fn browser(body: &[u8]) -> Result<Read, Problem> {
     // A browser's window can be sized whatever is said here.
     let _ = fields.boolean("allowResizing");
     later::pdf_renderer(&mut fields, "pdfRendererEnabled");
-    later::provider(&mut fields, "solveCaptchas");
+    spec.features = fields
+        .boolean("solveCaptchas")
+        .filter(|solve| *solve)
+        .map(|solve_captchas| Features { solve_captchas, ..Features::default() });
     later::extension(&mut fields, "extensionIds");
     fields.done()?;
     if minutes > MAX_MINUTES {
@@ -179,7 +182,7 @@ mod tests {
             (both, json!({"colour": 1}), "colour", "extra_forbidden"),
             (browsers, json!({"timeout": 0}), "timeout", "greater_than_equal"),
             (browsers, json!({"metadata": {"a": 1}}), "metadata", "string_type"),
-            (browsers, json!({"solveCaptchas": true}), "solveCaptchas", "not_available"),
+            (browsers, json!({"solveCaptchas": "yes"}), "solveCaptchas", "bool_type"),
             (browsers, json!({"extensionIds": ["e"]}), "extensionIds", "not_available"),
             (browsers, json!({"allowResizing": 1}), "allowResizing", "bool_type"),
             (browsers, json!({"pdfRendererEnabled": false}), "pdfRendererEnabled", "not_available"),

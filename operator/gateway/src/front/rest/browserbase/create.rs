@@ -1,12 +1,9 @@
 //! The body of `POST /v1/sessions`.
 
-use crds::{BrowserSessionSpec, session::Viewport};
+use crds::{BrowserSessionSpec, OperatingSystem, session::Viewport};
 
-use super::super::{fields::Fields, later, problem::Problem, spec};
+use super::super::{features, fields::Fields, later, problem::Problem, spec};
 
-/// What the service calls operating systems; the browsers here run on this one.
-const SYSTEMS: [&str; 5] = ["windows", "mac", "linux", "mobile", "tablet"];
-const OWN_SYSTEM: &str = "linux";
 /// How long a session may live, in seconds.
 const TIMEOUT: (i32, i32) = (60, 21_600);
 
@@ -35,22 +32,9 @@ fn browser_settings(settings: &mut Fields, spec: &mut BrowserSessionSpec) {
     later::record(settings, "recordSession");
     later::log(settings, "logSession");
     later::allowed_domains(settings, "allowedDomains");
-    for name in [
-        "solveCaptchas",
-        "advancedStealth",
-        "verified",
-        "captchaImageSelector",
-        "captchaInputSelector",
-    ] {
-        later::provider(settings, name);
-    }
-    if settings.word("os", &SYSTEMS).is_some_and(|os| os != OWN_SYSTEM) {
-        settings.fault(
-            "os",
-            "not_available",
-            format!("the browsers of this cluster run on {OWN_SYSTEM}"),
-        );
-    }
+    spec.features = features::read(settings);
+    let word = settings.word("os", &OperatingSystem::ALL.map(OperatingSystem::as_str));
+    spec.os = OperatingSystem::ALL.into_iter().find(|os| Some(os.as_str()) == word);
     spec.ignore_certificate_errors = settings.boolean("ignoreCertificateErrors").unwrap_or(false);
 }
 
@@ -110,6 +94,20 @@ mod tests {
     }
 
     #[test]
+    fn what_providers_do_is_asked_of_the_class() {
+        let of = |settings| of(&json!({"browserSettings": settings})).unwrap();
+        let asked = of(json!({
+            "os": "mobile", "captchaImageSelector": "#image", "advancedStealth": true,
+        }));
+        assert_eq!(asked.os, Some(OperatingSystem::Mobile));
+        let features = asked.features.unwrap();
+        assert!(features.advanced_stealth && !features.verified && !features.solve_captchas);
+        assert_eq!(features.captcha_image_selector.as_deref(), Some("#image"));
+        let nothing = of(json!({"solveCaptchas": false, "advancedStealth": false}));
+        assert_eq!((nothing.features, nothing.os), (None, None));
+    }
+
+    #[test]
     fn what_cannot_be_had_is_named() {
         for (body, field) in [
             (json!({"projectId": "team-b"}), "projectId"),
@@ -137,24 +135,20 @@ mod tests {
                 "browserSettings.viewport.width",
             ),
             (json!({"browserSettings": {"blockAds": true}}), "browserSettings.blockAds"),
-            (json!({"browserSettings": {"solveCaptchas": true}}), "browserSettings.solveCaptchas"),
+            (json!({"browserSettings": {"solveCaptchas": "yes"}}), "browserSettings.solveCaptchas"),
             (json!({"browserSettings": {"recordSession": true}}), "browserSettings.recordSession"),
             (json!({"browserSettings": {"logSession": true}}), "browserSettings.logSession"),
+            (json!({"browserSettings": {"advancedStealth": 1}}), "browserSettings.advancedStealth"),
+            (json!({"browserSettings": {"verified": "no"}}), "browserSettings.verified"),
             (
-                json!({"browserSettings": {"advancedStealth": true}}),
-                "browserSettings.advancedStealth",
-            ),
-            (json!({"browserSettings": {"verified": true}}), "browserSettings.verified"),
-            (
-                json!({"browserSettings": {"captchaImageSelector": "#a"}}),
+                json!({"browserSettings": {"captchaImageSelector": ""}}),
                 "browserSettings.captchaImageSelector",
             ),
             (
-                json!({"browserSettings": {"captchaInputSelector": "#a"}}),
+                json!({"browserSettings": {"captchaInputSelector": "#a", "solveCaptchas": false}}),
                 "browserSettings.captchaInputSelector",
             ),
             (json!({"browserSettings": {"os": "beos"}}), "browserSettings.os"),
-            (json!({"browserSettings": {"os": "mac"}}), "browserSettings.os"),
             (
                 json!({"browserSettings": {"allowedDomains": ["a"]}}),
                 "browserSettings.allowedDomains",

@@ -1,0 +1,250 @@
+//! What classes have beside their browser: one that names another operating system than its own, wherever a page can look, and providers.
+
+use anyhow::{Context, Result, ensure};
+use crds::{BrowserClass, Phase, Reason};
+use e2e::{
+    Classic, Namespace,
+    hosted::{self, Hosted, evaluate, with_key},
+    kubectl,
+    namespace::condition,
+    objects::class_like_the_default,
+    with_namespace,
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+/// What a page, a worker and a window of it see. Hints are for pages of secure origins.
+const SEEN: &str = "
+    const seen = async () => {
+        const code = 'postMessage([navigator.userAgent, navigator.platform])';
+        const worker = new Worker(URL.createObjectURL(new Blob([code])));
+        const message = new Promise(seen => { worker.onmessage = event => seen(event.data) });
+        const other = window.open('/second.html');
+        await new Promise(loaded => { other.onload = loaded });
+        const hints = await navigator.userAgentData?.getHighEntropyValues(['platform', 'platformVersion']);
+        return {
+            page: [navigator.userAgent, navigator.platform],
+            worker: await message,
+            window: [other.navigator.userAgent, other.navigator.platform],
+            hints: hints ? [hints.platform, hints.mobile] : null,
+        };
+    };
+    return seen()";
+
+/// What must be seen.
+struct Expected {
+    os: &'static str,
+    system: &'static str,
+    platform: &'static str,
+    hints: Option<(&'static str, bool)>,
+}
+
+/// Opens a session as this system, and looks at it from all sides.
+async fn check(
+    namespace: &Namespace,
+    client: &Classic,
+    expected: &Expected,
+    capabilities: Value,
+) -> Result<()> {
+    let Expected { os, system, platform, hints } = expected;
+    let name = format!("{os}-{}", capabilities["browserName"].as_str().context("a browser")?);
+    let site = namespace.cluster.page("/");
+    let spec = json!({
+        "className": class_name(namespace, &capabilities), "os": os, "startUrl": site,
+        "capabilities": {"alwaysMatch": capabilities},
+    });
+    let live = namespace.create_ready(&name, spec).await?;
+    let seen = client.script(&live.id, SEEN, json!([])).await?;
+    let agent = seen["page"][0].as_str().context("a user agent")?;
+    ensure!(agent.starts_with(&format!("Mozilla/5.0 ({system}")), "{os}: {agent}");
+    for place in ["page", "worker", "window"] {
+        assert_eq!(seen[place], json!([agent, platform]), "{os}: {place}");
+    }
+    assert_eq!(seen["hints"], json!(hints), "{os}");
+    let told = namespace.sessions().get(&name).await?.status.and_then(|status| status.capabilities);
+    assert_eq!(told.context("capabilities")?["userAgent"], *agent, "{os}");
+
+    // What a server gets.
+    let mut socket = namespace.cluster.socket(&live.id).await?;
+    socket.command("session.subscribe", json!({"events": ["network.beforeRequestSent"]})).await?;
+    let context = socket.context().await?;
+    let page = json!({"context": context, "url": namespace.cluster.page("/second.html")});
+    socket.command("browsingContext.navigate", page).await?;
+    let request = socket.event("network.beforeRequestSent").await?;
+    let headers = request["request"]["headers"].as_array().context("headers")?;
+    let sent = headers
+        .iter()
+        .find(|header| {
+            header["name"].as_str().is_some_and(|name| name.eq_ignore_ascii_case("user-agent"))
+        })
+        .context("User-Agent")?;
+    assert_eq!(sent["value"]["value"], *agent, "{os}");
+    client.delete(&format!("/session/{}", live.id)).await.map(drop)
+}
+
+fn class_name(namespace: &Namespace, capabilities: &Value) -> String {
+    format!("{}-{}", namespace.name, capabilities["browserName"].as_str().unwrap_or_default())
+}
+
+/// A class like one that there is, of which sessions may ask for more.
+fn class(like: &BrowserClass, name: &str) -> Result<BrowserClass> {
+    class_like_the_default(
+        like,
+        name,
+        json!({
+            "operatingSystems": ["windows", "mac", "mobile", "tablet"],
+            "providers": [
+                {"name": "captchas.example.com", "features": ["solveCaptchas"]},
+                {"name": "stealth.example.com", "features": ["advancedStealth"]},
+            ],
+        }),
+    )
+}
+
+#[tokio::test]
+async fn a_browser_names_the_system_that_was_asked_for() -> Result<()> {
+    with_namespace(async |namespace| {
+        let default = namespace.cluster.default_class().await?;
+        let chrome = json!({
+            "browserName": "chrome", "webSocketUrl": true,
+            "goog:chromeOptions": {"args": [
+                // Hints are for secure origins.
+                format!("--unsafely-treat-insecure-origin-as-secure={}", namespace.cluster.page("")),
+            ]},
+        });
+        let class = class(&default, &class_name(&namespace, &chrome))?;
+        let client = namespace.client().await?;
+        namespace
+            .cluster
+            .with_class(&class, async || {
+                for expected in [
+                    Expected {
+                        os: "windows",
+                        system: "Windows NT 10.0; Win64; x64)",
+                        platform: "Win32",
+                        hints: Some(("Windows", false)),
+                    },
+                    Expected {
+                        os: "mobile",
+                        system: "Linux; Android 10; K)",
+                        platform: "Linux armv81",
+                        hints: Some(("Android", true)),
+                    },
+                    Expected {
+                        os: "linux",
+                        system: "X11; Linux x86_64)",
+                        platform: "Linux x86_64",
+                        hints: Some(("Linux", false)),
+                    },
+                ] {
+                    check(&namespace, &client, &expected, chrome.clone()).await?;
+                }
+                Ok(())
+            })
+            .await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn firefox_names_the_system_that_was_asked_for() -> Result<()> {
+    with_namespace(async |namespace| {
+        let firefox = json!({"browserName": "firefox", "webSocketUrl": true});
+        let like = namespace.cluster.classes().get("firefox").await?;
+        let class = class(&like, &class_name(&namespace, &firefox))?;
+        let client = namespace.client().await?;
+        let expected = Expected {
+            os: "mac",
+            system: "Macintosh; Intel Mac OS X 10.15; rv:",
+            platform: "MacIntel",
+            hints: None,
+        };
+        namespace
+            .cluster
+            .with_class(&class, async || {
+                check(&namespace, &client, &expected, firefox.clone()).await
+            })
+            .await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn every_front_can_ask_for_a_system() -> Result<()> {
+    with_namespace(async |namespace| {
+        let default = namespace.cluster.default_class().await?;
+        let class = class(&default, &namespace.name)?;
+        namespace
+            .cluster
+            .with_class(&class, async || {
+                let asked = json!({
+                    "browserName": "chrome", "browser-operator:os": "tablet",
+                    "browser-operator:class": namespace.name,
+                });
+                let client = namespace.client().await?;
+                let made = client.new_session(asked).await?;
+                let platform =
+                    client.script(&made.id, "return navigator.platform", json!([])).await?;
+                assert_eq!(platform, "Linux armv81");
+                client.delete(&format!("/session/{}", made.id)).await?;
+
+                with_key(&namespace, async |key| {
+                    let client = Hosted::of(&namespace, &key);
+                    let body = json!({"browserSettings": {"os": "mac"}});
+                    let made = client.expect(201, Method::POST, "/v1/sessions", Some(body)).await?;
+                    let url = made["connectUrl"].as_str().context("connectUrl")?;
+                    // A page of the client's own: its first document is the system's, too.
+                    let mut page = hosted::page(&client, url).await?;
+                    assert_eq!(evaluate(&mut page, "navigator.platform").await?, "MacIntel");
+                    client.release(&hosted::id(&made)?).await.map(drop)
+                })
+                .await
+            })
+            .await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_provider_is_told_what_a_session_asks_for() -> Result<()> {
+    with_namespace(async |namespace| {
+        let default = namespace.cluster.default_class().await?;
+        let class = class(&default, &namespace.name)?;
+        namespace
+            .cluster
+            .with_class(&class, async || {
+                let refused = json!({"className": namespace.name, "features": {"verified": true}});
+                namespace.create("refused", refused).await?;
+                let reason = Reason::CapabilitiesNotMatched;
+                let refused = namespace.ended("refused", Phase::Failed, reason).await?;
+                let message = &condition(&refused, "Ready").context("Ready")?.message;
+                ensure!(message.starts_with("spec.features.verified: class "), "{message}");
+
+                with_key(&namespace, async |key| {
+                    let client = Hosted::of(&namespace, &key);
+                    let body = json!({"browserSettings": {
+                        "captchaImageSelector": "#image", "advancedStealth": true,
+                    }});
+                    let made = client.expect(201, Method::POST, "/v1/sessions", Some(body)).await?;
+                    let session = namespace.cluster.session_with_id(&hosted::id(&made)?).await?;
+                    let status = session.status.context("status")?;
+                    assert_eq!(status.providers, ["captchas.example.com", "stealth.example.com"]);
+                    let pod = status.pod_name.context("podName")?;
+                    // Whatever the agent starts has it, too: a driver, a browser, an image's own program around it.
+                    let script = "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | sed -n 's/^BROWSER_OPERATOR_FEATURES=//p' | sort -u";
+                    let told = kubectl::exec(&namespace.name, &pod, script).await?;
+                    assert_eq!(
+                        serde_json::from_str::<Value>(&told)?,
+                        json!({
+                            "solveCaptchas": false, "captchaImageSelector": "#image",
+                            "advancedStealth": true, "verified": false,
+                        })
+                    );
+                    client.release(&hosted::id(&made)?).await.map(drop)
+                })
+                .await
+            })
+            .await
+    })
+    .await
+}
