@@ -28,6 +28,9 @@ pub const CALLER_ANNOTATION: &str = "browser-operator.io/caller";
 /// On a BrowserSession that a hosted browser API's client made: which fields of its own it set, as JSON.
 pub const FRONT_ANNOTATION: &str = "browser-operator.io/front";
 
+/// On a BrowserSession that is shared: which share it is and how often it was looked at, as JSON. Without it there is none.
+pub const SHARE_ANNOTATION: &str = "browser-operator.io/share";
+
 /// On a Secret of the operator's namespace: `"true"` makes it an API key.
 pub const API_KEY_LABEL: &str = "browser-operator.io/api-key";
 /// What the name of such a Secret begins with; the key's id follows.

@@ -16,15 +16,26 @@ use serde_json::{Value, json};
 /// What a page, a worker and a window of it see. Hints are for pages of secure origins.
 const SEEN: &str = "
     const seen = async () => {
-        const code = 'postMessage([navigator.userAgent, navigator.platform])';
-        const worker = new Worker(URL.createObjectURL(new Blob([code])));
-        const message = new Promise(seen => { worker.onmessage = event => seen(event.data) });
+        const told = port => new Promise(seen => { port.onmessage = event => seen(event.data) });
+        const worker = new Worker('/worker.js');
+        const own = told(worker);
+        worker.postMessage('?');
+        const shared = new SharedWorker('/worker.js');
+        let service = null;
+        if (navigator.serviceWorker) {
+            await navigator.serviceWorker.register('/worker.js');
+            const {port1, port2} = new MessageChannel();
+            (await navigator.serviceWorker.ready).active.postMessage('?', [port2]);
+            service = await told(port1);
+        }
         const other = window.open('/second.html');
         await new Promise(loaded => { other.onload = loaded });
         const hints = await navigator.userAgentData?.getHighEntropyValues(['platform', 'platformVersion']);
         return {
             page: [navigator.userAgent, navigator.platform],
-            worker: await message,
+            worker: await own,
+            shared: await told(shared.port),
+            service,
             window: [other.navigator.userAgent, other.navigator.platform],
             hints: hints ? [hints.platform, hints.mobile] : null,
         };
@@ -57,8 +68,11 @@ async fn check(
     let seen = client.script(&live.id, SEEN, json!([])).await?;
     let agent = seen["page"][0].as_str().context("a user agent")?;
     ensure!(agent.starts_with(&format!("Mozilla/5.0 ({system}")), "{os}: {agent}");
-    for place in ["page", "worker", "window"] {
-        assert_eq!(seen[place], json!([agent, platform]), "{os}: {place}");
+    for place in ["page", "worker", "shared", "service", "window"] {
+        // Like hints, service workers are for secure origins.
+        if place != "service" || hints.is_some() {
+            assert_eq!(seen[place], json!([agent, platform]), "{os}: {place}");
+        }
     }
     assert_eq!(seen["hints"], json!(hints), "{os}");
     let told = namespace.sessions().get(&name).await?.status.and_then(|status| status.capabilities);
@@ -236,7 +250,7 @@ async fn a_provider_is_told_what_a_session_asks_for() -> Result<()> {
                     assert_eq!(
                         serde_json::from_str::<Value>(&told)?,
                         json!({
-                            "solveCaptchas": false, "captchaImageSelector": "#image",
+                            "solveCaptchas": true, "captchaImageSelector": "#image",
                             "advancedStealth": true, "verified": false,
                         })
                     );

@@ -249,7 +249,9 @@ fn site(settings: &Settings) -> Result<Archive> {
         .with_context(|| format!("read {}", recipe.display()))?
         .flatten()
         .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "html"))
+        .filter(|path| {
+            path.extension().is_some_and(|extension| extension == "html" || extension == "js")
+        })
         .collect();
     pages.sort();
     let mut key = Key::default().file(&busybox)?;

@@ -6,6 +6,8 @@ use anyhow::{Context, Result, ensure};
 use e2e::{
     Bidi,
     hosted::{self, Hosted, id, with_key},
+    namespace::END_LIMIT,
+    wait::eventually,
     with_namespace,
 };
 use kube::ResourceExt;
@@ -13,6 +15,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{apart, object, released, time};
+
+/// Asked so often, every replica has answered.
+const REPLICAS: usize = 6;
 
 /// What a session has in every answer; the last may be null.
 const SESSION: [&str; 10] = [
@@ -262,7 +267,6 @@ async fn what_runs_agents_is_not_ours_and_says_so() -> Result<()> {
                 (501, Method::GET, "/api/v2/profiles".to_owned()),
                 (501, Method::POST, "/api/v3/sessions".to_owned()),
                 (501, Method::POST, "/api/v4/runs".to_owned()),
-                (501, Method::POST, format!("/api/v2/sessions/{nobody}/public-share")),
                 (501, Method::POST, format!("/api/v2/sessions/{nobody}/purge")),
             ] {
                 let body = (method == Method::PATCH).then(|| json!({"action": "stop"}));
@@ -278,4 +282,78 @@ async fn what_runs_agents_is_not_ours_and_says_so() -> Result<()> {
         .await
     })
     .await
+}
+
+#[tokio::test]
+async fn a_share_shows_a_session_to_everybody_and_lets_nobody_drive_it() -> Result<()> {
+    with_namespace(async |namespace| {
+        with_key(&namespace, async |key| {
+            let client = Hosted::of(&namespace, &key);
+            let site = namespace.cluster.page("/");
+            let made = client.browser_use("sessions", json!({"startUrl": site})).await?;
+            let path = format!("/api/v2/sessions/{}", id(&made)?);
+            let shares = format!("{path}/public-share");
+            client.expect(404, Method::GET, &shares, None).await?;
+            let share = client.expect(201, Method::POST, &shares, None).await?;
+            assert_eq!((&share["viewCount"], &share["lastViewedAt"]), (&json!(0), &Value::Null));
+            assert_eq!(client.expect(201, Method::POST, &shares, None).await?, share);
+            let url = share["shareUrl"].as_str().context("shareUrl")?;
+            assert_eq!(client.get(&path).await?["publicShareUrl"], url);
+            ensure!(!url.contains(&id(&made)?.replace('-', "")), "it tells the id: {url}");
+
+            // Whoever has it, from wherever: a link on another site.
+            let anybody = reqwest::Client::builder().no_proxy().build()?;
+            let look = async |url: &str| {
+                anybody.get(url).header("sec-fetch-site", "cross-site").send().await
+            };
+            let page = look(url).await?;
+            let policy = page.headers().get("content-security-policy").context("a policy")?;
+            ensure!(policy.to_str()?.contains("default-src 'none'"), "{policy:?}");
+            let text = page.text().await?;
+            let screen = format!("{url}/screen");
+            ensure!(text.contains(screen.trim_start_matches(hosted_base(url)?)), "{text}");
+            let picture = look(&screen).await?.error_for_status()?;
+            assert_eq!(picture.headers()["content-type"], "image/jpeg");
+            let picture = picture.bytes().await?;
+            ensure!(picture.starts_with(&[0xff, 0xd8, 0xff]), "no JPEG");
+            let seen = client.get(&shares).await?;
+            assert_eq!(seen["viewCount"], 1);
+            time(&seen, "lastViewedAt")?;
+            // A change of it is another share's.
+            assert_eq!(look(&format!("{}0", url)).await?.status(), 404);
+
+            // Taken back, and shared again, under another URL.
+            client.expect(204, Method::DELETE, &shares, None).await?;
+            client.expect(404, Method::GET, &shares, None).await?;
+            eventually(END_LIMIT, async || {
+                for _ in 0..REPLICAS {
+                    ensure!(look(&screen).await?.status() == 404, "it still shows");
+                }
+                Ok(())
+            })
+            .await?;
+            let again = client.expect(201, Method::POST, &shares, None).await?;
+            let url = again["shareUrl"].as_str().context("shareUrl")?;
+            assert_ne!(again["shareToken"], share["shareToken"]);
+            eventually(END_LIMIT, async || {
+                ensure!(look(url).await?.status() == 200, "it does not show yet");
+                Ok(())
+            })
+            .await?;
+            client.stop("sessions", &id(&made)?).await?;
+            eventually(END_LIMIT, async || {
+                let text = look(url).await?.text().await?;
+                ensure!(text.contains("has ended: Released"), "{text}");
+                Ok(())
+            })
+            .await
+        })
+        .await
+    })
+    .await
+}
+
+/// The base of a share's URL.
+fn hosted_base(url: &str) -> Result<&str> {
+    url.split_once("/share/").map(|(base, _)| base).context("a share's URL")
 }

@@ -1,18 +1,19 @@
 //! No room: the status that the services' clients know, and nothing that goes on waiting for a client that has left.
 
 use anyhow::{Context, Result, ensure};
-use crds::{BrowserSession, Phase, Reason};
+use crds::{BrowserSession, Reason};
 use e2e::{
     Namespace, Reply, class_like_the_default,
     hosted::{Hosted, id, with_key},
     namespace::END_LIMIT,
-    wait::until,
+    wait::{until, until_all},
     with_namespace,
 };
 use k8s_openapi::api::core::v1::ResourceQuota;
 use kube::{
-    Api, ResourceExt,
+    Api,
     api::{ListParams, PostParams},
+    runtime::watcher::Config,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -30,19 +31,16 @@ async fn post(client: &Hosted, path: &str, body: &Value) -> Result<Reply> {
     client.send(Method::POST, path, Some(body.to_string())).await
 }
 
-/// Every session of the namespace but this one has ended because its client gave up.
-async fn nothing_waits(namespace: &Namespace, lives: &str, others: usize) -> Result<()> {
-    let listed = namespace.sessions().list(&ListParams::default()).await?;
+/// Nothing else is left in the namespace: no session that waits, and no record.
+async fn nothing_waits(namespace: &Namespace, lives: &str) -> Result<()> {
     let of_it = |session: &BrowserSession| {
         session.status.as_ref().and_then(|status| status.session_id.as_deref()) == Some(lives)
     };
-    let others_listed: Vec<String> =
-        listed.iter().filter(|session| !of_it(session)).map(ResourceExt::name_any).collect();
-    assert_eq!(others_listed.len(), others, "{others_listed:?}");
-    for name in others_listed {
-        namespace.ended(&name, Phase::Completed, Reason::ClientGaveUp).await?;
-    }
-    Ok(())
+    until_all(&namespace.sessions(), Config::default(), "one session", END_LIMIT, |all| {
+        all.values().all(of_it)
+    })
+    .await
+    .map(drop)
 }
 
 async fn quota(namespace: &Namespace, resource: &str, most: &str) -> Result<()> {
@@ -80,8 +78,7 @@ async fn a_full_class_is_429_and_nothing_waits() -> Result<()> {
                     assert_eq!(refused.body["statusCode"], 429);
                     let message = refused.body["message"].as_str().context("a message")?;
                     ensure!(message.contains(Reason::CapacityReached.as_str()), "{message}");
-                    // Nothing was made.
-                    nothing_waits(&namespace, &id(&made)?, 0).await?;
+                    nothing_waits(&namespace, &id(&made)?).await?;
                     client.release(&id(&made)?).await?;
                     // There is room again.
                     let made = client.browserbase(body).await?;
@@ -101,15 +98,13 @@ async fn a_used_up_quota_is_429_and_nothing_waits() -> Result<()> {
             let client = Hosted::of(&namespace, &key);
             quota(&namespace, "pods", "1").await?;
             let made = client.browser_use("browsers", json!({})).await?;
-            for (count, path) in
-                ["/api/v2/browsers", "/api/v2/sessions", "/v1/sessions"].iter().enumerate()
-            {
+            for path in ["/api/v2/browsers", "/api/v2/sessions", "/v1/sessions"] {
                 let refused = post(&client, path, &json!({})).await?;
                 is_final(&refused)?;
                 let field = if path.starts_with("/v1") { "message" } else { "detail" };
                 let message = refused.body[field].as_str().context("a message")?;
                 ensure!(message.contains(Reason::QuotaExceeded.as_str()), "{message}");
-                nothing_waits(&namespace, &id(&made)?, count + 1).await?;
+                nothing_waits(&namespace, &id(&made)?).await?;
             }
             Ok(())
         })

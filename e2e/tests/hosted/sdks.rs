@@ -98,6 +98,8 @@ async fn browser_use_for_python_with_playwright() -> Result<()> {
         ("ended:", "stopped"),
         ("open:", "active"),
         ("tasks:", "0"),
+        ("shared:", "True"),
+        ("views:", "0"),
         ("stopped:", "stopped"),
     ];
     let client = python("browser_use_playwright.py").await?;

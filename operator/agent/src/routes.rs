@@ -13,10 +13,10 @@ use serde::de::DeserializeOwned;
 use warp::{Filter, Reply, reply::Response};
 use wire::bind::{
     AUTHENTICATE_PATH, BIND_PATH, BindRefusal, CHALLENGE_HEADER, END_PATH, EndRequest, HEALTH_PATH,
-    PROOF_HEADER, PROVE_PATH,
+    PROOF_HEADER, PROVE_PATH, SCREEN_PATH,
 };
 
-use crate::{bind, shared::Shared, web_driver};
+use crate::{bind, dev_tools::screen, shared::Shared, web_driver};
 
 /// The most bytes of a message from the operator: a session's capabilities may hold whole extensions.
 const MAX_MESSAGE: usize = 64 << 20;
@@ -40,6 +40,10 @@ async fn dispatch(shared: Arc<Shared>, incoming: Incoming) -> Response {
     let trusted = incoming.connection.is_authenticated();
     match (incoming.method.as_str(), incoming.path.as_str()) {
         ("POST", BIND_PATH) if trusted => operate_bind(&shared, incoming.body).await,
+        ("GET", SCREEN_PATH) if trusted => match shared.session() {
+            Some(session) => screen::run(session).await,
+            None => StatusCode::NOT_FOUND.into_response(),
+        },
         ("POST", END_PATH) if trusted => operate_end(&shared, incoming.body).await,
         _ => web_driver::run(&shared, incoming, trusted).await,
     }

@@ -83,7 +83,14 @@ async fn look(context: &Context, key: &Key, changed: &Notify) -> Result<Next, Er
     let is_there = match absence {
         None => false,
         Some(Absence::Session) => confirm::has_session(&context.client, key).await?,
-        Some(Absence::Pod) => confirm::has_pod(&context.client, key, &pod_name(key)).await?,
+        Some(Absence::Pod) => {
+            if !confirm::has_pod(&context.client, key, &pod_name(key)).await? {
+                // What it said last may have been heard meanwhile.
+                let (step, _) = admit(context, key, session, pod, &watched);
+                return Ok(look.take(step, session, pod).await?);
+            }
+            true
+        }
         Some(Absence::Class) => {
             let listed = confirm::classes(&context.client).await?;
             let (step, _) = admit(context, key, session, pod, &listed);

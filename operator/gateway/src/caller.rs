@@ -187,8 +187,8 @@ pub fn credential(headers: &HeaderMap) -> Option<String> {
             let decoded = BASE64_STANDARD.decode(value.trim()).unwrap_or_default();
             let text = String::from_utf8(decoded).unwrap_or_default();
             match text.split_once(':') {
-                // A URL with a user alone.
-                Some((_, "")) => None,
+                // A URL with a user alone: a key, or a name that is nobody's.
+                Some((user, "")) => ApiKey::is_meant_by(user).then(|| user.to_owned()),
                 Some((_, password)) => Some(password.to_owned()),
                 None => Some(String::new()),
             }
@@ -217,6 +217,7 @@ mod tests {
         assert_eq!(of("Bearer abc").as_deref(), Some("abc"));
         assert_eq!(of("basic dXNlcjphYmM=").as_deref(), Some("abc"));
         assert_eq!(of("Basic dXNlcjo="), None);
+        assert_eq!(of("Basic Ym9rX2E6").as_deref(), Some("bok_a"));
         for unreadable in ["Digest abc", "Bearer", "Basic !", "Basic YWJj", ""] {
             assert_eq!(of(unreadable).as_deref(), Some(""), "{unreadable}");
         }

@@ -30,21 +30,16 @@ impl Classes {
         self.known.read().clone()
     }
 
-    /// Checks whether a session with this spec can be had, and gives the class that it is taken from. A refusal that may rest on
-    /// a watch that is behind is looked at again with a list.
+    /// Checks whether a session with this spec can be had. A refusal that may rest on a watch that is behind is looked at
+    /// again with a list.
     ///
     /// # Errors
     /// The reason that an object would have.
-    pub async fn check(&self, spec: &BrowserSessionSpec) -> Result<BrowserClass, Refusal> {
-        let class_of =
-            |classes: &[BrowserClass]| place(spec, classes).map(|placed| placed.class.clone());
-        let refusal = match class_of(&self.all()) {
-            Ok(class) => return Ok(class),
-            Err(refusal) => refusal,
-        };
+    pub async fn check(&self, spec: &BrowserSessionSpec) -> Result<(), Refusal> {
+        let Err(refusal) = place(spec, &self.all()) else { return Ok(()) };
         let api = Api::<BrowserClass>::all(self.client.clone());
         match api.list(&ListParams::default()).await {
-            Ok(listed) => class_of(&listed.items),
+            Ok(listed) => place(spec, &listed.items).map(drop),
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "list BrowserClasses");
                 Err(refusal)

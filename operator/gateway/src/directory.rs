@@ -19,6 +19,8 @@ use tokio::{sync::oneshot, time::Instant};
 use tokio_util::sync::CancellationToken;
 use wire::{error::WebDriverError, token::InstallationKey};
 
+use crate::share::Share;
+
 /// How long an id that this replica does not know may still come.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How many requests may wait so at a time; more are told at once that there is no such session.
@@ -45,6 +47,8 @@ pub struct Entry {
     pub bidi_only: bool,
     /// The way to its pod.
     pub agent: Agent,
+    /// The nonce of its share, where it is shared.
+    pub share: Mutex<Option<String>>,
     /// Cancelled when it is over.
     pub over: CancellationToken,
     /// Why it is over.
@@ -66,6 +70,16 @@ impl Over {
         let full = [Reason::CapacityReached, Reason::QuotaExceeded];
         full.iter().any(|reason| reason.as_str() == self.reason)
     }
+}
+
+/// A session that is shared.
+pub enum Shown {
+    /// It lives.
+    Lives(Arc<Entry>),
+    /// It lives, and this share of it was taken back, or is so new that this replica has not heard of it: its nonce.
+    Unknown(Arc<Entry>, String),
+    /// It has ended.
+    Over(Over),
 }
 
 #[derive(Debug)]
@@ -150,6 +164,24 @@ impl Directory {
     /// The id of the session that a link is for.
     pub fn open_link(&self, link: &str, now: i64) -> Option<String> {
         self.key.open_link(link, now).map(|id| id.to_string())
+    }
+
+    /// What makes a URL show a session.
+    pub fn share(&self, uid: &str, share: &Share) -> String {
+        self.key.share(uid, &share.nonce)
+    }
+
+    /// The session that a share is of; `None` where it is of none that is known.
+    pub fn shared(&self, share: &str) -> Option<Shown> {
+        let (uid, nonce) = self.key.open_share(share)?;
+        match self.inner.lock().by_uid.get(uid)? {
+            State::Ready(entry) if entry.share.lock().as_deref() == Some(nonce) => {
+                Some(Shown::Lives(entry.clone()))
+            }
+            State::Ready(entry) => Some(Shown::Unknown(entry.clone(), nonce.to_owned())),
+            State::Over(over) => Some(Shown::Over(over.clone())),
+            State::Waiting(_) => None,
+        }
     }
 
     /// Waits until the session with this uid, which is known to have been made, is over.
@@ -292,11 +324,12 @@ impl Inner {
             self.over(&uid, condition.unwrap_or_else(unknown), now);
             return;
         }
-        let class = session.status.as_ref().and_then(|status| status.class_name.as_ref());
-        if let Some(class) = class.or(session.spec.class_name.as_ref()) {
+        // One that waits has no class in its status, and no place.
+        if let Some(class) = session.status.as_ref().and_then(|status| status.class_name.as_ref()) {
             self.class_of.insert(uid.clone(), class.clone());
         }
-        if matches!(self.by_uid.get(&uid), Some(State::Ready(_))) {
+        if let Some(State::Ready(entry)) = self.by_uid.get(&uid) {
+            *entry.share.lock() = nonce(session);
             return;
         }
         let Some(entry) = ready(session, &uid, key) else {
@@ -361,6 +394,10 @@ impl Inner {
     }
 }
 
+fn nonce(session: &BrowserSession) -> Option<String> {
+    Share::of(session).map(|share| share.nonce)
+}
+
 /// The entry of a session that is Ready.
 fn ready(session: &BrowserSession, uid: &str, key: &InstallationKey) -> Option<Entry> {
     let status = session.status.as_ref().filter(|_| session.is_ready())?;
@@ -375,6 +412,7 @@ fn ready(session: &BrowserSession, uid: &str, key: &InstallationKey) -> Option<E
         bidi: status.web_socket_url.is_some(),
         bidi_only: session.protocol() == Protocol::Bidi,
         agent: Agent::new(ip, token),
+        share: Mutex::new(nonce(session)),
         over: CancellationToken::new(),
         why: OnceLock::new(),
     })
@@ -514,9 +552,12 @@ mod tests {
     #[test]
     fn a_class_has_those_that_live() {
         let directory = directory();
-        let mut waiting = session(json!({}));
+        let mut waiting = session(json!({"phase": "Pending"}));
         waiting.spec.class_name = Some("c".to_owned());
         directory.see(Event::Apply(waiting), Instant::now());
+        assert_eq!(directory.live(), BTreeMap::new());
+        let starting = session(json!({"phase": "Starting", "className": "c"}));
+        directory.see(Event::Apply(starting), Instant::now());
         assert_eq!(directory.live(), BTreeMap::from([("c".to_owned(), 1)]));
         directory.see(Event::Apply(is_over()), Instant::now());
         assert_eq!(directory.live(), BTreeMap::new());

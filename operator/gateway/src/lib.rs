@@ -11,6 +11,7 @@ mod metrics;
 mod own;
 mod proxy;
 mod sessions;
+mod share;
 mod urls;
 
 use std::{sync::Arc, time::Duration};

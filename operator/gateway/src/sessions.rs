@@ -7,8 +7,8 @@ use crds::{
     names::{CALLER_ANNOTATION, END_ANNOTATION, FRONT_ANNOTATION, PROTOCOL_ANNOTATION},
 };
 use kube::{
-    Api, Client, ResourceExt,
-    api::{ObjectMeta, Patch, PatchParams, PostParams},
+    Api, Client,
+    api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams},
 };
 use placement::Refusal;
 use serde_json::json;
@@ -17,7 +17,7 @@ use wire::error::WebDriverError;
 
 use crate::{
     caller::Caller,
-    classes::{Classes, has_room},
+    classes::Classes,
     directory::{Directory, Entry, Over},
     own::Wanted,
 };
@@ -59,13 +59,7 @@ impl Sessions {
         wanted: Wanted,
         patience: Patience,
     ) -> Result<(Arc<Entry>, Abandon), NotMade> {
-        let class = self.classes.check(&wanted.spec).await?;
-        if !patience.queues && !has_room(&class, &self.directory.live()) {
-            return Err(NotMade::Over(Over {
-                reason: Reason::CapacityReached.as_str().to_owned(),
-                message: format!("class {} is at its capacity", class.name_any()),
-            }));
-        }
+        self.classes.check(&wanted.spec).await?;
         let (uid, abandon) = self.make(object(caller, wanted), &caller.namespace).await?;
         let limit = self.timeout.min(patience.limit);
         let waiting = tokio::time::timeout(limit, self.directory.outcome(&uid, patience.queues));
@@ -76,7 +70,10 @@ impl Sessions {
         match outcome {
             Ok(Ok(entry)) => Ok((entry, abandon)),
             Ok(Err(over)) => {
-                if !over.is_full() {
+                if over.is_full() {
+                    // Nobody was to wait, and nobody has it: there is nothing to remember.
+                    abandon.without_record();
+                } else {
                     abandon.disarm();
                 }
                 Err(NotMade::Over(over))
@@ -182,7 +179,17 @@ impl Sessions {
             let (Some(name), Some(uid)) = (created.metadata.name, created.metadata.uid) else {
                 return Err(NotMade::Cluster("the API server gave no name".to_owned()));
             };
-            Ok((uid, Abandon { api, name, tasks, armed: true, reason: Reason::ClientGaveUp }))
+            Ok((
+                uid,
+                Abandon {
+                    api,
+                    name,
+                    tasks,
+                    armed: true,
+                    reason: Reason::ClientGaveUp,
+                    keeps_record: true,
+                },
+            ))
         });
         creating.await.unwrap_or_else(|error| {
             Err(NotMade::Cluster(format!("the gateway is ending: {error}")))
@@ -231,12 +238,18 @@ pub struct Abandon {
     tasks: TaskTracker,
     armed: bool,
     reason: Reason,
+    keeps_record: bool,
 }
 
 impl Abandon {
     /// Its pod cannot be reached: that is why it is given up.
     pub fn lost(mut self) {
         self.reason = Reason::AgentLost;
+    }
+
+    /// It goes, and its record with it.
+    fn without_record(mut self) {
+        self.keeps_record = false;
     }
 
     /// Its client has it.
@@ -251,7 +264,7 @@ impl Drop for Abandon {
             return;
         }
         let (api, name) = (self.api.clone(), std::mem::take(&mut self.name));
-        let reason = self.reason;
+        let (reason, keeps_record) = (self.reason, self.keeps_record);
         self.tasks.spawn(async move {
             let end = json!({"metadata": {"annotations": {
                 END_ANNOTATION: reason.as_str(),
@@ -259,9 +272,14 @@ impl Drop for Abandon {
             // The API server may be away for a moment; a session without a client must not keep its place.
             let mut pause = ABANDON_PAUSE;
             for _ in 0..ABANDON_TRIES {
-                let patch = Patch::Merge(&end);
-                match api.patch_metadata(&name, &PatchParams::default(), &patch).await {
-                    Ok(_) => return,
+                let done = if keeps_record {
+                    let patch = Patch::Merge(&end);
+                    api.patch_metadata(&name, &PatchParams::default(), &patch).await.map(drop)
+                } else {
+                    api.delete(&name, &DeleteParams::default()).await.map(drop)
+                };
+                match done {
+                    Ok(()) => return,
                     Err(kube::Error::Api(status)) if status.code == 404 => return,
                     Err(error) => {
                         let error = &error as &dyn std::error::Error;

@@ -5,8 +5,8 @@
 use std::{cmp::Reverse, iter};
 
 use crds::{
-    BrowserClass, BrowserSessionSpec, Reason, Region, Sandbox, class::BrowserVersion,
-    session::MAX_FREE_BYTES,
+    BrowserClass, BrowserSessionSpec, OperatingSystem, Reason, Region, Sandbox,
+    class::BrowserVersion, session::MAX_FREE_BYTES,
 };
 use kube::ResourceExt;
 use serde_json::Value;
@@ -75,6 +75,7 @@ pub fn place<'a>(
             match offer(class, set) {
                 Ok(version) => {
                     check_vendor_options(class, set)?;
+                    check_emulation(spec, set)?;
                     match also(spec, class) {
                         Ok(region) => {
                             return Ok(Placement {
@@ -236,6 +237,22 @@ fn also<'a>(
     check_operating_system(spec, class)?;
     check_features(spec, class)?;
     region(spec, class)
+}
+
+/// Chrome's own emulation of a device says what it runs on, too.
+fn check_emulation(spec: &BrowserSessionSpec, set: &CapabilitySet) -> Result<(), Refusal> {
+    let emulates = set
+        .get("goog:chromeOptions")
+        .and_then(|options| options.get("mobileEmulation"))
+        .is_some_and(|emulation| !emulation.is_null());
+    if emulates && spec.os.is_some_and(|os| os != OperatingSystem::Linux) {
+        return refuse(
+            Reason::FieldInvalid,
+            "spec.os",
+            "goog:chromeOptions.mobileEmulation says what the browser runs on, too: ask for one of them",
+        );
+    }
+    Ok(())
 }
 
 fn check_operating_system(spec: &BrowserSessionSpec, class: &BrowserClass) -> Result<(), Refusal> {
@@ -412,6 +429,13 @@ mod tests {
                 json!({"userMetadata": {"a": "x".repeat(17_000)}}),
                 Reason::FieldInvalid,
                 vec!["spec.userMetadata", "16384"],
+            ),
+            (
+                json!({"os": "windows", "capabilities": {"alwaysMatch": {
+                    "goog:chromeOptions": {"mobileEmulation": {"deviceName": "Pixel 7"}},
+                }}}),
+                Reason::FieldInvalid,
+                vec!["spec.os", "mobileEmulation"],
             ),
             (
                 json!({"newSessionParameters": {"desiredCapabilities": {"binary": "/bin/sh"}}}),

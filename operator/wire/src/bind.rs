@@ -19,6 +19,8 @@ pub const AUTHENTICATE_PATH: &str = "/agent/authenticate";
 pub const BIND_PATH: &str = "/agent/bind";
 /// `POST` an [`EndRequest`]. Answers 202, and the agent exits.
 pub const END_PATH: &str = "/agent/end";
+/// `GET`: a picture of the page that is in front, as JPEG. 404 where there is none to be had.
+pub const SCREEN_PATH: &str = "/agent/screen";
 /// `GET`, without a token: 200 while the agent runs.
 pub const HEALTH_PATH: &str = "/healthz";
 /// The header with the caller's challenge.
@@ -66,20 +68,10 @@ pub struct NewSession {
     pub os: Option<OperatingSystem>,
 }
 
-impl NewSession {
-    /// The system that the browser is to name, where it is not the one that browsers run on here.
-    #[must_use]
-    pub fn other_system(&self) -> Option<OperatingSystem> {
-        self.os.filter(|os| *os != OperatingSystem::Linux)
-    }
-}
-
-/// The systems that a browser can be made to name.
+/// The systems that a browser can be made to name, beside the one that it runs on.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OperatingSystem {
-    /// Linux on a desktop.
-    Linux,
     /// Windows on a desktop.
     Windows,
     /// macOS.

@@ -63,6 +63,22 @@ impl InstallationKey {
         (is_ours && is_in_time).then(|| Uuid::try_parse(id).ok()).flatten()
     }
 
+    /// What makes a URL show a session to whoever has it, and nothing more: neither is a session's id in it, nor leads its uid to
+    /// that. `nonce` tells this share of a session from those before it.
+    #[must_use]
+    pub fn share(&self, uid: &str, nonce: &str) -> String {
+        format!("{uid}.{nonce}.{}", hex::encode(self.derive("share", &[uid, nonce])))
+    }
+
+    /// The uid and the nonce of a share; `None` where it is none of ours.
+    #[must_use]
+    pub fn open_share<'a>(&self, share: &'a str) -> Option<(&'a str, &'a str)> {
+        let (uid, rest) = share.split_once('.')?;
+        let (nonce, seal) = rest.split_once('.')?;
+        let expected = hex::encode(self.derive("share", &[uid, nonce]));
+        bool::from(expected.as_bytes().ct_eq(seal.as_bytes())).then_some((uid, nonce))
+    }
+
     /// The WebDriver id of a session: a UUID of version 8 (RFC 9562, section 5.8).
     #[must_use]
     pub fn session_id(&self, uid: &str) -> Uuid {
@@ -198,6 +214,18 @@ mod tests {
             assert_eq!(key().open_link(forged, 0), None, "{forged}");
         }
         assert_eq!(InstallationKey::new(&[8; KEY_BYTES]).unwrap().open_link(&link, 0), None);
+    }
+
+    #[test]
+    fn a_share_is_of_one_session_and_does_not_tell_its_id() {
+        let share = key().share("uid-1", "n");
+        assert_eq!(key().open_share(&share), Some(("uid-1", "n")));
+        assert!(!share.contains(&key().session_id("uid-1").simple().to_string()));
+        for forged in [&share.replace("uid-1", "uid-2"), &share.replace(".n.", ".m."), "", "a.b.c"]
+        {
+            assert_eq!(key().open_share(forged), None, "{forged}");
+        }
+        assert_eq!(InstallationKey::new(&[8; KEY_BYTES]).unwrap().open_share(&share), None);
     }
 
     #[test]

@@ -31,12 +31,15 @@ pub fn has(targets: &Value, hidden: &[String], id: &str) -> bool {
     visible(targets, hidden).any(|target| target["id"] == id)
 }
 
-/// Whether there is a page, and not the driver's own.
-pub fn has_page(targets: &Value, hidden: &[String]) -> bool {
-    visible(targets, hidden).any(|target| target["type"] == "page")
+/// The page that was in front last, and not the driver's own.
+pub fn first_page<'a>(targets: &'a Value, hidden: &[String]) -> Option<&'a str> {
+    visible(targets, hidden).find(|target| target["type"] == "page")?["id"].as_str()
 }
 
-fn visible<'a>(targets: &'a Value, hidden: &[String]) -> impl Iterator<Item = &'a Value> {
+fn visible<'a, 'h>(
+    targets: &'a Value,
+    hidden: &'h [String],
+) -> impl Iterator<Item = &'a Value> + use<'a, 'h> {
     let targets = targets.as_array().into_iter().flatten();
     targets.filter(|target| !is_of(target, hidden))
 }
@@ -108,8 +111,8 @@ mod tests {
                 {"id": "46AB", "type": "page"},
             ])
         );
-        assert!(has(&theirs, &hidden, "46AA") && has_page(&theirs, &hidden));
+        assert!(has(&theirs, &hidden, "46AA") && first_page(&theirs, &hidden) == Some("46AA"));
         assert!(!has(&theirs, &hidden, "FC38") && !has(&theirs, &hidden, "46A"));
-        assert!(!has_page(&json!([theirs[0]]), &[]) && !has_page(&json!([]), &hidden));
+        assert!(first_page(&json!([theirs[0]]), &[]).or(first_page(&json!([]), &hidden)).is_none());
     }
 }

@@ -7,6 +7,7 @@ mod client;
 mod command;
 mod hidden;
 mod listing;
+pub mod screen;
 
 use std::{sync::Arc, time::Duration};
 
@@ -132,7 +133,7 @@ async fn connect(
         DevTools::Page { .. } => return Ok(None),
         _ => {
             // Clients take it for granted that a browser begins with a page; one before them may have closed it.
-            if !listing::has_page(&targets, hidden) {
+            if listing::first_page(&targets, hidden).is_none() {
                 let path = "/json/new?about:blank";
                 session.driver.dev_tools(browser, Method::PUT, path).await?;
             }

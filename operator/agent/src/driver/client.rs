@@ -148,8 +148,12 @@ impl Client {
         if let Some(user_agent) = text("User-Agent") {
             visible.entry("userAgent").or_insert_with(|| user_agent.into());
         }
-        let shown = match (dev_tools.as_ref(), text("User-Agent"), wanted.other_system()) {
-            (Some(browser), Some(own), Some(os)) => {
+        let shown = match (wanted.os, options.driver) {
+            (Some(os), Driver::Chromedriver) => {
+                let (Some(browser), Some(own)) = (dev_tools.as_ref(), text("User-Agent")) else {
+                    let message = "spec.os: the browser said nothing of its DevTools";
+                    return Err(Error::Refused(message.to_owned()));
+                };
                 let how = system::chrome_override(own, os).ok_or_else(|| {
                     Error::Refused(format!("spec.os: the browser calls itself {own:?}"))
                 })?;

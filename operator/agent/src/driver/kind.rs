@@ -59,7 +59,7 @@ impl Options {
         capabilities.retain(|name, _| !others.iter().any(|prefix| name.starts_with(prefix)));
         let capabilities = match self.driver {
             Driver::Chromedriver => chrome::requested(capabilities, self),
-            Driver::Geckodriver => firefox::requested(capabilities, self, wanted.other_system()),
+            Driver::Geckodriver => firefox::requested(capabilities, self, wanted.os),
         };
         body.insert("capabilities".to_owned(), json!({"alwaysMatch": capabilities}));
         body.into()

@@ -174,7 +174,7 @@ async fn new_session(
         return Err(Error::Refused(problem.clone()));
     }
     let is_firefox = options.driver == Driver::Geckodriver;
-    if is_firefox && options.firefox_version.is_none() && wanted.other_system().is_some() {
+    if is_firefox && options.firefox_version.is_none() && wanted.os.is_some() {
         let message = "spec.os: the image does not say which Firefox it has";
         return Err(Error::Refused(message.to_owned()));
     }

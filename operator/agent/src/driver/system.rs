@@ -25,18 +25,7 @@ struct Words {
 }
 
 fn words(os: OperatingSystem) -> Words {
-    let desktop = Words {
-        chrome: "X11; Linux x86_64",
-        firefox: "X11; Linux x86_64",
-        platform: "Linux x86_64",
-        oscpu: "Linux x86_64",
-        app_version: "X11",
-        hints: ("Linux", ""),
-        processor: ("x86", "64"),
-        mobile: false,
-    };
     match os {
-        OperatingSystem::Linux => desktop,
         OperatingSystem::Windows => Words {
             chrome: "Windows NT 10.0; Win64; x64",
             firefox: "Windows NT 10.0; Win64; x64",
@@ -44,7 +33,8 @@ fn words(os: OperatingSystem) -> Words {
             oscpu: "Windows NT 10.0; Win64; x64",
             app_version: "Windows",
             hints: ("Windows", "15.0.0"),
-            ..desktop
+            processor: ("x86", "64"),
+            mobile: false,
         },
         OperatingSystem::Mac => Words {
             chrome: "Macintosh; Intel Mac OS X 10_15_7",
@@ -53,7 +43,7 @@ fn words(os: OperatingSystem) -> Words {
             oscpu: "Intel Mac OS X 10.15",
             app_version: "Macintosh",
             hints: ("macOS", "15.0.0"),
-            ..desktop
+            ..words(OperatingSystem::Windows)
         },
         OperatingSystem::Mobile => Words {
             chrome: "Linux; Android 10; K",

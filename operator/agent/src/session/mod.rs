@@ -12,6 +12,7 @@ use wire::{bind::Settings, token};
 
 use crate::{
     bidi::Hub,
+    dev_tools::screen::Screen,
     driver::{Client, DriverSession},
     session::life::Life,
 };
@@ -32,6 +33,8 @@ pub struct Session {
     pub life: Arc<Life>,
     /// Its BiDi sockets; absent where BiDi was not asked for.
     pub hub: Option<Hub>,
+    /// What those see who only look.
+    pub screen: Screen,
     hidden: OnceCell<Vec<String>>,
 }
 
@@ -45,7 +48,16 @@ impl Session {
         life: Arc<Life>,
         hub: Option<Hub>,
     ) -> Self {
-        Self { id, driver, upstream, settings, life, hub, hidden: OnceCell::new() }
+        Self {
+            id,
+            driver,
+            upstream,
+            settings,
+            life,
+            hub,
+            screen: Screen::default(),
+            hidden: OnceCell::new(),
+        }
     }
 
     /// The ids of the browser's targets that no client is shown.

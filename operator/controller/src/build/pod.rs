@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crds::{
-    BrowserSession, Sandbox,
+    BrowserSession, Feature, Features, Sandbox,
     capabilities::Quantity,
     class::{BrowserName, Resources},
     names,
@@ -116,7 +116,7 @@ fn container(session: &BrowserSession, placement: &Placement<'_>, token: &TokenH
         command: Some(vec![AGENT.to_owned(), "agent".to_owned()]),
         args: Some(vec![
             format!("--token-sha256={}", token.to_hex()),
-            format!("--prepare={}", prepare(session, placement)),
+            format!("--prepare={}", literal(&prepare(session, placement))),
         ]),
         env: Some(environment(session)),
         ports: Some(vec![ContainerPort {
@@ -149,10 +149,17 @@ fn environment(session: &BrowserSession) -> Vec<EnvVar> {
     if let Some(features) = &session.spec.features
         && features.asked().next().is_some()
     {
-        let features = serde_json::json!(features).to_string();
+        let solve = features.asked().any(|(feature, _)| feature == Feature::SolveCaptchas);
+        let features = Features { solve_captchas: solve, ..features.clone() };
+        let features = literal(&serde_json::json!(features).to_string());
         environment.push(variable(names::FEATURES_VARIABLE, features));
     }
     environment
+}
+
+/// A text that Kubernetes leaves as it is: in arguments and environment it puts values for `$(NAME)`, and `$` for `$$`.
+fn literal(text: &str) -> String {
+    text.replace('$', "$$")
 }
 
 /// What the pod's agent has ready before the bind. What is too large for an argument waits for it.
@@ -176,12 +183,12 @@ pub fn new_session(session: &BrowserSession, capabilities: CapabilitySet) -> New
     NewSession {
         capabilities: for_driver(&capabilities),
         parameters: session.spec.new_session_parameters.clone().unwrap_or_default(),
-        os: session.spec.os.map(|os| match os {
-            crds::OperatingSystem::Linux => OperatingSystem::Linux,
-            crds::OperatingSystem::Windows => OperatingSystem::Windows,
-            crds::OperatingSystem::Mac => OperatingSystem::Mac,
-            crds::OperatingSystem::Mobile => OperatingSystem::Mobile,
-            crds::OperatingSystem::Tablet => OperatingSystem::Tablet,
+        os: session.spec.os.and_then(|os| match os {
+            crds::OperatingSystem::Linux => None,
+            crds::OperatingSystem::Windows => Some(OperatingSystem::Windows),
+            crds::OperatingSystem::Mac => Some(OperatingSystem::Mac),
+            crds::OperatingSystem::Mobile => Some(OperatingSystem::Mobile),
+            crds::OperatingSystem::Tablet => Some(OperatingSystem::Tablet),
         }),
     }
 }

@@ -133,7 +133,9 @@ async fn on_demand(gateway: &Gateway, incoming: Incoming) -> Response {
     match rest::for_cdp(gateway, &headers).await {
         Ok((entry, link, abandon)) => match ask(&entry, "/json/version").await {
             Ok((status, body)) => {
-                abandon.disarm();
+                if status.is_success() {
+                    abandon.disarm();
+                }
                 let mut value: Value = serde_json::from_slice(&body).unwrap_or_default();
                 rewrite(&mut value, &format!("{base}/cdp/{}", entry.session_id), &link);
                 warp::reply::with_status(warp::reply::json(&value), status).into_response()

@@ -5,6 +5,7 @@ mod cdp;
 mod classic;
 mod join;
 mod rest;
+mod shown;
 
 use std::sync::Arc;
 
@@ -99,7 +100,13 @@ pub fn routes(
     incoming().then(move |incoming: Incoming| {
         let gateway = gateway.clone();
         async move {
-            if let Some(origin) = refused_origin(&incoming.headers, &gateway.allowed_origins) {
+            // What a share shows may be reached from anywhere; it drives nothing.
+            let refused = if shown::is_path(&incoming.path) {
+                None
+            } else {
+                refused_origin(&incoming.headers, &gateway.allowed_origins)
+            };
+            if let Some(origin) = refused {
                 drain(incoming.body).await;
                 refuse_origin(&origin)
             } else if let Some(host) = rebound(&gateway, &incoming) {
@@ -127,6 +134,8 @@ async fn answer(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
         rest::browser_use::run(gateway, incoming).await
     } else if cdp::is_path(path) {
         cdp::run(gateway, incoming).await
+    } else if shown::is_path(path) {
+        shown::run(gateway, incoming).await
     } else if join::is_path(path) {
         join::run(gateway, incoming).await
     } else if path == "/openapi.json" && incoming.method == Method::GET {

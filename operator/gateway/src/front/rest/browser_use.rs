@@ -7,6 +7,7 @@ mod view;
 use std::sync::Arc;
 
 use http::{Method, StatusCode};
+use kube::ResourceExt;
 use runtime::http::{forward::BROWSER_USE_KEY, incoming::Incoming};
 use serde_json::{Value, json};
 use warp::{Reply, reply::Response};
@@ -18,7 +19,12 @@ use super::{
     problem::Problem,
     records::{self, Record},
 };
-use crate::{caller::Caller, front::Gateway, metrics::Front};
+use crate::{
+    caller::Caller,
+    front::Gateway,
+    metrics::Front,
+    share::{self, Share},
+};
 
 const STYLE: Style = Style {
     key: BROWSER_USE_KEY,
@@ -95,14 +101,31 @@ async fn answer(gateway: &Gateway, request: &Request) -> Result<Response, Proble
             records::delete(gateway, record).await?;
             Ok(StatusCode::NO_CONTENT.into_response())
         }
-        (_, [_, "public-share"]) if kind == Kind::Sessions => Err(Problem::NotImplemented(
-            "public-share is not available in this version: there is no live view to share"
-                .to_owned(),
-        )),
+        (&Method::POST, [id, "public-share"]) if kind == Kind::Sessions => {
+            let record = own(gateway, request, id, "patch").await?;
+            let (namespace, name) = place(&record);
+            let client = &gateway.sessions.client;
+            let made = share::create(client, &namespace, &name).await;
+            let made = made.map_err(|error| records::failed(&error))?;
+            Ok(json_reply(StatusCode::CREATED, &shared(gateway, request, &record, &made)))
+        }
+        (&Method::GET, [id, "public-share"]) if kind == Kind::Sessions => {
+            let record = own(gateway, request, id, "get").await?;
+            let none = || Problem::NotFound("Public share not found".to_owned());
+            let share = Share::of(&record.object).ok_or_else(none)?;
+            Ok(json_reply(StatusCode::OK, &shared(gateway, request, &record, &share)))
+        }
+        (&Method::DELETE, [id, "public-share"]) if kind == Kind::Sessions => {
+            let record = own(gateway, request, id, "patch").await?;
+            let (namespace, name) = place(&record);
+            let deleted = share::delete(&gateway.sessions.client, &namespace, &name).await;
+            deleted.map_err(|error| records::failed(&error))?;
+            Ok(StatusCode::NO_CONTENT.into_response())
+        }
         (_, [_, "downloads", ..] | [_, "purge"]) => {
             Err(Problem::NotImplemented("nothing of a session is kept in this version".to_owned()))
         }
-        (_, [] | [_]) => Err(Problem::MethodNotAllowed),
+        (_, [] | [_] | [_, "public-share"]) => Err(Problem::MethodNotAllowed),
         _ => Err(Problem::NotFound("Not Found".to_owned())),
     }
 }
@@ -211,9 +234,32 @@ fn detail(gateway: &Gateway, request: &Request, kind: Kind, record: &Record) -> 
     let mut shown = item(gateway, request, kind, record);
     if kind == Kind::Sessions {
         shown["tasks"] = json!([]);
-        shown["publicShareUrl"] = Value::Null;
+        shown["publicShareUrl"] = Share::of(&record.object)
+            .map_or(Value::Null, |share| share_url(gateway, request, record, &share).into());
     }
     shown
+}
+
+fn place(record: &Record) -> (String, String) {
+    (record.object.namespace().unwrap_or_default(), record.object.name_any())
+}
+
+/// How a share is shown to the session's owner.
+fn shared(gateway: &Gateway, request: &Request, record: &Record, share: &Share) -> Value {
+    json!({
+        "shareToken": token(gateway, record, share),
+        "shareUrl": share_url(gateway, request, record, share),
+        "viewCount": share.views,
+        "lastViewedAt": share.last_viewed_at.map(|at| at.to_string()),
+    })
+}
+
+fn token(gateway: &Gateway, record: &Record, share: &Share) -> String {
+    gateway.directory.share(&record.object.uid().unwrap_or_default(), share)
+}
+
+fn share_url(gateway: &Gateway, request: &Request, record: &Record, share: &Share) -> String {
+    format!("{}/share/{}", http_base(gateway, request), token(gateway, record, share))
 }
 
 /// Where its browser speaks CDP, while it lives: an http URL, below which `/json/version` is.

@@ -5,6 +5,7 @@ mod view;
 
 use std::sync::Arc;
 
+use crds::Phase;
 use http::{Method, StatusCode};
 use runtime::http::{forward::BROWSERBASE_KEY, incoming::Incoming};
 use serde_json::{Value, json};
@@ -153,12 +154,11 @@ fn with_urls(gateway: &Gateway, request: &Request, record: &records::Record) -> 
 async fn debug(gateway: &Gateway, request: &Request, id: &str) -> Result<Response, Problem> {
     let caller = admit(gateway, request, &STYLE, "get").await?;
     let record = records::find(gateway, &caller, id).await?;
-    let entry = gateway.directory.find(&record.id).await.map_err(|error| {
-        if record.phase().is_terminal() {
-            Problem::Gone(error.message)
-        } else {
+    let entry = gateway.directory.find(&record.id).await.map_err(|error| match record.phase() {
+        Phase::Pending | Phase::Starting => {
             Problem::NotFound("the session has no browser yet".to_owned())
         }
+        _ => Problem::Gone(error.message),
     })?;
     let (base, link) = (socket_base(gateway, request), link(gateway, &record));
     let socket = |path: &str| format!("{base}/cdp/{}{path}?signingKey={link}", record.id);

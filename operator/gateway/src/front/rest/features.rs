@@ -10,6 +10,15 @@ const MAX_SELECTOR: usize = 1024;
 /// Reads the fields that there are of `solveCaptchas`, the selectors of captchas, `advancedStealth` and `verified`. Whether
 /// anybody here does it is the classes' to say.
 pub fn read(fields: &mut Fields) -> Option<Features> {
+    for name in [
+        "solveCaptchas",
+        "captchaImageSelector",
+        "captchaInputSelector",
+        "advancedStealth",
+        "verified",
+    ] {
+        fields.null_is_absent(name);
+    }
     let solve = fields.boolean("solveCaptchas");
     let mut selector = |name: &str| {
         let selector = fields.text(name, MAX_SELECTOR)?;

@@ -53,6 +53,13 @@ impl Fields {
         self.map.insert(name.to_owned(), value);
     }
 
+    /// Null of this field asks for nothing.
+    pub fn null_is_absent(&mut self, name: &str) {
+        if self.map.get(name).is_some_and(Value::is_null) {
+            self.map.remove(name);
+        }
+    }
+
     /// Whether there is such a field.
     pub fn has(&self, name: &str) -> bool {
         self.map.contains_key(name)

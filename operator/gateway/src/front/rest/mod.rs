@@ -153,8 +153,9 @@ async fn admit(
     style: &Style,
     verb: &str,
 ) -> Result<Caller, Problem> {
-    let key = request.headers.get(&style.key).and_then(|key| key.to_str().ok());
-    let credential = key.map(ToOwned::to_owned).or_else(|| caller::credential(&request.headers));
+    let key = request.headers.get(&style.key);
+    let key = key.map(|key| key.to_str().unwrap_or_default().to_owned());
+    let credential = key.or_else(|| caller::credential(&request.headers));
     callers(gateway, style, credential, verb).await
 }
 

@@ -68,8 +68,13 @@ fn sessions(gateway: &Gateway, namespace: &str) -> Api<BrowserSession> {
     Api::namespaced(gateway.sessions.client.clone(), namespace)
 }
 
-fn failed(error: &kube::Error) -> Problem {
+/// What the API server did not do.
+pub fn failed(error: &kube::Error) -> Problem {
     Problem::Failed(format!("the API server did not answer: {error}"))
+}
+
+fn not_found() -> Problem {
+    Problem::NotFound("Session not found".to_owned())
 }
 
 fn record(gateway: &Gateway, object: BrowserSession) -> Record {
@@ -100,27 +105,26 @@ pub async fn list(gateway: &Gateway, caller: &Caller) -> Result<Vec<Record>, Pro
 
 /// The session of that id, if it is in this caller's namespace.
 pub async fn find(gateway: &Gateway, caller: &Caller, id: &str) -> Result<Record, Problem> {
-    let none = || Problem::NotFound("Session not found".to_owned());
     if uuid::Uuid::try_parse(id).is_err() {
-        return Err(none());
+        return Err(not_found());
     }
     // One that another replica has just made is waited for, as everywhere.
     if let Ok(entry) = gateway.directory.find(id).await {
         if entry.namespace != caller.namespace {
-            return Err(none());
+            return Err(not_found());
         }
         let record = get(gateway, &caller.namespace, &entry.name).await?;
-        return if may_see(caller, &record.object) { Ok(record) } else { Err(none()) };
+        return if may_see(caller, &record.object) { Ok(record) } else { Err(not_found()) };
     }
     let mut all = list(gateway, caller).await?.into_iter();
-    all.find(|record| record.id == id).ok_or_else(none)
+    all.find(|record| record.id == id).ok_or_else(not_found)
 }
 
 /// The session of that name.
 pub async fn get(gateway: &Gateway, namespace: &str, name: &str) -> Result<Record, Problem> {
     match sessions(gateway, namespace).get_opt(name).await {
         Ok(Some(object)) => Ok(record(gateway, object)),
-        Ok(None) => Err(Problem::NotFound("Session not found".to_owned())),
+        Ok(None) => Err(not_found()),
         Err(error) => Err(failed(&error)),
     }
 }
@@ -139,7 +143,11 @@ pub async fn release(gateway: &Gateway, found: Record) -> Result<Record, Problem
     sessions(gateway, &namespace)
         .patch_metadata(&name, &PatchParams::default(), &Patch::Merge(end))
         .await
-        .map_err(|error| failed(&error))?;
+        .map_err(|error| match &error {
+            // 409: it is gone, and another has its name.
+            kube::Error::Api(status) if [404, 409].contains(&status.code) => not_found(),
+            _ => failed(&error),
+        })?;
     // A controller that is away ends it later; the client need not wait for it.
     let _ = tokio::time::timeout(RELEASE, gateway.directory.ended(&uid)).await;
     get(gateway, &namespace, &name).await
@@ -147,7 +155,11 @@ pub async fn release(gateway: &Gateway, found: Record) -> Result<Record, Problem
 
 /// Ends a session and removes its record.
 pub async fn delete(gateway: &Gateway, found: Record) -> Result<(), Problem> {
-    let released = release(gateway, found).await?;
+    let released = match release(gateway, found).await {
+        // It went by itself.
+        Err(Problem::NotFound(_)) => return Ok(()),
+        released => released?,
+    };
     let namespace = released.object.namespace().unwrap_or_default();
     let only = Preconditions { uid: released.object.uid(), ..Preconditions::default() };
     let params = DeleteParams::default().preconditions(only);
