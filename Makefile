@@ -12,7 +12,7 @@ CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(BROWSER_OPERATOR_CACHE)/cargo-tools/$(CARGO_DENY_VERSION)/bin/cargo-deny
 CARGO_FUZZ_VERSION := 0.13.2
 CARGO_FUZZ := $(BROWSER_OPERATOR_CACHE)/cargo-tools/$(CARGO_FUZZ_VERSION)/bin/cargo-fuzz
-FUZZ_SECONDS ?= 20
+FUZZ_SECONDS ?= 10
 # The tests run on a cluster that exists only if they are told so here, never because a shell has one at hand.
 ifneq ($(origin KUBECONFIG),command line)
 unexport KUBECONFIG
@@ -59,7 +59,7 @@ unit: ## Run the unit and doc tests
 	cargo test --workspace --exclude e2e --locked
 
 .PHONY: fuzz
-fuzz: $(CARGO_FUZZ) ## Fuzz the parsers of what clients send, each for FUZZ_SECONDS (20)
+fuzz: $(CARGO_FUZZ) ## Fuzz the parsers of what clients send, each for FUZZ_SECONDS (10)
 	for target in capabilities messages; do
 		corpus=$(BROWSER_OPERATOR_CACHE)/fuzz/$$target log=$(BROWSER_OPERATOR_CACHE)/log/fuzz-$$target.log
 		mkdir -p $$corpus $(BROWSER_OPERATOR_CACHE)/log

@@ -6,7 +6,8 @@ cd "$(dirname "$0")/.."
 
 cluster() { cargo run --quiet --package cluster -- "$@"; }
 
-export PYTHONDONTWRITEBYTECODE=1 RUST_BACKTRACE=0
+# Tests wait more than they work: twice as many as there are processors on a small machine.
+export PYTHONDONTWRITEBYTECODE=1 RUST_BACKTRACE=0 RUST_TEST_THREADS="${RUST_TEST_THREADS:-4}"
 if [[ -n "${KUBECONFIG:-}" ]]; then
     echo "==> end-to-end tests on the cluster of $KUBECONFIG"
     # Where the chart and examples put them, unless they are elsewhere.

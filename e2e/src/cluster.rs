@@ -97,7 +97,8 @@ impl Cluster {
             let deleted = self.classes().delete(&class.name_any(), &DeleteParams::default()).await;
             deleted.map(drop).context("delete the class")
         };
-        finally(test(), away).await
+        // A test is large, and stands in tests that are larger: not on the stack of a test's thread.
+        finally(Box::pin(test()), away).await
     }
 
     /// The object of a session that a client made.

@@ -73,7 +73,7 @@ pub async fn with_key<T>(
     test: impl AsyncFnOnce(Key) -> Result<T>,
 ) -> Result<T> {
     let key = Key::create(namespace).await?;
-    finally(test(key.clone()), key.revoke()).await
+    finally(Box::pin(test(key.clone())), key.revoke()).await
 }
 
 /// Runs `browser-operator key` of this checkout, and gives what it prints.

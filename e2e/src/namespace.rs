@@ -72,7 +72,7 @@ pub async fn with_namespace(test: impl AsyncFnOnce(Namespace) -> Result<()>) -> 
         test(namespace.clone()).await?;
         namespace.clear().await
     };
-    match AssertUnwindSafe(whole).catch_unwind().await {
+    match AssertUnwindSafe(Box::pin(whole)).catch_unwind().await {
         Ok(Ok(())) => namespace.remove().await,
         Ok(Err(error)) => {
             story::tell(&namespace, &format!("{error:#}")).await;

@@ -1,7 +1,7 @@
 //! What classes have beside their browser: one that names another operating system than its own, wherever a page can look, and providers.
 
 use anyhow::{Context, Result, ensure};
-use crds::{BrowserClass, Phase, Reason};
+use crds::{Phase, Reason};
 use e2e::{
     Classic, Namespace,
     hosted::{self, Hosted, evaluate, with_key},
@@ -10,7 +10,6 @@ use e2e::{
     objects::class_like_the_default,
     with_namespace,
 };
-use reqwest::Method;
 use serde_json::{Value, json};
 
 /// What a page, a worker and a window of it see. Hints are for pages of secure origins.
@@ -42,6 +41,9 @@ const SEEN: &str = "
     };
     return seen()";
 
+/// Prints what every process of a pod is told of features, each once.
+const FEATURES: &str = "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | sed -n 's/^BROWSER_OPERATOR_FEATURES=//p' | sort -u";
+
 /// What must be seen.
 struct Expected {
     os: &'static str,
@@ -61,7 +63,7 @@ async fn check(
     let name = format!("{os}-{}", capabilities["browserName"].as_str().context("a browser")?);
     let site = namespace.cluster.page("/");
     let spec = json!({
-        "className": class_name(namespace, &capabilities), "os": os, "startUrl": site,
+        "className": namespace.name, "os": os, "startUrl": site,
         "capabilities": {"alwaysMatch": capabilities},
     });
     let live = namespace.create_ready(&name, spec).await?;
@@ -96,29 +98,34 @@ async fn check(
     client.delete(&format!("/session/{}", live.id)).await.map(drop)
 }
 
-fn class_name(namespace: &Namespace, capabilities: &Value) -> String {
-    format!("{}-{}", namespace.name, capabilities["browserName"].as_str().unwrap_or_default())
-}
-
-/// A class like one that there is, of which sessions may ask for more.
-fn class(like: &BrowserClass, name: &str) -> Result<BrowserClass> {
-    class_like_the_default(
-        like,
-        name,
-        json!({
+/// Runs a test with a class of the namespace's name, of which sessions may ask for more than of the one that it is like: the
+/// class of that name, or the default.
+async fn with_rich_class(
+    like: Option<&str>,
+    test: impl AsyncFnOnce(&Namespace) -> Result<()>,
+) -> Result<()> {
+    with_namespace(async |namespace| {
+        let cluster = &namespace.cluster;
+        let like = match like {
+            Some(name) => cluster.classes().get(name).await?,
+            None => cluster.default_class().await?,
+        };
+        let more = json!({
             "operatingSystems": ["windows", "mac", "mobile", "tablet"],
             "providers": [
                 {"name": "captchas.example.com", "features": ["solveCaptchas"]},
                 {"name": "stealth.example.com", "features": ["advancedStealth"]},
             ],
-        }),
-    )
+        });
+        let class = class_like_the_default(&like, &namespace.name, more)?;
+        cluster.with_class(&class, async || test(&namespace).await).await
+    })
+    .await
 }
 
 #[tokio::test]
 async fn a_browser_names_the_system_that_was_asked_for() -> Result<()> {
-    with_namespace(async |namespace| {
-        let default = namespace.cluster.default_class().await?;
+    with_rich_class(None, async |namespace| {
         let chrome = json!({
             "browserName": "chrome", "webSocketUrl": true,
             "goog:chromeOptions": {"args": [
@@ -126,139 +133,105 @@ async fn a_browser_names_the_system_that_was_asked_for() -> Result<()> {
                 format!("--unsafely-treat-insecure-origin-as-secure={}", namespace.cluster.page("")),
             ]},
         });
-        let class = class(&default, &class_name(&namespace, &chrome))?;
         let client = namespace.client().await?;
-        namespace
-            .cluster
-            .with_class(&class, async || {
-                for expected in [
-                    Expected {
-                        os: "windows",
-                        system: "Windows NT 10.0; Win64; x64)",
-                        platform: "Win32",
-                        hints: Some(("Windows", false)),
-                    },
-                    Expected {
-                        os: "mobile",
-                        system: "Linux; Android 10; K)",
-                        platform: "Linux armv81",
-                        hints: Some(("Android", true)),
-                    },
-                    Expected {
-                        os: "linux",
-                        system: "X11; Linux x86_64)",
-                        platform: "Linux x86_64",
-                        hints: Some(("Linux", false)),
-                    },
-                ] {
-                    check(&namespace, &client, &expected, chrome.clone()).await?;
-                }
-                Ok(())
-            })
-            .await
+        for expected in [
+            Expected {
+                os: "windows",
+                system: "Windows NT 10.0; Win64; x64)",
+                platform: "Win32",
+                hints: Some(("Windows", false)),
+            },
+            Expected {
+                os: "mobile",
+                system: "Linux; Android 10; K)",
+                platform: "Linux armv81",
+                hints: Some(("Android", true)),
+            },
+            Expected {
+                os: "linux",
+                system: "X11; Linux x86_64)",
+                platform: "Linux x86_64",
+                hints: Some(("Linux", false)),
+            },
+        ] {
+            check(namespace, &client, &expected, chrome.clone()).await?;
+        }
+        Ok(())
     })
     .await
 }
 
 #[tokio::test]
 async fn firefox_names_the_system_that_was_asked_for() -> Result<()> {
-    with_namespace(async |namespace| {
+    with_rich_class(Some("firefox"), async |namespace| {
         let firefox = json!({"browserName": "firefox", "webSocketUrl": true});
-        let like = namespace.cluster.classes().get("firefox").await?;
-        let class = class(&like, &class_name(&namespace, &firefox))?;
-        let client = namespace.client().await?;
         let expected = Expected {
             os: "mac",
             system: "Macintosh; Intel Mac OS X 10.15; rv:",
             platform: "MacIntel",
             hints: None,
         };
-        namespace
-            .cluster
-            .with_class(&class, async || {
-                check(&namespace, &client, &expected, firefox.clone()).await
-            })
-            .await
+        check(namespace, &namespace.client().await?, &expected, firefox).await
     })
     .await
 }
 
 #[tokio::test]
 async fn every_front_can_ask_for_a_system() -> Result<()> {
-    with_namespace(async |namespace| {
-        let default = namespace.cluster.default_class().await?;
-        let class = class(&default, &namespace.name)?;
-        namespace
-            .cluster
-            .with_class(&class, async || {
-                let asked = json!({
-                    "browserName": "chrome", "browser-operator:os": "tablet",
-                    "browser-operator:class": namespace.name,
-                });
-                let client = namespace.client().await?;
-                let made = client.new_session(asked).await?;
-                let platform =
-                    client.script(&made.id, "return navigator.platform", json!([])).await?;
-                assert_eq!(platform, "Linux armv81");
-                client.delete(&format!("/session/{}", made.id)).await?;
+    with_rich_class(None, async |namespace| {
+        let asked = json!({
+            "browserName": "chrome", "browser-operator:os": "tablet",
+            "browser-operator:class": namespace.name,
+        });
+        let client = namespace.client().await?;
+        let made = client.new_session(asked).await?;
+        let platform = client.script(&made.id, "return navigator.platform", json!([])).await?;
+        assert_eq!(platform, "Linux armv81");
+        client.delete(&format!("/session/{}", made.id)).await?;
 
-                with_key(&namespace, async |key| {
-                    let client = Hosted::of(&namespace, &key);
-                    let body = json!({"browserSettings": {"os": "mac"}});
-                    let made = client.expect(201, Method::POST, "/v1/sessions", Some(body)).await?;
-                    let url = made["connectUrl"].as_str().context("connectUrl")?;
-                    // A page of the client's own: its first document is the system's, too.
-                    let mut page = hosted::page(&client, url).await?;
-                    assert_eq!(evaluate(&mut page, "navigator.platform").await?, "MacIntel");
-                    client.release(&hosted::id(&made)?).await.map(drop)
-                })
-                .await
-            })
-            .await
+        with_key(namespace, async |key| {
+            let client = Hosted::of(namespace, &key);
+            let made = client.browserbase(json!({"browserSettings": {"os": "mac"}})).await?;
+            let url = made["connectUrl"].as_str().context("connectUrl")?;
+            let mut page = hosted::page(&client, url).await?;
+            assert_eq!(evaluate(&mut page, "navigator.platform").await?, "MacIntel");
+            client.release(&hosted::id(&made)?).await.map(drop)
+        })
+        .await
     })
     .await
 }
 
 #[tokio::test]
 async fn a_provider_is_told_what_a_session_asks_for() -> Result<()> {
-    with_namespace(async |namespace| {
-        let default = namespace.cluster.default_class().await?;
-        let class = class(&default, &namespace.name)?;
-        namespace
-            .cluster
-            .with_class(&class, async || {
-                let refused = json!({"className": namespace.name, "features": {"verified": true}});
-                namespace.create("refused", refused).await?;
-                let reason = Reason::CapabilitiesNotMatched;
-                let refused = namespace.ended("refused", Phase::Failed, reason).await?;
-                let message = &condition(&refused, "Ready").context("Ready")?.message;
-                ensure!(message.starts_with("spec.features.verified: class "), "{message}");
+    with_rich_class(None, async |namespace| {
+        let refused = json!({"className": namespace.name, "features": {"verified": true}});
+        namespace.create("refused", refused).await?;
+        let refused =
+            namespace.ended("refused", Phase::Failed, Reason::CapabilitiesNotMatched).await?;
+        let message = &condition(&refused, "Ready").context("Ready")?.message;
+        ensure!(message.starts_with("spec.features.verified: class "), "{message}");
 
-                with_key(&namespace, async |key| {
-                    let client = Hosted::of(&namespace, &key);
-                    let body = json!({"browserSettings": {
-                        "captchaImageSelector": "#image", "advancedStealth": true,
-                    }});
-                    let made = client.expect(201, Method::POST, "/v1/sessions", Some(body)).await?;
-                    let session = namespace.cluster.session_with_id(&hosted::id(&made)?).await?;
-                    let status = session.status.context("status")?;
-                    assert_eq!(status.providers, ["captchas.example.com", "stealth.example.com"]);
-                    let pod = status.pod_name.context("podName")?;
-                    // Whatever the agent starts has it, too: a driver, a browser, an image's own program around it.
-                    let script = "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | sed -n 's/^BROWSER_OPERATOR_FEATURES=//p' | sort -u";
-                    let told = kubectl::exec(&namespace.name, &pod, script).await?;
-                    assert_eq!(
-                        serde_json::from_str::<Value>(&told)?,
-                        json!({
-                            "solveCaptchas": true, "captchaImageSelector": "#image",
-                            "advancedStealth": true, "verified": false,
-                        })
-                    );
-                    client.release(&hosted::id(&made)?).await.map(drop)
+        with_key(namespace, async |key| {
+            let client = Hosted::of(namespace, &key);
+            let settings = json!({"captchaImageSelector": "#image", "advancedStealth": true});
+            let made = client.browserbase(json!({"browserSettings": settings})).await?;
+            let session = namespace.cluster.session_with_id(&hosted::id(&made)?).await?;
+            let status = session.status.context("status")?;
+            assert_eq!(status.providers, ["captchas.example.com", "stealth.example.com"]);
+            let pod = status.pod_name.context("podName")?;
+            // Whatever the agent starts has it, too: a driver, a browser, an image's own program around it.
+            let told = kubectl::exec(&namespace.name, &pod, FEATURES).await?;
+            assert_eq!(
+                serde_json::from_str::<Value>(&told)?,
+                json!({
+                    "solveCaptchas": true, "captchaImageSelector": "#image",
+                    "advancedStealth": true, "verified": false,
                 })
-                .await
-            })
-            .await
+            );
+            client.release(&hosted::id(&made)?).await.map(drop)
+        })
+        .await
     })
     .await
 }

@@ -10,7 +10,7 @@ async fn whatever_is_killed_every_session_ends_once_for_a_reason_that_fits_and_l
 -> Result<()> {
     run(&Settings {
         seed: uuid::Uuid::new_v4().as_u64_pair().0,
-        length: Duration::from_secs(60),
+        length: Duration::from_secs(40),
         cycles: u64::MAX,
         workers: 5,
         chaos: true,

@@ -310,15 +310,21 @@ async fn a_share_shows_a_session_to_everybody_and_lets_nobody_drive_it() -> Resu
             let policy = page.headers().get("content-security-policy").context("a policy")?;
             ensure!(policy.to_str()?.contains("default-src 'none'"), "{policy:?}");
             let text = page.text().await?;
-            let screen = format!("{url}/screen");
-            ensure!(text.contains(screen.trim_start_matches(hosted_base(url)?)), "{text}");
-            let picture = look(&screen).await?.error_for_status()?;
+            let (screen, token) = (format!("{url}/screen"), share["shareToken"].as_str());
+            ensure!(text.contains(&format!("{}/screen", token.context("shareToken")?)), "{text}");
+            let picture =
+                eventually(END_LIMIT, async || Ok(look(&screen).await?.error_for_status()?));
+            let picture = picture.await?;
             assert_eq!(picture.headers()["content-type"], "image/jpeg");
             let picture = picture.bytes().await?;
             ensure!(picture.starts_with(&[0xff, 0xd8, 0xff]), "no JPEG");
-            let seen = client.get(&shares).await?;
-            assert_eq!(seen["viewCount"], 1);
-            time(&seen, "lastViewedAt")?;
+            // Looks are written a few seconds later, those of each replica at once.
+            eventually(END_LIMIT, async || {
+                let seen = client.get(&shares).await?;
+                ensure!(seen["viewCount"] == 1, "{seen}");
+                time(&seen, "lastViewedAt").map(drop)
+            })
+            .await?;
             // A change of it is another share's.
             assert_eq!(look(&format!("{}0", url)).await?.status(), 404);
 
@@ -346,14 +352,15 @@ async fn a_share_shows_a_session_to_everybody_and_lets_nobody_drive_it() -> Resu
                 ensure!(text.contains("has ended: Released"), "{text}");
                 Ok(())
             })
-            .await
+            .await?;
+            // What was taken back stays so.
+            let old = share["shareUrl"].as_str().context("shareUrl")?;
+            assert_eq!(look(old).await?.status(), 404);
+            let refused = client.expect(422, Method::POST, &shares, None).await?;
+            ensure!(refused["detail"][0]["msg"].is_string(), "{refused}");
+            Ok(())
         })
         .await
     })
     .await
-}
-
-/// The base of a share's URL.
-fn hosted_base(url: &str) -> Result<&str> {
-    url.split_once("/share/").map(|(base, _)| base).context("a share's URL")
 }

@@ -19,7 +19,10 @@ use tokio::{sync::oneshot, time::Instant};
 use tokio_util::sync::CancellationToken;
 use wire::{error::WebDriverError, token::InstallationKey};
 
-use crate::share::Share;
+use crate::{
+    front::shown::Screen,
+    share::{Share, Views},
+};
 
 /// How long an id that this replica does not know may still come.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -49,6 +52,10 @@ pub struct Entry {
     pub agent: Agent,
     /// The nonce of its share, where it is shared.
     pub share: Mutex<Option<String>>,
+    /// Looks at that, which are not written yet.
+    pub views: Mutex<Views>,
+    /// What those see.
+    pub screen: Screen,
     /// Cancelled when it is over.
     pub over: CancellationToken,
     /// Why it is over.
@@ -86,7 +93,8 @@ pub enum Shown {
 enum State {
     Waiting(Option<Over>),
     Ready(Arc<Entry>),
-    Over(Over),
+    /// Why, and the nonce of the share that it had.
+    Over(Over, Option<String>),
 }
 
 type Outcome = Result<Arc<Entry>, Over>;
@@ -179,7 +187,9 @@ impl Directory {
                 Some(Shown::Lives(entry.clone()))
             }
             State::Ready(entry) => Some(Shown::Unknown(entry.clone(), nonce.to_owned())),
-            State::Over(over) => Some(Shown::Over(over.clone())),
+            State::Over(over, had) => {
+                (had.as_deref() == Some(nonce)).then(|| Shown::Over(over.clone()))
+            }
             State::Waiting(_) => None,
         }
     }
@@ -205,7 +215,7 @@ impl Directory {
             let mut inner = self.inner.lock();
             match inner.by_uid.get(uid) {
                 Some(State::Ready(entry)) => return Ok(entry.clone()),
-                Some(State::Over(over)) => return Err(over.clone()),
+                Some(State::Over(over, _)) => return Err(over.clone()),
                 Some(State::Waiting(Some(why))) if !queues && why.is_full() => {
                     return Err(why.clone());
                 }
@@ -321,7 +331,7 @@ impl Inner {
         });
         if session.is_terminal() {
             let unknown = || Over { reason: "Unknown".to_owned(), message: String::new() };
-            self.over(&uid, condition.unwrap_or_else(unknown), now);
+            self.over(&uid, condition.unwrap_or_else(unknown), nonce(session), now);
             return;
         }
         // One that waits has no class in its status, and no place.
@@ -368,13 +378,13 @@ impl Inner {
             reason: "Deleted".to_owned(),
             message: "the BrowserSession was deleted".to_owned(),
         };
-        self.over(uid, deleted, now);
+        self.over(uid, deleted, None, now);
         self.by_uid.remove(uid);
     }
 
-    fn over(&mut self, uid: &str, over: Over, now: Instant) {
+    fn over(&mut self, uid: &str, over: Over, share: Option<String>, now: Instant) {
         self.class_of.remove(uid);
-        let before = self.by_uid.insert(uid.to_owned(), State::Over(over.clone()));
+        let before = self.by_uid.insert(uid.to_owned(), State::Over(over.clone(), share));
         if let Some(State::Ready(entry)) = before {
             self.end(&entry.session_id, over.clone(), now);
         }
@@ -413,6 +423,8 @@ fn ready(session: &BrowserSession, uid: &str, key: &InstallationKey) -> Option<E
         bidi_only: session.protocol() == Protocol::Bidi,
         agent: Agent::new(ip, token),
         share: Mutex::new(nonce(session)),
+        views: Mutex::default(),
+        screen: Screen::default(),
         over: CancellationToken::new(),
         why: OnceLock::new(),
     })

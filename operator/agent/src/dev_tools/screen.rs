@@ -22,9 +22,9 @@ const FRESH: Duration = Duration::from_secs(1);
 /// JPEG's quality, of 100.
 const QUALITY: u8 = 60;
 
-/// The last one, and when it was taken.
+/// The last one, if there was one, and when.
 #[derive(Default)]
-pub struct Screen(tokio::sync::Mutex<Option<(Instant, Bytes)>>);
+pub struct Screen(tokio::sync::Mutex<Option<(Instant, Option<Bytes>)>>);
 
 /// Answers with a picture of a session's page.
 pub async fn run(session: &Session) -> Response {
@@ -33,20 +33,23 @@ pub async fn run(session: &Session) -> Response {
     };
     // One at a time: whoever comes meanwhile gets the same.
     let mut last = session.screen.0.lock().await;
-    let known = last.take_if(|(taken, _)| taken.elapsed() > FRESH);
-    drop(known);
-    if last.is_none() {
-        match timeout(LIMIT, take(session, browser)).await {
-            Ok(Ok(picture)) => *last = picture.map(|picture| (Instant::now(), picture)),
-            Ok(Err(error)) => tracing::debug!(error, "a picture of the page"),
-            Err(_) => tracing::debug!("no picture of the page in time"),
+    let known = last.as_ref().filter(|(taken, _)| taken.elapsed() < FRESH);
+    let picture = match known {
+        Some((_, picture)) => picture.clone(),
+        None => {
+            let taken = timeout(LIMIT, take(session, browser)).await;
+            let picture = taken.unwrap_or_else(|slow| Err(slow.into())).unwrap_or_else(|error| {
+                tracing::debug!(error, "no picture of the page");
+                None
+            });
+            *last = Some((Instant::now(), picture.clone()));
+            picture
         }
-    }
-    match &*last {
-        Some((_, picture)) => {
-            let type_ = [(header::CONTENT_TYPE, "image/jpeg")];
-            let reply = warp::reply::Response::new(picture.clone().into());
-            warp::reply::with_header(reply, type_[0].0.clone(), type_[0].1).into_response()
+    };
+    match picture {
+        Some(picture) => {
+            let reply = Response::new(picture.into());
+            warp::reply::with_header(reply, header::CONTENT_TYPE, "image/jpeg").into_response()
         }
         None => StatusCode::NOT_FOUND.into_response(),
     }

@@ -175,7 +175,9 @@ impl Teller {
             (asked, error)
             && !self.workers.contains(&session)
         {
-            self.refused.get_or_insert(format!("the browser refused {OVERRIDE}: {error}"));
+            let refused = format!("the browser refused {OVERRIDE}: {error}");
+            tracing::warn!(refused, "a page is not shown as it was asked for");
+            self.refused = Some(refused);
         }
     }
 

@@ -5,7 +5,7 @@ mod cdp;
 mod classic;
 mod join;
 mod rest;
-mod shown;
+pub mod shown;
 
 use std::sync::Arc;
 

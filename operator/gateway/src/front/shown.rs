@@ -1,4 +1,5 @@
-//! What a share of a session shows, to whoever has its URL: a page with a picture of the browser's page, again and again.
+//! What a share of a session shows, to whoever has its URL: a page with a picture of the browser's page, again and again. A URL may
+//! get around, so what it costs does not grow with how many look.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,8 +10,11 @@ use runtime::http::{
     forward::empty,
     incoming::Incoming,
 };
-use tokio::{sync::Semaphore, time::timeout};
-use warp::{Reply, reply::Response};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep, timeout},
+};
+use warp::reply::Response;
 use wire::bind::SCREEN_PATH;
 
 use super::Gateway;
@@ -25,24 +29,50 @@ const PROGRAM_PATH: &str = "/share/view.js";
 /// Behind a share: the picture.
 const SCREEN: &str = "/screen";
 /// The most bytes of a picture, and how long it may take.
-const MAX_PICTURE: usize = 16 << 20;
+const MAX_PICTURE: usize = 4 << 20;
 const LIMIT: Duration = Duration::from_secs(8);
-
+/// How long a picture, or that there is none, is told again.
+const FRESH: Duration = Duration::from_secs(1);
+/// How many of one session may wait for a picture.
+const VIEWERS: usize = 64;
+/// How long looks are counted here before they are written.
+const COUNTED: Duration = Duration::from_secs(5);
 /// What a page has in its headers whose session lives.
 const LIVES: &str = "x-session-lives";
+/// Those who ask about a share that this replica has not heard of.
 static ASKING: Semaphore = Semaphore::const_new(4);
 
-/// A picture, and two seconds after it the next.
+/// A picture, and two seconds after it the next. One that does not come, as while a dialog is open, leaves the last.
 const PROGRAM: &str = "\
-const screen = document.querySelector('img');
-const again = () => setTimeout(() => { screen.src = screen.dataset.src + '?' + Date.now() }, 2000);
-screen.onload = again;
-screen.onerror = async () => {
-  const answer = await fetch(location.href, {method: 'HEAD'});
-  if (answer.status === 200 && answer.headers.has('x-session-lives')) again(); else location.reload();
+const shown = document.querySelector('img');
+const next = () => setTimeout(load, 2000);
+const load = () => {
+  const screen = new Image();
+  screen.onload = () => { shown.src = screen.src; next(); };
+  screen.onerror = async () => {
+    try {
+      const answer = await fetch(location.href, {method: 'HEAD', cache: 'no-store'});
+      const over = answer.status === 404 || (answer.ok && !answer.headers.has('x-session-lives'));
+      if (over) setTimeout(() => location.reload(), 2000); else next();
+    } catch { next(); }
+  };
+  screen.src = shown.dataset.src + '?' + Date.now();
 };
-screen.src = screen.dataset.src;
+load();
 ";
+
+/// The last picture of a session that was shown here, if there was one, and when.
+#[derive(Debug)]
+pub struct Screen {
+    last: tokio::sync::Mutex<Option<(Instant, Option<Bytes>)>>,
+    viewers: Semaphore,
+}
+
+impl Default for Screen {
+    fn default() -> Self {
+        Self { last: tokio::sync::Mutex::default(), viewers: Semaphore::new(VIEWERS) }
+    }
+}
 
 /// Whether a path is of this front.
 pub fn is_path(path: &str) -> bool {
@@ -54,7 +84,7 @@ pub async fn run(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
     drain(incoming.body).await;
     let head = incoming.method == Method::HEAD;
     if !head && incoming.method != Method::GET {
-        return closed(StatusCode::METHOD_NOT_ALLOWED.into_response());
+        return closed(status(StatusCode::METHOD_NOT_ALLOWED));
     }
     if incoming.path == PROGRAM_PATH {
         return closed(typed(PROGRAM, "text/javascript; charset=utf-8"));
@@ -62,16 +92,17 @@ pub async fn run(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
     let share = incoming.path.strip_prefix(PREFIX).unwrap_or_default();
     closed(match share.strip_suffix(SCREEN) {
         Some(share) => match gateway.directory.shared(share) {
+            Some(Shown::Lives(_)) if head => status(StatusCode::OK),
             Some(Shown::Lives(entry)) => picture(&entry).await,
-            _ => StatusCode::NOT_FOUND.into_response(),
+            _ => status(StatusCode::NOT_FOUND),
         },
         None => match gateway.directory.shared(share) {
-            Some(Shown::Lives(entry)) => view(&gateway, &entry, share, head).await,
+            Some(Shown::Lives(entry)) => view(&gateway, &entry, share, head),
             Some(Shown::Unknown(entry, nonce)) if is_new(&gateway, &entry, &nonce).await => {
-                view(&gateway, &entry, share, head).await
+                view(&gateway, &entry, share, head)
             }
             Some(Shown::Over(over)) => {
-                let reason = escape(&over.reason);
+                let reason = word(&over.reason);
                 page(StatusCode::OK, &format!("<p>This session has ended: {reason}.</p>"))
             }
             Some(Shown::Unknown(..)) | None => {
@@ -81,58 +112,91 @@ pub async fn run(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
     })
 }
 
-async fn view(gateway: &Gateway, entry: &Entry, share: &str, head: bool) -> Response {
+fn view(gateway: &Gateway, entry: &Arc<Entry>, share: &str, head: bool) -> Response {
     if !head {
-        count(gateway, entry).await;
+        count(gateway, entry);
     }
+    // Relative: whatever prefix a proxy puts before this gateway's paths stays.
     let body = format!(
-        "<img alt=\"The browser\" data-src=\"{PREFIX}{share}{SCREEN}\">\n<script src=\"{PROGRAM_PATH}\"></script>"
+        "<img alt=\"The browser\" data-src=\"{share}{SCREEN}\">\n<script src=\"view.js\"></script>"
     );
     let mut page = page(StatusCode::OK, &body);
     page.headers_mut().insert(LIVES, HeaderValue::from_static("true"));
     page
 }
 
-/// Whether a share is so new that only the API server knows it. A few are asked about at a time: one that was taken back is shown
-/// by whoever still has it.
+/// Whether a share is so new that only the API server knows it. A few are asked about at a time, and nobody waits: one that was
+/// taken back is shown by whoever still has it.
 async fn is_new(gateway: &Gateway, entry: &Entry, nonce: &str) -> bool {
-    let Ok(_turn) = ASKING.acquire().await else { return false };
-    let client = &gateway.sessions.client;
-    let known = share::is(client, &entry.namespace, &entry.name, nonce).await;
+    let Ok(_turn) = ASKING.try_acquire() else { return false };
+    let known = share::is(&gateway.sessions.client, entry, nonce).await;
     known.unwrap_or_else(|error| {
         tracing::warn!(error = &error as &dyn std::error::Error, "a share");
         false
     })
 }
 
-/// A look that cannot be counted is one all the same.
-async fn count(gateway: &Gateway, entry: &Entry) {
+/// Counts a look. It is written with those that come meanwhile: one write for a session in so many seconds.
+fn count(gateway: &Gateway, entry: &Arc<Entry>) {
     let now = (gateway.clock)();
-    let client = &gateway.sessions.client;
-    if let Err(error) = share::viewed(client, &entry.namespace, &entry.name, now).await {
-        let error = &error as &dyn std::error::Error;
-        tracing::warn!(error, "a look at a share is not counted");
+    {
+        let mut views = entry.views.lock();
+        views.add(now);
+        if std::mem::replace(&mut views.is_being_written, true) {
+            return;
+        }
+    }
+    let (entry, client) = (entry.clone(), gateway.sessions.client.clone());
+    let closing = gateway.closing.clone();
+    gateway.tasks.spawn(async move {
+        tokio::select! {
+            () = sleep(COUNTED) => {}
+            () = closing.cancelled() => {}
+        }
+        let views = std::mem::take(&mut *entry.views.lock());
+        if let Err(error) = share::viewed(&client, &entry, &views).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "looks at a share are not counted");
+        }
+    });
+}
+
+/// One at a time for each session: whoever comes meanwhile gets the same.
+async fn picture(entry: &Entry) -> Response {
+    let Ok(_waits) = entry.screen.viewers.try_acquire() else {
+        return status(StatusCode::SERVICE_UNAVAILABLE);
+    };
+    let mut last = entry.screen.last.lock().await;
+    let known = last.as_ref().filter(|(taken, _)| taken.elapsed() < FRESH);
+    let picture = match known {
+        Some((_, picture)) => picture.clone(),
+        None => {
+            let picture = match timeout(LIMIT, take(entry)).await {
+                Ok(Ok(picture)) => Some(picture),
+                Ok(Err(error)) => {
+                    tracing::debug!(error, "no picture");
+                    None
+                }
+                Err(_) => None,
+            };
+            *last = Some((Instant::now(), picture.clone()));
+            picture
+        }
+    };
+    match picture {
+        Some(picture) => typed(picture, "image/jpeg"),
+        None => status(StatusCode::NOT_FOUND),
     }
 }
 
-async fn picture(entry: &Entry) -> Response {
-    let taking = async {
-        let asking = proxy::command(entry, Method::GET, SCREEN_PATH, HeaderMap::new(), empty());
-        let answer = asking.await.map_err(|error| error.to_string())?;
-        if answer.status() != StatusCode::OK {
-            return Err(format!("the agent answered with status {}", answer.status()));
-        }
-        let bytes = collect_within(answer.into_body(), MAX_PICTURE, LIMIT).await;
-        bytes.map_err(|error| error.to_string())
-    };
-    match timeout(LIMIT, taking).await {
-        Ok(Ok(bytes)) => typed(bytes, "image/jpeg"),
-        Ok(Err(error)) => {
-            tracing::debug!(error, "no picture");
-            StatusCode::NOT_FOUND.into_response()
-        }
-        Err(_) => StatusCode::NOT_FOUND.into_response(),
+async fn take(entry: &Entry) -> Result<Bytes, String> {
+    let asking = proxy::command(entry, Method::GET, SCREEN_PATH, HeaderMap::new(), empty());
+    let answer = asking.await.map_err(|error| error.to_string())?;
+    if answer.status() != StatusCode::OK {
+        return Err(format!("the agent answered with status {}", answer.status()));
     }
+    let bytes = collect_within(answer.into_body(), MAX_PICTURE, LIMIT).await;
+    bytes.map_err(|error| error.to_string())
 }
 
 fn page(status: StatusCode, body: &str) -> Response {
@@ -148,8 +212,14 @@ fn page(status: StatusCode, body: &str) -> Response {
 }
 
 /// A reason's word may be anybody's: it stands in an annotation that ends a session.
-fn escape(text: &str) -> String {
+fn word(text: &str) -> String {
     text.chars().filter(|letter| letter.is_ascii_alphanumeric()).collect()
+}
+
+fn status(status: StatusCode) -> Response {
+    let mut response = Response::default();
+    *response.status_mut() = status;
+    response
 }
 
 fn typed(body: impl Into<Bytes>, type_: &'static str) -> Response {

@@ -103,10 +103,11 @@ async fn answer(gateway: &Gateway, request: &Request) -> Result<Response, Proble
         }
         (&Method::POST, [id, "public-share"]) if kind == Kind::Sessions => {
             let record = own(gateway, request, id, "patch").await?;
-            let (namespace, name) = place(&record);
-            let client = &gateway.sessions.client;
-            let made = share::create(client, &namespace, &name).await;
-            let made = made.map_err(|error| records::failed(&error))?;
+            if let Some(why) = cannot_be_shown(&record) {
+                return Err(Problem::Refused(why.to_owned()));
+            }
+            let made = share::create(&gateway.sessions.client, &record.object).await;
+            let made = made.map_err(|error| records::gone_or_failed(&error))?;
             Ok(json_reply(StatusCode::CREATED, &shared(gateway, request, &record, &made)))
         }
         (&Method::GET, [id, "public-share"]) if kind == Kind::Sessions => {
@@ -117,9 +118,8 @@ async fn answer(gateway: &Gateway, request: &Request) -> Result<Response, Proble
         }
         (&Method::DELETE, [id, "public-share"]) if kind == Kind::Sessions => {
             let record = own(gateway, request, id, "patch").await?;
-            let (namespace, name) = place(&record);
-            let deleted = share::delete(&gateway.sessions.client, &namespace, &name).await;
-            deleted.map_err(|error| records::failed(&error))?;
+            let deleted = share::delete(&gateway.sessions.client, &record.object).await;
+            deleted.map_err(|error| records::gone_or_failed(&error))?;
             Ok(StatusCode::NO_CONTENT.into_response())
         }
         (_, [_, "downloads", ..] | [_, "purge"]) => {
@@ -240,8 +240,15 @@ fn detail(gateway: &Gateway, request: &Request, kind: Kind, record: &Record) -> 
     shown
 }
 
-fn place(record: &Record) -> (String, String) {
-    (record.object.namespace().unwrap_or_default(), record.object.name_any())
+/// Why nothing of a session can be shown.
+fn cannot_be_shown(record: &Record) -> Option<&'static str> {
+    if record.phase().is_terminal() {
+        return Some("the session has ended: there is nothing to show");
+    }
+    let status = record.object.status.as_ref();
+    let browser = status.and_then(|status| status.capabilities.as_ref()?.get("browserName"));
+    let is_firefox = browser.is_some_and(|name| name == "firefox");
+    is_firefox.then_some("the session's browser is Firefox, of which no pictures are taken")
 }
 
 /// How a share is shown to the session's owner.

@@ -68,8 +68,16 @@ fn sessions(gateway: &Gateway, namespace: &str) -> Api<BrowserSession> {
     Api::namespaced(gateway.sessions.client.clone(), namespace)
 }
 
-/// What the API server did not do.
-pub fn failed(error: &kube::Error) -> Problem {
+/// Why a session, which was there and is named with its uid, was not changed.
+pub fn gone_or_failed(error: &kube::Error) -> Problem {
+    match error {
+        // 409: it is gone, and another has its name.
+        kube::Error::Api(status) if [404, 409].contains(&status.code) => not_found(),
+        _ => failed(error),
+    }
+}
+
+fn failed(error: &kube::Error) -> Problem {
     Problem::Failed(format!("the API server did not answer: {error}"))
 }
 
@@ -143,11 +151,7 @@ pub async fn release(gateway: &Gateway, found: Record) -> Result<Record, Problem
     sessions(gateway, &namespace)
         .patch_metadata(&name, &PatchParams::default(), &Patch::Merge(end))
         .await
-        .map_err(|error| match &error {
-            // 409: it is gone, and another has its name.
-            kube::Error::Api(status) if [404, 409].contains(&status.code) => not_found(),
-            _ => failed(&error),
-        })?;
+        .map_err(|error| gone_or_failed(&error))?;
     // A controller that is away ends it later; the client need not wait for it.
     let _ = tokio::time::timeout(RELEASE, gateway.directory.ended(&uid)).await;
     get(gateway, &namespace, &name).await
