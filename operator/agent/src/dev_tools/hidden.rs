@@ -67,8 +67,14 @@ impl Hidden {
         {
             self.sessions.insert(session.to_owned());
         }
-        is_targets && (names_one || self.is_session(session))
-            || self.is_session(&event["sessionId"])
+        let is_of_one = is_targets && (names_one || self.is_session(session))
+            || self.is_session(&event["sessionId"]);
+        if event["method"] == "Target.detachedFromTarget"
+            && let Some(session) = session.as_str()
+        {
+            self.sessions.remove(session);
+        }
+        is_of_one
     }
 
     /// Takes them out of an answer. Gives whether it had any.
@@ -127,7 +133,6 @@ mod tests {
                 json!({"sessionId": "5944", "message": "{}"}),
                 false,
             ),
-            ("Target.detachedFromTarget", json!({"sessionId": "5944"}), false),
             ("Target.detachedFromTarget", json!({"sessionId": "473B"}), true),
             ("Target.targetDestroyed", json!({"targetId": "FC38"}), false),
             ("Target.targetCrashed", json!({"targetId": "46AA"}), true),
@@ -142,6 +147,9 @@ mod tests {
         assert_eq!(shown(&mut hidden, &event), None);
         let event = json!({"method": "Inspector.detached", "params": {}, "sessionId": "473B"});
         assert!(shown(&mut hidden, &event).is_some());
+        let event = json!({"method": "Target.detachedFromTarget", "params": {"sessionId": "5944"}});
+        assert_eq!(shown(&mut hidden, &event), None);
+        assert!(hidden.sessions.is_empty());
     }
 
     #[test]

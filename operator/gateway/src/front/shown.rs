@@ -154,9 +154,14 @@ fn count(gateway: &Gateway, entry: &Arc<Entry>) {
             () = closing.cancelled() => {}
         }
         let views = std::mem::take(&mut *entry.views.lock());
-        if let Err(error) = share::viewed(&client, &entry, &views).await {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "looks at a share are not counted");
+        match share::viewed(&client, &entry, &views).await {
+            Ok(()) => {}
+            // Its record is gone, and with it the count.
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "looks at a share are not counted");
+            }
         }
     });
 }
