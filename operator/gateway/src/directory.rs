@@ -153,7 +153,7 @@ impl Directory {
             }
             let (send, waiting) = oneshot::channel();
             inner.patient.entry(id.to_owned()).or_default().push(send);
-            (waiting, Leaves { directory: self, id })
+            (waiting, Leaves { directory: self, key: id })
         };
         let found = tokio::time::timeout(PATIENCE, waiting).await.ok().and_then(Result::ok);
         found.ok_or_else(WebDriverError::invalid_session_id)
@@ -223,7 +223,7 @@ impl Directory {
             }
             let (send, waiting) = oneshot::channel();
             inner.creators.entry(uid.to_owned()).or_default().push(Creator { send, queues });
-            (waiting, LeavesCreators { directory: self, uid })
+            (waiting, Leaves { directory: self, key: uid })
         };
         waiting.await.unwrap_or_else(|_| {
             Err(Over { reason: "Unknown".to_owned(), message: "this replica stops".to_owned() })
@@ -286,38 +286,26 @@ impl Directory {
     }
 }
 
-/// Takes the place of a request that waits for its id along when it stops, also by being dropped.
+/// Takes the place of whoever waits along when it stops, also by being dropped.
 struct Leaves<'a> {
     directory: &'a Directory,
-    id: &'a str,
+    /// The id or the uid that it waits for.
+    key: &'a str,
 }
 
 impl Drop for Leaves<'_> {
     fn drop(&mut self) {
         let mut inner = self.directory.inner.lock();
-        if let Some(senders) = inner.patient.get_mut(self.id) {
-            senders.retain(|sender| !sender.is_closed());
-            if senders.is_empty() {
-                inner.patient.remove(self.id);
-            }
-        }
+        leave(&mut inner.patient, self.key, oneshot::Sender::is_closed);
+        leave(&mut inner.creators, self.key, |creator| creator.send.is_closed());
     }
 }
 
-/// The same for a creator.
-struct LeavesCreators<'a> {
-    directory: &'a Directory,
-    uid: &'a str,
-}
-
-impl Drop for LeavesCreators<'_> {
-    fn drop(&mut self) {
-        let mut inner = self.directory.inner.lock();
-        if let Some(creators) = inner.creators.get_mut(self.uid) {
-            creators.retain(|creator| !creator.send.is_closed());
-            if creators.is_empty() {
-                inner.creators.remove(self.uid);
-            }
+fn leave<T>(waiting: &mut HashMap<String, Vec<T>>, key: &str, has_left: impl Fn(&T) -> bool) {
+    if let Some(all) = waiting.get_mut(key) {
+        all.retain(|one| !has_left(one));
+        if all.is_empty() {
+            waiting.remove(key);
         }
     }
 }

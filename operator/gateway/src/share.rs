@@ -63,25 +63,38 @@ impl Views {
 }
 
 /// The object of a session, which no other of its name is.
-#[derive(Clone, Copy)]
 struct Object<'a> {
     namespace: &'a str,
     name: &'a str,
     uid: &'a str,
 }
 
-impl<'a> Object<'a> {
-    fn of(entry: &'a Entry) -> Self {
+impl<'a> From<&'a Entry> for Object<'a> {
+    fn from(entry: &'a Entry) -> Self {
         Self { namespace: &entry.namespace, name: &entry.name, uid: &entry.uid }
     }
+}
 
-    fn api(self, client: &Client) -> Api<BrowserSession> {
+impl<'a> From<&'a BrowserSession> for Object<'a> {
+    fn from(session: &'a BrowserSession) -> Self {
+        let of = |part: &'a Option<String>| part.as_deref().unwrap_or_default();
+        let metadata = &session.metadata;
+        Self {
+            namespace: of(&metadata.namespace),
+            name: of(&metadata.name),
+            uid: of(&metadata.uid),
+        }
+    }
+}
+
+impl Object<'_> {
+    fn api(&self, client: &Client) -> Api<BrowserSession> {
         Api::namespaced(client.clone(), self.namespace)
     }
 
     /// Writes the annotation of this object and no other: 409 if it is not this one, or not at this version any more.
     async fn write(
-        self,
+        &self,
         client: &Client,
         version: Option<&str>,
         text: Option<String>,
@@ -98,7 +111,7 @@ impl<'a> Object<'a> {
 
     /// Changes the share, and gives it as it is then. Nothing is written where nothing changes.
     async fn change(
-        self,
+        &self,
         client: &Client,
         change: impl Fn(Option<Share>) -> Option<Share>,
     ) -> kube::Result<Option<Share>> {
@@ -126,7 +139,7 @@ impl<'a> Object<'a> {
 /// # Errors
 /// The API server's.
 pub async fn is(client: &Client, entry: &Entry, nonce: &str) -> kube::Result<bool> {
-    let session = Object::of(entry).api(client).get_opt(&entry.name).await?;
+    let session = Object::from(entry).api(client).get_opt(&entry.name).await?;
     let session = session.filter(|session| session.metadata.uid.as_ref() == Some(&entry.uid));
     Ok(session.and_then(|session| Share::of(&session)).is_some_and(|share| share.nonce == nonce))
 }
@@ -136,11 +149,9 @@ pub async fn is(client: &Client, entry: &Entry, nonce: &str) -> kube::Result<boo
 /// # Errors
 /// The API server's; 404 or 409 where the session is gone.
 pub async fn create(client: &Client, session: &BrowserSession) -> kube::Result<Share> {
-    let (namespace, name) = (session.namespace().unwrap_or_default(), session.name_any());
-    let uid = session.uid().unwrap_or_default();
-    let object = Object { namespace: &namespace, name: &name, uid: &uid };
     let fresh = Share::new();
-    let made = object.change(client, |old| Some(old.unwrap_or_else(|| fresh.clone()))).await?;
+    let shared = |old: Option<Share>| Some(old.unwrap_or_else(|| fresh.clone()));
+    let made = Object::from(session).change(client, shared).await?;
     Ok(made.unwrap_or(fresh))
 }
 
@@ -149,9 +160,7 @@ pub async fn create(client: &Client, session: &BrowserSession) -> kube::Result<S
 /// # Errors
 /// The API server's; 404 or 409 where the session is gone.
 pub async fn delete(client: &Client, session: &BrowserSession) -> kube::Result<()> {
-    let (namespace, name) = (session.namespace().unwrap_or_default(), session.name_any());
-    let uid = session.uid().unwrap_or_default();
-    Object { namespace: &namespace, name: &name, uid: &uid }.write(client, None, None).await
+    Object::from(session).write(client, None, None).await
 }
 
 /// Writes looks at it.
@@ -166,7 +175,7 @@ pub async fn viewed(client: &Client, entry: &Entry, views: &Views) -> kube::Resu
             ..share
         })
     };
-    Object::of(entry).change(client, counted).await.map(drop)
+    Object::from(entry).change(client, counted).await.map(drop)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod agents;
+pub mod fresh;
 pub mod http;
 pub mod installation;
 pub mod lease;

@@ -11,7 +11,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval},
 };
 use tokio_tungstenite::{
-    WebSocketStream, client_async_with_config,
+    WebSocketStream,
     tungstenite::{self, Message, Utf8Bytes},
 };
 use tokio_util::task::TaskTracker;
@@ -28,7 +28,7 @@ use crate::{
     driver::Endpoint,
     ending::Ending,
     session::life::Life,
-    socket::{self, MAX_MESSAGE, Outbox, PING},
+    socket::{MAX_MESSAGE, Outbox, PING},
 };
 
 /// What clients have told and the hub has not looked at.
@@ -79,9 +79,7 @@ impl Hub {
         ending: Ending,
         tasks: &TaskTracker,
     ) -> Result<Self, tungstenite::Error> {
-        let stream = browser.connect().await.map_err(tungstenite::Error::Io)?;
-        let config = Some(socket::config());
-        let (upstream, _) = client_async_with_config(browser.url(), stream, config).await?;
+        let upstream = browser.open().await?;
         let (told, inbox) = mpsc::channel(TOLD_QUEUED);
         tasks.spawn(run(upstream, inbox, life, ending));
         Ok(Self { told, room: Arc::new(Semaphore::new(MAX_KIB as usize)) })

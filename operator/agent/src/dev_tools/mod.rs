@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use runtime::http::{BoxError, collect::drain, incoming::Incoming, tunnel};
 use serde_json::Value;
 use tokio::time::timeout;
-use tokio_tungstenite::{client_async_with_config, tungstenite::handshake::derive_accept_key};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use warp::{Reply, reply::Response};
 use wire::{bind::Driver, route::DevTools};
 
@@ -23,7 +23,6 @@ use crate::{
     driver::{Endpoint, Error},
     session::Session,
     shared::Shared,
-    socket,
 };
 use client::Browser;
 use hidden::Hidden;
@@ -140,10 +139,7 @@ async fn connect(
             browser.clone()
         }
     };
-    let stream = endpoint.connect().await?;
-    let config = Some(socket::config());
-    let (browser, _) = client_async_with_config(endpoint.url(), stream, config).await?;
-    Ok(Some((browser, Hidden::new(hidden.to_vec()))))
+    Ok(Some((endpoint.open().await?, Hidden::new(hidden.to_vec()))))
 }
 
 /// What the browser says of itself.

@@ -4,16 +4,14 @@ use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use futures::{SinkExt, StreamExt};
 use http::{StatusCode, header};
-use runtime::http::BoxError;
-use serde_json::{Value, json};
-use tokio::time::{Instant, timeout};
-use tokio_tungstenite::{client_async_with_config, tungstenite::Message};
+use runtime::{fresh::Fresh, http::BoxError};
+use serde_json::json;
+use tokio::time::timeout;
 use warp::{Reply, reply::Response};
 
 use super::{listing, targets};
-use crate::{driver::Endpoint, session::Session, socket};
+use crate::{driver::Endpoint, session::Session};
 
 /// How long a browser may take for one: a page that shows a dialog gives none.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -22,30 +20,22 @@ const FRESH: Duration = Duration::from_secs(1);
 /// JPEG's quality, of 100.
 const QUALITY: u8 = 60;
 
-/// The last one, if there was one, and when.
-#[derive(Default)]
-pub struct Screen(tokio::sync::Mutex<Option<(Instant, Option<Bytes>)>>);
+/// The last one, if there was one.
+pub type Screen = Fresh<Option<Bytes>>;
 
 /// Answers with a picture of a session's page.
 pub async fn run(session: &Session) -> Response {
     let Some(browser) = &session.upstream.dev_tools else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    // One at a time: whoever comes meanwhile gets the same.
-    let mut last = session.screen.0.lock().await;
-    let known = last.as_ref().filter(|(taken, _)| taken.elapsed() < FRESH);
-    let picture = match known {
-        Some((_, picture)) => picture.clone(),
-        None => {
-            let taken = timeout(LIMIT, take(session, browser)).await;
-            let picture = taken.unwrap_or_else(|slow| Err(slow.into())).unwrap_or_else(|error| {
-                tracing::debug!(error, "no picture of the page");
-                None
-            });
-            *last = Some((Instant::now(), picture.clone()));
-            picture
-        }
+    let taking = async {
+        let taken = timeout(LIMIT, take(session, browser)).await;
+        taken.unwrap_or_else(|slow| Err(slow.into())).unwrap_or_else(|error| {
+            tracing::debug!(error, "no picture of the page");
+            None
+        })
     };
+    let picture = session.screen.get(FRESH, taking).await;
     match picture {
         Some(picture) => {
             let reply = Response::new(picture.into());
@@ -62,20 +52,9 @@ async fn take(session: &Session, browser: &Endpoint) -> Result<Option<Bytes>, Bo
         return Ok(None);
     };
     let page = Endpoint { port: browser.port, path: format!("/devtools/page/{page}") };
-    let stream = page.connect().await?;
-    let (mut page, _) =
-        client_async_with_config(page.url(), stream, Some(socket::config())).await?;
     let how = json!({"format": "jpeg", "quality": QUALITY});
-    let command = json!({"id": 1, "method": "Page.captureScreenshot", "params": how});
-    page.send(Message::text(command.to_string())).await?;
-    while let Some(message) = page.next().await {
-        let Message::Text(text) = message? else { continue };
-        let answer: Value = serde_json::from_str(&text)?;
-        if answer["id"] == 1 {
-            let data = answer["result"]["data"].as_str();
-            let data = data.ok_or_else(|| format!("the browser refused: {}", answer["error"]))?;
-            return Ok(Some(BASE64_STANDARD.decode(data)?.into()));
-        }
-    }
-    Err("the browser hung up".into())
+    let answer = page.ask("Page.captureScreenshot", how).await?;
+    let data = answer["result"]["data"].as_str();
+    let data = data.ok_or_else(|| format!("the browser refused: {}", answer["error"]))?;
+    Ok(Some(BASE64_STANDARD.decode(data)?.into()))
 }

@@ -67,13 +67,7 @@ mod tests {
     use wire::bind::Driver;
 
     fn options(browser_sandbox: bool) -> Options {
-        Options {
-            driver: Driver::Chromedriver,
-            browser: None,
-            browser_sandbox,
-            firefox_version: None,
-            problem: None,
-        }
+        Options { driver: Driver::Chromedriver, browser: None, browser_sandbox, problem: None }
     }
 
     fn set(value: Value) -> CapabilitySet {

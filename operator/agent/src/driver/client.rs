@@ -14,12 +14,12 @@ use runtime::http::{
     collect::collect,
     forward::{empty, full},
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::time::timeout;
 use wire::bind::{Driver, NewSession};
 
 use super::{
-    DriverSession, chrome,
+    DriverSession, chrome, firefox,
     kind::{self, Endpoint, Options},
     shown, system,
 };
@@ -128,7 +128,16 @@ impl Client {
         wanted: &NewSession,
         options: &Options,
     ) -> Result<DriverSession, Error> {
-        let body = options.new_session(wanted);
+        let preferences = match (wanted.os, options.driver) {
+            (Some(os), Driver::Geckodriver) => {
+                firefox::other_system(options.browser.as_deref(), os).map_err(|error| {
+                    let message = "spec.os: the image does not say which Firefox it has";
+                    Error::Refused(format!("{message}: {error}"))
+                })?
+            }
+            _ => Map::new(),
+        };
+        let body = options.new_session(wanted, preferences);
         let mut value = self.command(Method::POST, "/session", Some(&body)).await?;
         let (Some(Value::String(id)), Some(Value::Object(capabilities))) = (
             value.get_mut("sessionId").map(Value::take),

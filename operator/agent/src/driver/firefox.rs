@@ -46,14 +46,16 @@ pub fn prepare_home() -> io::Result<()> {
     Ok(())
 }
 
-/// The version that the browser has in its User-Agent.
+/// The preferences of a browser that is to name another operating system.
 ///
 /// # Errors
-/// It does not stand beside its program.
-pub fn version(browser: &Path) -> io::Result<String> {
+/// Its version does not stand beside its program.
+pub fn other_system(browser: Option<&Path>, os: OperatingSystem) -> io::Result<Map<String, Value>> {
+    let browser = browser.ok_or_else(|| io::Error::other("no BROWSER_BINARY"))?;
     let application = fs::read_to_string(browser.with_file_name("application.ini"))?;
-    system::firefox_version(&application)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "application.ini has no Version"))
+    let version = system::firefox_version(&application)
+        .ok_or_else(|| io::Error::other("application.ini has no Version"))?;
+    Ok(system::firefox_preferences(&version, os))
 }
 
 /// The driver's arguments.
@@ -70,7 +72,7 @@ pub fn arguments() -> Vec<String> {
 pub fn requested(
     mut capabilities: CapabilitySet,
     options: &Options,
-    os: Option<OperatingSystem>,
+    more: Map<String, Value>,
 ) -> CapabilitySet {
     let mut firefox = match capabilities.remove(OPTIONS) {
         Some(Value::Object(firefox)) => firefox,
@@ -91,9 +93,7 @@ pub fn requested(
     if let Value::Object(preferences) = preferences {
         preferences.entry("browser.download.dir").or_insert_with(|| DOWNLOADS.into());
         preferences.entry("browser.download.folderList").or_insert_with(|| 2.into());
-        if let (Some(os), Some(version)) = (os, &options.firefox_version) {
-            preferences.extend(system::firefox_preferences(version, os));
-        }
+        preferences.extend(more);
     }
     if let Some(browser) = &options.browser {
         firefox.insert("binary".to_owned(), browser.to_string_lossy().into());
@@ -123,7 +123,6 @@ mod tests {
             browser: Some("/usr/lib/firefox".into()),
             browser_sandbox: true,
             problem: None,
-            firefox_version: Some("140.0".to_owned()),
         }
     }
 
@@ -138,7 +137,7 @@ mod tests {
             "moz:firefoxOptions": {"args": ["-private"], "prefs": {"a": 1}},
         }));
         assert_eq!(
-            json!(requested(asked, &options(), None)),
+            json!(requested(asked, &options(), Map::new())),
             json!({"moz:firefoxOptions": {
                 "args": ["-private", "-headless"],
                 "binary": "/usr/lib/firefox",
@@ -147,10 +146,14 @@ mod tests {
         );
         let headless = set(json!({"moz:firefoxOptions": {"args": ["--headless"]}}));
         assert_eq!(
-            requested(headless.clone(), &options(), None)["moz:firefoxOptions"]["args"],
+            requested(headless.clone(), &options(), Map::new())["moz:firefoxOptions"]["args"],
             json!(["--headless"])
         );
-        let windows = requested(headless, &options(), Some(OperatingSystem::Windows));
+        let windows = requested(
+            headless,
+            &options(),
+            system::firefox_preferences("140.0", OperatingSystem::Windows),
+        );
         assert_eq!(
             windows["moz:firefoxOptions"]["prefs"]["general.platform.override"],
             json!("Win32")

@@ -2,11 +2,18 @@
 
 use std::{net::Ipv4Addr, path::PathBuf};
 
+use futures::{SinkExt, StreamExt};
+use runtime::http::BoxError;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpStream;
+use tokio_tungstenite::{
+    WebSocketStream, client_async_with_config,
+    tungstenite::{self, Message},
+};
 use wire::bind::{Driver, NewSession};
 
 use super::{chrome, firefox};
+use crate::socket;
 
 /// How this container runs its browser.
 #[derive(Clone, Debug)]
@@ -17,8 +24,6 @@ pub struct Options {
     pub browser: Option<PathBuf>,
     /// Whether the browser's own sandbox is used.
     pub browser_sandbox: bool,
-    /// The version that Firefox has in its User-Agent, where the image says which.
-    pub firefox_version: Option<String>,
     /// Why no browser may be started here.
     pub problem: Option<String>,
 }
@@ -48,8 +53,8 @@ impl Options {
         }
     }
 
-    /// The body of the driver's New Session.
-    pub fn new_session(&self, wanted: &NewSession) -> Value {
+    /// The body of the driver's New Session. Firefox gets these preferences besides.
+    pub fn new_session(&self, wanted: &NewSession, preferences: Map<String, Value>) -> Value {
         let NewSession { mut capabilities, parameters: mut body, .. } = wanted.clone();
         // Some clients send every browser the same; a driver would refuse another vendor's, or show it as its own.
         let others: &[&str] = match self.driver {
@@ -59,7 +64,7 @@ impl Options {
         capabilities.retain(|name, _| !others.iter().any(|prefix| name.starts_with(prefix)));
         let capabilities = match self.driver {
             Driver::Chromedriver => chrome::requested(capabilities, self),
-            Driver::Geckodriver => firefox::requested(capabilities, self, wanted.os),
+            Driver::Geckodriver => firefox::requested(capabilities, self, preferences),
         };
         body.insert("capabilities".to_owned(), json!({"alwaysMatch": capabilities}));
         body.into()
@@ -99,14 +104,35 @@ impl Endpoint {
         Some(Self { port: port.parse().ok()?, path: "/".to_owned() })
     }
 
-    /// A connection to it.
+    /// A WebSocket to it.
     ///
     /// # Errors
-    /// Nothing listens there.
-    pub async fn connect(&self) -> std::io::Result<TcpStream> {
+    /// Nothing listens there, or it refuses.
+    pub async fn open(&self) -> Result<WebSocketStream<TcpStream>, tungstenite::Error> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await?;
         stream.set_nodelay(true)?;
-        Ok(stream)
+        let (socket, _) =
+            client_async_with_config(self.url(), stream, Some(socket::config())).await?;
+        Ok(socket)
+    }
+
+    /// The answer of a browser's DevTools to one command, on a socket of its own; one that refuses has an `error` in it.
+    ///
+    /// # Errors
+    /// It hangs up.
+    pub async fn ask(&self, method: &str, params: Value) -> Result<Value, BoxError> {
+        let mut socket = self.open().await?;
+        let command = json!({"id": 1, "method": method, "params": params});
+        socket.send(Message::text(command.to_string())).await?;
+        while let Some(message) = socket.next().await {
+            let Message::Text(text) = message? else { continue };
+            let answer: Value = serde_json::from_str(&text)?;
+            if answer["id"] == 1 {
+                socket.close(None).await?;
+                return Ok(answer);
+            }
+        }
+        Err("the browser hung up".into())
     }
 
     /// Its URL.
@@ -136,16 +162,11 @@ mod tests {
             (Driver::Chromedriver, ["goog:a", "wdio:a"]),
             (Driver::Geckodriver, ["moz:a", "wdio:a"]),
         ] {
-            let options = Options {
-                driver,
-                browser: None,
-                browser_sandbox: true,
-                firefox_version: None,
-                problem: None,
-            };
+            let options = Options { driver, browser: None, browser_sandbox: true, problem: None };
             let capabilities = set.as_object().unwrap().clone();
             let parameters = Map::from_iter([("vendor".to_owned(), json!({"a": 1}))]);
-            let body = options.new_session(&NewSession { capabilities, parameters, os: None });
+            let body =
+                options.new_session(&NewSession { capabilities, parameters, os: None }, Map::new());
             assert_eq!(body["vendor"], json!({"a": 1}));
             let asked = body["capabilities"]["alwaysMatch"].as_object().unwrap();
             let plain: Vec<&str> = asked

@@ -2,14 +2,11 @@
 
 use std::time::Duration;
 
-use futures::{SinkExt, StreamExt};
 use runtime::http::BoxError;
 use serde_json::{Value, json};
 use tokio::time::timeout;
-use tokio_tungstenite::{client_async_with_config, tungstenite::Message};
 
 use super::kind::Endpoint;
-use crate::socket;
 
 /// What chromedriver calls it. The page has this title, and so has the tab that it stands in.
 const TITLE: &str = "BiDi-CDP Mapper";
@@ -21,24 +18,9 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// # Errors
 /// The browser does not list its targets.
 pub async fn targets(browser: &Endpoint) -> Result<Vec<String>, BoxError> {
-    timeout(LIMIT, ask(browser)).await?
-}
-
-async fn ask(browser: &Endpoint) -> Result<Vec<String>, BoxError> {
-    let stream = browser.connect().await?;
-    let (mut browser, _) =
-        client_async_with_config(browser.url(), stream, Some(socket::config())).await?;
     // An empty filter: tabs too, which are not listed otherwise and which some clients attach to.
-    let question = json!({"id": 1, "method": "Target.getTargets", "params": {"filter": [{}]}});
-    browser.send(Message::text(question.to_string())).await?;
-    while let Some(message) = browser.next().await {
-        if let Message::Text(text) = message? {
-            let ids = with_title(&serde_json::from_str(&text)?);
-            browser.close(None).await?;
-            return Ok(ids);
-        }
-    }
-    Err("the browser hung up".into())
+    let asking = browser.ask("Target.getTargets", json!({"filter": [{}]}));
+    Ok(with_title(&timeout(LIMIT, asking).await??))
 }
 
 fn with_title(answer: &Value) -> Vec<String> {

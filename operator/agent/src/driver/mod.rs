@@ -97,16 +97,7 @@ impl Prepared {
             Driver::Chromedriver => None,
             Driver::Geckodriver => firefox_problem(browser_sandbox).await,
         };
-        let browser = config.browser.clone();
-        let firefox_version = match (driver, &browser) {
-            (Driver::Geckodriver, Some(browser)) => firefox::version(browser)
-                .inspect_err(|error| {
-                    tracing::warn!(error = error as &dyn std::error::Error, "the browser's version")
-                })
-                .ok(),
-            _ => None,
-        };
-        let options = Options { driver, browser, browser_sandbox, problem, firefox_version };
+        let options = Options { driver, browser: config.browser.clone(), browser_sandbox, problem };
         let (program, prepare) = (config.driver.clone(), config.prepare.clone());
         tasks.spawn({
             let options = options.clone();
@@ -172,11 +163,6 @@ async fn new_session(
 ) -> Result<DriverSession, Error> {
     if let Some(problem) = &options.problem {
         return Err(Error::Refused(problem.clone()));
-    }
-    let is_firefox = options.driver == Driver::Geckodriver;
-    if is_firefox && options.firefox_version.is_none() && wanted.os.is_some() {
-        let message = "spec.os: the image does not say which Firefox it has";
-        return Err(Error::Refused(message.to_owned()));
     }
     client.new_session(wanted, options).await
 }

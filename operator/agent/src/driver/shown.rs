@@ -14,11 +14,10 @@ use runtime::http::BoxError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{net::TcpStream, time::timeout};
-use tokio_tungstenite::{WebSocketStream, client_async_with_config, tungstenite::Message};
+use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::kind::Endpoint;
-use crate::socket;
 
 /// How long a browser may take until all that it has is told.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -43,11 +42,8 @@ pub type Shown = Arc<AbortOnDropHandle<()>>;
 /// # Errors
 /// The browser refuses, hangs up, or does not answer in time.
 pub async fn show(browser: &Endpoint, how: Value) -> Result<Shown, BoxError> {
-    let stream = browser.connect().await?;
-    let (browser, _) =
-        client_async_with_config(browser.url(), stream, Some(socket::config())).await?;
     let mut teller = Teller {
-        browser,
+        browser: browser.open().await?,
         how,
         next: 0,
         asked: HashMap::new(),

@@ -5,16 +5,19 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use runtime::http::{
-    collect::{collect_within, drain},
-    forward::empty,
-    incoming::Incoming,
+use runtime::{
+    fresh::Fresh,
+    http::{
+        collect::{collect_within, drain},
+        forward::empty,
+        incoming::Incoming,
+    },
 };
 use tokio::{
     sync::Semaphore,
-    time::{Instant, sleep, timeout},
+    time::{sleep, timeout},
 };
-use warp::reply::Response;
+use warp::{Reply, reply::Response};
 use wire::bind::SCREEN_PATH;
 
 use super::Gateway;
@@ -64,13 +67,13 @@ load();
 /// The last picture of a session that was shown here, if there was one, and when.
 #[derive(Debug)]
 pub struct Screen {
-    last: tokio::sync::Mutex<Option<(Instant, Option<Bytes>)>>,
+    last: Fresh<Option<Bytes>>,
     viewers: Semaphore,
 }
 
 impl Default for Screen {
     fn default() -> Self {
-        Self { last: tokio::sync::Mutex::default(), viewers: Semaphore::new(VIEWERS) }
+        Self { last: Fresh::default(), viewers: Semaphore::new(VIEWERS) }
     }
 }
 
@@ -84,7 +87,7 @@ pub async fn run(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
     drain(incoming.body).await;
     let head = incoming.method == Method::HEAD;
     if !head && incoming.method != Method::GET {
-        return closed(status(StatusCode::METHOD_NOT_ALLOWED));
+        return closed(StatusCode::METHOD_NOT_ALLOWED.into_response());
     }
     if incoming.path == PROGRAM_PATH {
         return closed(typed(PROGRAM, "text/javascript; charset=utf-8"));
@@ -92,9 +95,9 @@ pub async fn run(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
     let share = incoming.path.strip_prefix(PREFIX).unwrap_or_default();
     closed(match share.strip_suffix(SCREEN) {
         Some(share) => match gateway.directory.shared(share) {
-            Some(Shown::Lives(_)) if head => status(StatusCode::OK),
+            Some(Shown::Lives(_)) if head => StatusCode::OK.into_response(),
             Some(Shown::Lives(entry)) => picture(&entry).await,
-            _ => status(StatusCode::NOT_FOUND),
+            _ => StatusCode::NOT_FOUND.into_response(),
         },
         None => match gateway.directory.shared(share) {
             Some(Shown::Lives(entry)) => view(&gateway, &entry, share, head),
@@ -169,28 +172,22 @@ fn count(gateway: &Gateway, entry: &Arc<Entry>) {
 /// One at a time for each session: whoever comes meanwhile gets the same.
 async fn picture(entry: &Entry) -> Response {
     let Ok(_waits) = entry.screen.viewers.try_acquire() else {
-        return status(StatusCode::SERVICE_UNAVAILABLE);
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
-    let mut last = entry.screen.last.lock().await;
-    let known = last.as_ref().filter(|(taken, _)| taken.elapsed() < FRESH);
-    let picture = match known {
-        Some((_, picture)) => picture.clone(),
-        None => {
-            let picture = match timeout(LIMIT, take(entry)).await {
-                Ok(Ok(picture)) => Some(picture),
-                Ok(Err(error)) => {
-                    tracing::debug!(error, "no picture");
-                    None
-                }
-                Err(_) => None,
-            };
-            *last = Some((Instant::now(), picture.clone()));
-            picture
-        }
+    let taking = async {
+        let taken = timeout(LIMIT, take(entry)).await;
+        taken.unwrap_or_else(|slow| Err(slow.to_string())).map_or_else(
+            |error| {
+                tracing::debug!(error, "no picture");
+                None
+            },
+            Some,
+        )
     };
+    let picture = entry.screen.last.get(FRESH, taking).await;
     match picture {
         Some(picture) => typed(picture, "image/jpeg"),
-        None => status(StatusCode::NOT_FOUND),
+        None => StatusCode::NOT_FOUND.into_response(),
     }
 }
 
@@ -219,12 +216,6 @@ fn page(status: StatusCode, body: &str) -> Response {
 /// A reason's word may be anybody's: it stands in an annotation that ends a session.
 fn word(text: &str) -> String {
     text.chars().filter(|letter| letter.is_ascii_alphanumeric()).collect()
-}
-
-fn status(status: StatusCode) -> Response {
-    let mut response = Response::default();
-    *response.status_mut() = status;
-    response
 }
 
 fn typed(body: impl Into<Bytes>, type_: &'static str) -> Response {
