@@ -6,6 +6,23 @@ cd "$(dirname "$0")/.."
 
 cluster() { cargo run --quiet --package cluster -- "$@"; }
 
+log=$(mktemp)
+run_tests() { cargo test --locked --package e2e --no-fail-fast -- --show-output 2>&1 | tee "$log"; }
+clean_up() { :; }
+# What failed is said last: whoever sees only the end of the output sees it.
+finish() {
+    local status=$?
+    clean_up "$status"
+    if ((status != 0)); then
+        echo "==> what failed"
+        grep --extended-regexp --after-context 1 '^(test .* FAILED$|Error: |thread .* panicked)' "$log" |
+            cut --characters 1-600 || true
+    fi
+    rm --force "$log"
+    exit "$status"
+}
+trap finish EXIT
+
 # Tests wait more than they work: twice as many as there are processors on a small machine.
 export PYTHONDONTWRITEBYTECODE=1 RUST_BACKTRACE=0 RUST_TEST_THREADS="${RUST_TEST_THREADS:-4}"
 if [[ -n "${KUBECONFIG:-}" ]]; then
@@ -14,22 +31,19 @@ if [[ -n "${KUBECONFIG:-}" ]]; then
     export GATEWAY_URL="${GATEWAY_URL:-http://$(kubectl --namespace browser-operator get service \
         browser-operator-gateway --output 'jsonpath={.spec.clusterIP}:{.spec.ports[0].port}')}"
     export SITE_URL="${SITE_URL:-http://site.site.svc.cluster.local}"
-    cargo test --locked --package e2e --no-fail-fast -- --show-output
+    run_tests
     exit
 fi
 
 # One that an earlier run left over is in nobody's way for long.
 cluster down --name test
-finish() {
-    local status=$?
-    if ((status != 0)); then
+clean_up() {
+    if (($1 != 0)); then
         cluster logs --name test || true
     fi
     cluster down --name test
-    exit "$status"
 }
-trap finish EXIT
 cluster up --name test
 # shellcheck disable=SC1091
 source e2e/cluster/state-test/env
-cargo test --locked --package e2e --no-fail-fast -- --show-output
+run_tests

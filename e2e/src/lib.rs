@@ -15,6 +15,7 @@ pub mod hosted;
 pub mod kubectl;
 pub mod local;
 pub mod namespace;
+pub mod neighbours;
 pub mod objects;
 pub mod operator;
 pub mod raw;

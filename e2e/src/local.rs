@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result};
@@ -135,6 +135,12 @@ pub fn is_here(uid: &str) -> bool {
 }
 
 impl Process {
+    /// Where the kernel tells of it (proc(5)).
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}", self.pid)).join(name)
+    }
+
     /// Its id.
     #[must_use]
     pub fn id(self) -> u32 {

@@ -10,6 +10,8 @@ use kube::{
     runtime::watcher::Config,
 };
 
+use tokio::sync::Mutex;
+
 use crate::{
     cluster::Cluster,
     wait::{until, until_all},
@@ -60,11 +62,13 @@ pub async fn metric(cluster: &Cluster, component: &str, name: &str) -> Result<f6
     Ok(sum)
 }
 
-/// Deletes a component's pods, and waits until others stand in for them.
+/// Deletes a component's pods, and waits until others stand in for them. Tests of one binary do so one after another.
 ///
 /// # Errors
 /// They do not come.
 pub async fn restart(cluster: &Cluster, component: &str) -> Result<()> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+    let _one_at_a_time = ONE_AT_A_TIME.lock().await;
     let old = pods(cluster, component).await?;
     for pod in &old {
         let namespace = pod.namespace().context("its namespace")?;

@@ -211,6 +211,8 @@ async fn a_quota_makes_sessions_wait_and_holds_up_nobody_else() -> Result<()> {
                     }
                     other.create_ready("other", spec.clone()).await?;
 
+                    // Who comes after the restart knows whose turn it is.
+                    operator::restart(&namespace.cluster, "controller").await?;
                     let client = namespace.cluster.anonymous();
                     client.delete(&format!("/session/{}", first.id)).await?;
                     let second = namespace.ready("second").await?;

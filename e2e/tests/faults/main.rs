@@ -2,6 +2,7 @@
 //!
 //! Tests that disturb nobody come after the others, in the order of their modules: they run beside each other.
 
+mod addresses;
 mod control_plane;
 mod nodes;
 mod operator;

@@ -3,6 +3,7 @@
 //! It starts the driver, prepares a browser, waits to be bound to a session, carries that one session's traffic, and
 //! ends when the session ends. Its last word is the container's termination message.
 
+mod announce;
 mod bidi;
 mod bind;
 mod dev_tools;
@@ -90,6 +91,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<Termination,
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|source| Error::Listen { address: config.listen, source })?;
+    announce::announce();
     let tasks = TaskTracker::new();
     let kills = memory::Kills::from_now();
     let ending = Ending::new(kills.clone());

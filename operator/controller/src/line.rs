@@ -173,8 +173,9 @@ impl Line {
         self.freed(&class, &key.namespace, uid)
     }
 
-    /// Its pod was refused: it stands in the line again. Where a quota was the reason, only this one tries again, until
-    /// there is room.
+    /// Its pod was refused: it stands in the line again. Where a quota was the reason, one of the namespace tries again,
+    /// until there is room: the one whose pod is being made, or the first of those that wait. Refusals of several that were
+    /// tried at once may come in any order.
     pub fn refused(&mut self, session: &BrowserSession, reason: Reason) -> Vec<Key> {
         let Some(uid) = session.metadata.uid.as_deref() else { return Vec::new() };
         if reason != Reason::QuotaExceeded {
@@ -186,9 +187,21 @@ impl Line {
             Some(Place::Live(Some(waiting))) => self.wait(key.clone(), &class, waiting),
             _ => drop(self.join(session, &class)),
         }
-        self.class(&class).closed.insert(key.namespace, Some(uid.to_owned()));
+        self.close(&class, &key.namespace);
         // Others of the class may have what it cannot.
         self.keys(self.next(&class))
+    }
+
+    /// A namespace's quota is used up.
+    pub fn close(&mut self, class: &str, namespace: &str) {
+        let tries = self.classes.get(class).and_then(|class| class.closed.get(namespace));
+        if tries.is_some_and(|tries| tries.as_ref().is_some_and(|uid| self.is_seated(uid))) {
+            return;
+        }
+        let class = self.class(class);
+        let first = class.waiting.get(namespace).and_then(|waiting| waiting.first());
+        let first = first.map(|first| first.uid.clone());
+        class.closed.insert(namespace.to_owned(), first);
     }
 
     /// A session is over. Gives whom to look at.

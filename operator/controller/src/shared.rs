@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crds::{BrowserSession, names};
+use crds::{BrowserSession, Reason, names};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -138,7 +138,12 @@ impl Shared {
                 if let Some(pod) = stores.pod_of(&key) {
                     line.seat(&key, pod.labels().get(names::CLASS_LABEL).map_or("", |class| class));
                 } else if let Ok(placement) = placement::place(&session.spec, &classes) {
-                    drop(line.join(session, &placement.class.name_any()));
+                    let class = placement.class.name_any();
+                    drop(line.join(session, &class));
+                    let told = session.ready_condition().map(|ready| ready.reason.as_str());
+                    if told == Some(Reason::QuotaExceeded.as_str()) {
+                        line.close(&class, &key.namespace);
+                    }
                 }
             }
         });

@@ -218,6 +218,32 @@ fn of_a_namespace_whose_quota_is_used_up_one_tries_and_others_are_not_held_up() 
 }
 
 #[test]
+fn of_several_that_a_quota_refuses_the_first_in_line_tries_again() {
+    let sessions = ["1", "2"].map(|name| session("a", name, 1, 0));
+    for order in [[0, 1], [1, 0]] {
+        let mut line = line_of(9, &sessions);
+        assert_eq!(let_in(&mut line), ["a/1", "a/2"]);
+        order.iter().for_each(|&at| drop(line.refused(&sessions[at], Reason::QuotaExceeded)));
+        assert_eq!(line.next("c"), ["a/1"], "refused in the order {order:?}");
+    }
+    // The first tries already when the second is refused.
+    let mut line = line_of(9, &sessions);
+    let_in(&mut line);
+    line.refused(&sessions[0], Reason::QuotaExceeded);
+    line.take("a/1");
+    line.refused(&sessions[1], Reason::QuotaExceeded);
+    assert_eq!(line.next("c"), [""; 0]);
+    assert_eq!(line.made("a/1").len(), 1);
+    assert_eq!(line.next("c"), ["a/2"]);
+    // A more urgent one that came meanwhile is the one to try next.
+    let mut line = line_of(9, &sessions[..1]);
+    let_in(&mut line);
+    line.join(&session("a", "urgent", 3, 7), "c");
+    let woken = line.refused(&sessions[0], Reason::QuotaExceeded);
+    assert_eq!(woken.iter().map(|key| key.uid.as_str()).collect::<Vec<_>>(), ["a/urgent"]);
+}
+
+#[test]
 fn the_one_that_tries_leaves_its_turn_to_the_next() {
     let sessions = ["1", "2"].map(|name| session("a", name, 1, 0));
     let mut line = line_of(9, &sessions);

@@ -212,10 +212,11 @@ async fn forward(gateway: &Gateway, entry: &Entry, incoming: Incoming) -> Respon
 /// A pod that does not answer is most often gone, and the directory will say so. If it does not, the session is left
 /// alone: one failure is no end.
 async fn no_answer(gateway: &Gateway, entry: &Entry, error: &agents::Error) -> Response {
-    tracing::debug!(uid = entry.uid, error = error as &dyn std::error::Error, "no answer");
     if tokio::time::timeout(SAY_SO, entry.over.cancelled()).await.is_ok() {
         failure(&gateway.directory.why(&entry.session_id))
     } else {
+        let cause = error as &dyn std::error::Error;
+        tracing::warn!(uid = entry.uid, error = cause, "the browser's pod gave no answer");
         let message = format!("the browser's pod gave no answer: {error}");
         failure(&WebDriverError::new(ErrorCode::UnknownError, message))
     }

@@ -1,0 +1,77 @@
+//! A pod gets an address that was another's before.
+
+use std::net::Ipv4Addr;
+
+use anyhow::{Context, Result, ensure};
+use e2e::{
+    Namespace,
+    echo::with_echo,
+    faults::beside_others,
+    finally::finally,
+    local::{OPERATOR, Process, process_of_pod},
+    namespace::Live,
+    neighbours::{forget_those_gone, is_thought_gone, remember_as_gone},
+    operator,
+};
+use serde_json::json;
+
+use crate::words::pod_of;
+
+/// How many pods may begin meanwhile: those of other tests, too.
+const AHEAD: usize = 60;
+
+async fn address(namespace: &Namespace, live: &Live) -> Result<Ipv4Addr> {
+    let pod = pod_of(namespace, live).await?;
+    let address = pod.status.and_then(|status| status.pod_ip).context("the pod's address")?;
+    address.parse().context("an address of IPv4")
+}
+
+/// The addresses that are given next: host-local gives the least that follows the last one, in the range of
+/// `e2e/cluster/src/plan.rs`.
+fn next(after: Ipv4Addr) -> Vec<Ipv4Addr> {
+    let [a, b, c, d] = after.octets();
+    let following = (2..=254).cycle().skip(usize::from(d - 1)).take(AHEAD);
+    following.map(|d| Ipv4Addr::new(a, b, c, d)).collect()
+}
+
+async fn processes(namespace: &Namespace) -> Result<Vec<(&'static str, Process)>> {
+    let mut found = Vec::new();
+    for component in ["controller", "gateway"] {
+        for pod in operator::pods(&namespace.cluster, component).await? {
+            let uid = pod.metadata.uid.context("the pod's uid")?;
+            let process = process_of_pod(&uid, OPERATOR).context("a process on this machine")?;
+            found.push((component, process));
+        }
+    }
+    Ok(found)
+}
+
+#[tokio::test]
+async fn a_pod_with_the_address_of_one_that_is_gone_is_reached() -> Result<()> {
+    beside_others(async |_, namespace| {
+        with_echo(namespace, json!({}), async |first| {
+            let addresses = next(address(namespace, first).await?);
+            let processes = processes(namespace).await?;
+            let reached = async {
+                for (_, process) in &processes {
+                    remember_as_gone(process, &addresses)?;
+                }
+                let spec = json!({"className": namespace.name, "capabilities": {}});
+                let second = namespace.create_ready("second", spec).await?;
+                let there = address(namespace, &second).await?;
+                ensure!(addresses.contains(&there), "{there} was not to be expected");
+                for (component, process) in &processes {
+                    ensure!(!is_thought_gone(process, there), "a {component} was not told of it");
+                }
+                namespace.cluster.anonymous().title(&second.id).await.map(drop)
+            };
+            let forget = async {
+                let forget = |(_, process): &(_, Process)| forget_those_gone(process, &addresses);
+                processes.iter().try_for_each(forget)
+            };
+            finally(reached, forget).await
+        })
+        .await
+    })
+    .await
+}
