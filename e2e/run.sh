@@ -12,11 +12,12 @@ clean_up() { :; }
 # What failed is said last: whoever sees only the end of the output sees it.
 finish() {
     local status=$?
-    clean_up "$status"
+    clean_up "$status" || status=$((status ? status : 1))
     if ((status != 0)); then
         echo "==> what failed"
-        grep --extended-regexp --after-context 1 '^(test .* FAILED$|Error: |thread .* panicked)' "$log" |
-            cut --characters 1-600 || true
+        grep --extended-regexp --after-context 1 \
+            '^(test .* FAILED$|Error: |thread .* panicked|error)|process didn.t exit successfully' "$log" |
+            cut --characters 1-600 || tail --lines 20 "$log"
     fi
     rm --force "$log"
     exit "$status"

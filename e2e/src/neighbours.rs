@@ -38,7 +38,9 @@ pub fn remember_as_gone(process: &Process, addresses: &[Ipv4Addr]) -> Result<()>
 pub fn forget_those_gone(process: &Process, addresses: &[Ipv4Addr]) -> Result<()> {
     let gone = addresses.iter().filter(|address| is_thought_gone(process, **address));
     let lines: String = gone.map(|address| format!("neigh del {address} dev eth0\n")).collect();
-    ip(process, &lines)
+    ip(process, &lines)?;
+    // What it is unless somebody changes it.
+    inside(process, "echo 100 > /proc/sys/net/ipv4/neigh/eth0/locktime", "")
 }
 
 /// Whether an address is remembered as that of a pod that is gone.

@@ -56,6 +56,25 @@ async fn whatever_is_killed_in_a_pod_its_client_and_its_record_say_what_it_was()
     .await
 }
 
+/// Nobody asks the driver anything, and no socket breaks.
+#[tokio::test]
+async fn a_browser_that_is_killed_ends_a_session_that_nobody_uses() -> Result<()> {
+    beside_others(async |faults, namespace| {
+        let mut rows = Rows::default();
+        for (browser, program) in [("chrome", "chromium"), ("firefox", "firefox-esr")] {
+            let outcome = async {
+                let spec = json!({"capabilities": {"alwaysMatch": {"browserName": browser}}});
+                let live = namespace.create_ready(browser, spec).await?;
+                faults.kill(&pod_of(namespace, &live).await?, program, Signal::SIGKILL)?;
+                told(namespace, browser, Phase::Failed, Reason::BrowserCrashed).await.map(drop)
+            };
+            rows.row(browser, outcome.await);
+        }
+        rows.all()
+    })
+    .await
+}
+
 #[tokio::test]
 async fn a_pod_that_is_drained_tells_its_client_so() -> Result<()> {
     beside_others(async |_, namespace| {

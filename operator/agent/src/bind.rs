@@ -2,11 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
+use rustix::process::Pid;
 use tokio::time::{Instant, timeout};
 use wire::bind::{BindRefusal, BindReply, BindRequest, EndReason, Termination, VERSION};
 
 use crate::{
     bidi::Hub,
+    driver::browser,
+    ending::Ending,
     session::{Session, life::Life, setup, watch_limits},
     shared::{Bound, Shared},
 };
@@ -67,6 +70,10 @@ async fn make(shared: &Arc<Shared>, request: BindRequest) -> Result<BindReply, S
     let reply =
         BindReply { capabilities: upstream.capabilities.clone(), bidi: hub.is_some(), warnings };
     shared.tasks.spawn(watch_limits(life.clone(), settings.clone(), shared.ending.clone()));
+    // The hub knows more of the end of a browser that speaks BiDi.
+    if let (None, Some(process)) = (&hub, upstream.browser) {
+        shared.tasks.spawn(watch_browser(process, life.clone(), shared.ending.clone()));
+    }
     let session = Arc::new(Session::new(session_id, driver, upstream, settings, life, hub));
     shared.begin(session.clone());
     // Beside the answer to the bind: a browser that has just begun takes its time.
@@ -76,6 +83,21 @@ async fn make(shared: &Arc<Shared>, request: BindRequest) -> Result<BindReply, S
         }
     });
     Ok(reply)
+}
+
+/// Ends the session with its browser.
+async fn watch_browser(process: Pid, life: Arc<Life>, ending: Ending) {
+    let ended = tokio::select! {
+        ended = browser::ended(process) => ended,
+        () = ending.begun().cancelled_owned() => return,
+    };
+    match ended {
+        Ok(()) => ending.browser_gone(&life, false, "its process has ended").await,
+        Err(error) => {
+            let cause = &error as &dyn std::error::Error;
+            tracing::warn!(error = cause, "the browser's end is seen at its next command only");
+        }
+    }
 }
 
 /// Ends an agent that nobody has bound in time.

@@ -351,6 +351,8 @@ pub fn held_back(
 ) -> Option<BrowserSessionStatus> {
     let mut status = session.status.clone().unwrap_or_default();
     status.phase = Some(Phase::Pending);
+    // It was its turn.
+    status.queue_position = None;
     let verdict = Verdict { ready: false, stalled: false, reason, message: message.to_owned() };
     publish(&mut status, session, &verdict, now);
     (session.status.as_ref() != Some(&status)).then_some(status)

@@ -51,6 +51,15 @@ pub enum Turn {
     },
 }
 
+/// A namespace whose quota is used up.
+#[derive(Debug, Default)]
+struct Closed {
+    /// The uid of the one session that may try; whichever is the first if absent.
+    tries: Option<String>,
+    /// It was refused, and tries again by itself: until then it needs no place, and nobody wakes it.
+    pauses: bool,
+}
+
 #[derive(Debug, Default)]
 struct Class {
     /// How many may live; `None`: any number.
@@ -62,8 +71,8 @@ struct Class {
     /// When each namespace was last given a place, counted in places. Namespaces stay in it: one that went and comes back
     /// is no new one.
     served: HashMap<String, u64>,
-    /// Namespaces whose quota is used up, and the uid of the one session that may try.
-    closed: HashMap<String, Option<String>>,
+    /// Namespaces whose quota is used up.
+    closed: HashMap<String, Closed>,
     positions: HashMap<String, i32>,
     counted: Option<Timestamp>,
 }
@@ -88,8 +97,10 @@ pub struct Line {
 }
 
 impl Line {
-    /// A session that has its pod, or is about to: it takes a place of the class.
-    pub fn seat(&mut self, key: &Key, class: &str) {
+    /// A session that has its pod, or is about to: it takes a place of the class. Gives whom to look at: it may have stood in
+    /// another's line.
+    pub fn seat(&mut self, key: &Key, class: &str) -> Vec<Key> {
+        let left = self.whose(&key.uid).filter(|(_, left)| left != class);
         let waited = match self.remove(&key.uid) {
             Some(Place::Waiting(waiting)) => Some(waiting),
             Some(Place::Live(waited)) => waited,
@@ -101,6 +112,7 @@ impl Line {
         *here.live.entry(key.namespace.clone()).or_default() += 1;
         here.served.insert(key.namespace.clone(), given);
         self.places.insert(key.uid.clone(), (key.clone(), class.to_owned(), Place::Live(waited)));
+        left.map_or_else(Vec::new, |(_, left)| self.freed(&left, &key.namespace, &key.uid))
     }
 
     /// Whether a session has its place.
@@ -149,6 +161,12 @@ impl Line {
         {
             return Turn::Go;
         }
+        if let Some(closed) = self.class(&class).closed.get_mut(&key.namespace)
+            && closed.tries.as_deref() == Some(uid)
+        {
+            // From now on it waits to be woken.
+            closed.pauses = false;
+        }
         let reason =
             if is_closed && free > 0 { Reason::QuotaExceeded } else { Reason::CapacityReached };
         Turn::Wait { reason, position: self.position(&class, uid, now) }
@@ -160,10 +178,10 @@ impl Line {
             return;
         }
         let Some((key, class)) = self.whose(uid) else { return };
-        if let Some(tries) = self.class(&class).closed.get_mut(&key.namespace) {
-            *tries = Some(uid.to_owned());
+        if let Some(closed) = self.class(&class).closed.get_mut(&key.namespace) {
+            *closed = Closed { tries: Some(uid.to_owned()), pauses: false };
         }
-        self.seat(&key, &class);
+        drop(self.seat(&key, &class));
     }
 
     /// Its pod was made: if the quota had been used up, it has room again, and the next one may try. Gives whom to look
@@ -188,20 +206,29 @@ impl Line {
             _ => drop(self.join(session, &class)),
         }
         self.close(&class, &key.namespace);
+        if let Some(closed) = self.class(&class).closed.get_mut(&key.namespace)
+            && closed.tries.as_deref() == Some(uid)
+        {
+            closed.pauses = true;
+        }
         // Others of the class may have what it cannot.
-        self.keys(self.next(&class))
+        self.wake(&class)
     }
 
     /// A namespace's quota is used up.
     pub fn close(&mut self, class: &str, namespace: &str) {
-        let tries = self.classes.get(class).and_then(|class| class.closed.get(namespace));
-        if tries.is_some_and(|tries| tries.as_ref().is_some_and(|uid| self.is_seated(uid))) {
+        let closed = self.classes.get(class).and_then(|class| class.closed.get(namespace));
+        let is_trying = |uid: &String| matches!(self.places.get(uid), Some((_, there, Place::Live(_))) if there == class);
+        if closed.and_then(|closed| closed.tries.as_ref()).is_some_and(is_trying) {
             return;
         }
         let class = self.class(class);
         let first = class.waiting.get(namespace).and_then(|waiting| waiting.first());
-        let first = first.map(|first| first.uid.clone());
-        class.closed.insert(namespace.to_owned(), first);
+        let tries = first.map(|first| first.uid.clone());
+        let closed = class.closed.entry(namespace.to_owned()).or_default();
+        if closed.tries != tries {
+            *closed = Closed { tries, pauses: false };
+        }
     }
 
     /// A session is over. Gives whom to look at.
@@ -209,7 +236,7 @@ impl Line {
         let Some((key, class)) = self.whose(uid) else { return Vec::new() };
         self.remove(uid);
         let mut next = self.freed(&class, &key.namespace, uid);
-        next.extend(self.keys(self.next(&class)));
+        next.extend(self.wake(&class));
         next
     }
 
@@ -239,10 +266,10 @@ impl Line {
             .map(|(name, class)| (name.as_str(), class.live_in_all(), class.waiting_in_all()))
     }
 
-    /// The one that tried tries no more.
+    /// The one that tried, or was about to, tries no more.
     fn freed(&mut self, class: &str, namespace: &str, uid: &str) -> Vec<Key> {
-        let tries = self.classes.get(class).and_then(|class| class.closed.get(namespace));
-        let tried = tries.is_some_and(|tries| tries.as_deref() == Some(uid));
+        let closed = self.classes.get(class).and_then(|class| class.closed.get(namespace));
+        let tried = closed.is_some_and(|closed| closed.tries.as_deref().is_none_or(|it| it == uid));
         if tried { self.open(class, namespace) } else { Vec::new() }
     }
 
@@ -252,7 +279,7 @@ impl Line {
         match class.waiting.get(namespace).and_then(|waiting| waiting.first()) {
             Some(head) => {
                 let head = head.uid.clone();
-                class.closed.insert(namespace.to_owned(), None);
+                class.closed.insert(namespace.to_owned(), Closed::default());
                 self.keys(vec![head])
             }
             None => {
@@ -267,6 +294,17 @@ impl Line {
         let Some(class) = self.classes.get(class) else { return Vec::new() };
         let mut next = Vec::new();
         class.in_order(&class.closed, class.free(), |uid| next.push(uid.to_owned()));
+        next
+    }
+
+    /// Those of them that do not look again by themselves: two that were refused would wake each other for ever.
+    fn wake(&self, class: &str) -> Vec<Key> {
+        let pauses = |key: &Key| {
+            let closed = self.classes.get(class).and_then(|here| here.closed.get(&key.namespace));
+            closed.is_some_and(|closed| closed.pauses)
+        };
+        let mut next = self.keys(self.next(class));
+        next.retain(|key| !pauses(key));
         next
     }
 

@@ -29,7 +29,7 @@ pub enum Next {
     Wait,
     /// Look again after that long, or when it changes.
     After(Duration),
-    /// It failed: again after a pause that grows until something changes.
+    /// It failed: again after a pause that grows.
     Retry,
 }
 
@@ -56,13 +56,7 @@ pub async fn run<F: Future<Output = Next> + Send + 'static>(
         let due = tokio::select! {
             () = stop.cancelled() => break,
             key = keys.recv() => match key {
-                Some(key) => {
-                    // What it failed at may be another by now.
-                    if let Some(entry) = entries.get_mut(&key) {
-                        entry.failures = 0;
-                    }
-                    key
-                }
+                Some(key) => key,
                 None => break,
             },
             Some(expired) = delays.next() => {
@@ -197,32 +191,6 @@ mod tests {
         for (pause, least) in pauses.iter().zip([50, 100, 200]) {
             assert!((least..least + 20).contains(pause), "{pauses:?}");
         }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_change_is_tried_at_once_and_again_soon() {
-        let (send, keys) = mpsc::unbounded_channel();
-        let times = Arc::new(Mutex::new(Vec::new()));
-        let seen = times.clone();
-        let stop = CancellationToken::new();
-        let queue = tokio::spawn(run(keys, stop.clone(), move |_, _| {
-            let seen = seen.clone();
-            async move {
-                seen.lock().push(Instant::now());
-                Next::Retry
-            }
-        }));
-        send.send(key("a")).unwrap();
-        // Long enough for the longest pause.
-        tokio::time::sleep(Duration::from_secs(200)).await;
-        let changed = Instant::now();
-        send.send(key("a")).unwrap();
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        stop.cancel();
-        queue.await.unwrap();
-        let times = times.lock();
-        let after = times.iter().filter(|at| **at >= changed).count();
-        assert_eq!(after, 5, "at once and after 50, 100, 200 and 400 ms");
     }
 
     #[tokio::test(start_paused = true)]

@@ -215,6 +215,9 @@ impl Look<'_> {
                 if let Some(status) = decide::held_back(session, reason, &error.message(), now) {
                     self.write(session, status).await?;
                 }
+                if is_quota && self.context.shared.freed_lately(&key.namespace) {
+                    return Ok(Next::After(WATCH_LAG));
+                }
                 Ok(Next::Retry)
             }
             Err(error) => Err(error),

@@ -11,7 +11,10 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use parking_lot::Mutex;
-use tokio::{sync::Notify, time::sleep};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -25,6 +28,8 @@ use crate::{
 
 /// How long a line may have moved before those who wait in it are told: with `is_news`, what bounds the writes.
 const POSITIONS_EVERY: Duration = Duration::from_secs(10);
+/// How long a quota may take to know that a pod is gone: whoever counts for it watches pods, too.
+const QUOTA_LAG: Duration = Duration::from_secs(5);
 
 /// See the module.
 pub struct Shared {
@@ -36,6 +41,8 @@ pub struct Shared {
     /// Why pods ended that are gone, by the uids of sessions that have not ended yet: who takes a pod away often says so just before,
     /// and both are heard at once.
     gone: Mutex<HashMap<String, Trouble>>,
+    /// When a pod went of a namespace whose quota was used up.
+    freed: Mutex<HashMap<String, Instant>>,
     moved: Notify,
     metrics: Metrics,
 }
@@ -62,7 +69,11 @@ impl Listener for Shared {
             }
         }
         let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
-        self.line.lock().has_room(namespace)
+        let next = self.line.lock().has_room(namespace);
+        if !next.is_empty() {
+            self.freed.lock().insert(namespace.to_owned(), Instant::now());
+        }
+        next
     }
 
     fn service_gone(&self, namespace: &str, name: &str) {
@@ -75,7 +86,8 @@ impl Shared {
     pub fn new(metrics: Metrics) -> Self {
         let (line, moved) = (Mutex::default(), Notify::new());
         let (applied, deleted, gone) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { line, applied, deleted, gone, moved, metrics }
+        let freed = Mutex::default();
+        Self { line, applied, deleted, gone, freed, moved, metrics }
     }
 
     /// Changes the line, in one go.
@@ -118,9 +130,16 @@ impl Shared {
         if !line.is_seated(&key.uid)
             && stores.session(key).is_some_and(|session| !is_over(&session))
         {
-            line.seat(key, class);
+            keys.send_all(line.seat(key, class));
         }
         keys.send_all(line.made(&key.uid));
+    }
+
+    /// Whether a quota of the namespace may not know yet that there is room again.
+    pub fn freed_lately(&self, namespace: &str) -> bool {
+        let mut freed = self.freed.lock();
+        freed.retain(|_, at| at.elapsed() < QUOTA_LAG);
+        freed.contains_key(namespace)
     }
 
     /// Puts every session that has not ended where it belongs, before the first is looked at: the queue is the objects.
@@ -136,7 +155,8 @@ impl Shared {
             for session in &sessions {
                 let Some(key) = Key::of_session(session) else { continue };
                 if let Some(pod) = stores.pod_of(&key) {
-                    line.seat(&key, pod.labels().get(names::CLASS_LABEL).map_or("", |class| class));
+                    let class = pod.labels().get(names::CLASS_LABEL).map_or("", |class| class);
+                    drop(line.seat(&key, class));
                 } else if let Ok(placement) = placement::place(&session.spec, &classes) {
                     let class = placement.class.name_any();
                     drop(line.join(session, &class));

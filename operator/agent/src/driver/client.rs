@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use wire::bind::{Driver, NewSession};
 
 use super::{
-    DriverSession, chrome, firefox,
+    DriverSession, browser, chrome, firefox,
     kind::{self, Endpoint, Options},
     shown, system,
 };
@@ -145,6 +145,7 @@ impl Client {
         ) else {
             return Err(Error::Refused("the driver's answer has no session".to_owned()));
         };
+        let browser = browser::process_id(&capabilities);
         let address = chrome::debugger_address(&capabilities).map(ToOwned::to_owned);
         let (bidi, mut visible) = (kind::bidi(&capabilities), options.visible(capabilities));
         let version = match address {
@@ -172,7 +173,7 @@ impl Client {
             }
             _ => None,
         };
-        Ok(DriverSession { id, capabilities: visible, bidi, dev_tools, _shown: shown })
+        Ok(DriverSession { id, capabilities: visible, bidi, dev_tools, browser, _shown: shown })
     }
 
     /// Ends a session.

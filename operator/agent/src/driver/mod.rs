@@ -1,5 +1,6 @@
 //! The driver: its process, and the session that is prepared with it before anybody asks.
 
+pub mod browser;
 mod chrome;
 mod client;
 mod firefox;
@@ -47,6 +48,8 @@ pub struct DriverSession {
     pub bidi: Option<Endpoint>,
     /// The browser's DevTools, where it has them.
     pub dev_tools: Option<Endpoint>,
+    /// The browser's process, where the driver says which it is.
+    pub browser: Option<rustix::process::Pid>,
     /// What keeps it naming another operating system, where one was asked for.
     _shown: Option<shown::Shown>,
 }

@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{Class, Waiting};
+use super::{Class, Closed, Waiting};
 
 /// Which namespaces go first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +22,8 @@ struct Queue<'a> {
     waiting: Peekable<Box<dyn Iterator<Item = &'a Waiting> + 'a>>,
     live: usize,
     served: u64,
+    /// What it has to try needs no place before it is tried.
+    pauses: bool,
 }
 
 impl Class {
@@ -47,27 +49,27 @@ impl Class {
         self.waiting.values().map(BTreeSet::len).sum()
     }
 
-    fn queue<'a>(
-        &'a self,
-        closed: &'a HashMap<String, Option<String>>,
-        namespace: &str,
-    ) -> Queue<'a> {
+    fn queue<'a>(&'a self, closed: &'a HashMap<String, Closed>, namespace: &str) -> Queue<'a> {
         let waiting = self.waiting.get(namespace).into_iter().flatten();
-        let waiting: Box<dyn Iterator<Item = &Waiting>> = match closed.get(namespace) {
+        let closed = closed.get(namespace);
+        let waiting: Box<dyn Iterator<Item = &Waiting>> = match closed {
             None => Box::new(waiting),
-            Some(None) => Box::new(waiting.take(1)),
-            Some(Some(uid)) => Box::new(waiting.filter(move |one| one.uid == *uid)),
+            Some(Closed { tries: None, .. }) => Box::new(waiting.take(1)),
+            Some(Closed { tries: Some(uid), .. }) => {
+                Box::new(waiting.filter(move |one| one.uid == *uid))
+            }
         };
         let live = self.live.get(namespace).copied().unwrap_or(0);
         let served = self.served.get(namespace).copied().unwrap_or(0);
-        Queue { waiting: waiting.peekable(), live, served }
+        let pauses = closed.is_some_and(|closed| closed.pauses);
+        Queue { waiting: waiting.peekable(), live, served, pauses }
     }
 
     /// The first so many of the line, by uid, as if each got its place. Of a namespace that is closed only the one that may
-    /// try is there.
+    /// try is there, beside the others while it pauses.
     pub(super) fn in_order(
         &self,
-        closed: &HashMap<String, Option<String>>,
+        closed: &HashMap<String, Closed>,
         count: usize,
         mut tell: impl FnMut(&str),
     ) {
@@ -75,7 +77,8 @@ impl Class {
         let mut now_served = self.served.values().copied().max().unwrap_or(0);
         let mut queues: Vec<Queue<'_>> =
             self.waiting.keys().map(|namespace| self.queue(closed, namespace)).collect();
-        for _ in 0..count {
+        let mut places = 0;
+        while places < count {
             let best = queues
                 .iter_mut()
                 .filter_map(|queue| {
@@ -93,6 +96,10 @@ impl Class {
             let Some(((.., head), queue)) = best else { return };
             tell(&head.uid);
             queue.waiting.next();
+            if queue.pauses {
+                continue;
+            }
+            places += 1;
             queue.live += 1;
             now_served += 1;
             queue.served = now_served;
