@@ -51,15 +51,16 @@ try {
   console.log('uploaded:', await text('#read'));
 
   await page.setRequestInterception(true);
+  const handled = [];
   page.on('request', request => {
-    if (request.url() === `${site}/answer.txt`) {
-      request.respond({status: 200, body: 'hello from the client'});
-    } else {
-      request.continue();
-    }
+    const isAnswered = request.url() === `${site}/answer.txt`;
+    const answer = {status: 200, body: 'hello from the client'};
+    handled.push(isAnswered ? request.respond(answer) : request.continue());
   });
   await page.goto(`${site}/fetch.html`);
   console.log('intercepted:', await text('#answer'));
+  // The page may have its answer before the command that gave it has one, and close() would break that off.
+  await Promise.all(handled);
 } finally {
   await browser.close();
 }

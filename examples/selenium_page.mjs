@@ -65,16 +65,19 @@ try {
   await network.addIntercept(
     new AddInterceptParameters(InterceptPhase.BEFORE_REQUEST_SENT).urlStringPattern(answer),
   );
-  await network.beforeRequestSent(async ({request}) => {
+  let provided;
+  await network.beforeRequestSent(({request}) => {
     if (request.url === answer) {
       const body = new BytesValue(BytesValue.Type.STRING, 'hello from the client');
-      await network.provideResponse(
+      provided = network.provideResponse(
         new ProvideResponseParameters(request.request).statusCode(200).body(body),
       );
     }
   });
   await driver.get(`${site}/fetch.html`);
   console.log('intercepted:', await text('answer'));
+  // The page may have its answer before the command that gave it has one, and quit() would break that off.
+  await provided;
 } finally {
   await driver.quit();
 }
