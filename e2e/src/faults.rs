@@ -9,18 +9,12 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, Config, ResourceExt, api::DeleteParams};
+use kube::{Config, ResourceExt};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use tokio::{process::Command, sync::RwLock};
 
-use crate::{
-    Cluster, Namespace, finally::finally, local::process_of_pod, operator, wait::eventually,
-    with_namespace,
-};
-
-/// How long an operator's pod may take to be replaced.
-const RENEWED: Duration = Duration::from_secs(60);
+use crate::{Cluster, Namespace, finally::finally, local::process_of_pod, with_namespace};
 
 /// What disturbs the whole cluster is done alone. The binaries of `cargo test` run one after another, so within one is enough.
 static CALM: RwLock<()> = RwLock::const_new(());
@@ -206,32 +200,4 @@ impl Faults {
             .find(|group| group.exists())
             .with_context(|| format!("pod {} is not on this machine", pod.name_any()))
     }
-}
-
-/// Replaces an operator's pods whose processes were killed: each kill would make the kubelet wait longer before it starts
-/// the next.
-///
-/// # Errors
-/// They are not replaced in time.
-pub async fn renew(cluster: &Cluster, component: &str) -> Result<()> {
-    let old = operator::pods(cluster, component).await?;
-    for pod in &old {
-        let namespace = pod.namespace().context("the operator's namespace")?;
-        let pods = Api::<Pod>::namespaced(cluster.client.clone(), &namespace);
-        pods.delete(&pod.name_any(), &DeleteParams::default()).await.context("replace a pod")?;
-    }
-    eventually(RENEWED, async || {
-        let new = operator::pods(cluster, component).await?;
-        ensure!(new.len() == old.len(), "{} of {} {component}s", new.len(), old.len());
-        ensure!(new.iter().all(is_ready), "a {component} is not ready");
-        Ok(())
-    })
-    .await
-}
-
-/// Whether a pod is ready.
-#[must_use]
-pub fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
-    conditions.is_some_and(|all| all.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
 }

@@ -137,8 +137,13 @@ pub fn is_here(uid: &str) -> bool {
 impl Process {
     /// Where the kernel tells of it (proc(5)).
     #[must_use]
-    pub fn file(&self, name: &str) -> PathBuf {
+    pub fn file(self, name: &str) -> PathBuf {
         PathBuf::from(format!("/proc/{}", self.pid)).join(name)
+    }
+
+    fn read(self, name: &str) -> Result<String> {
+        let file = self.file(name);
+        fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))
     }
 
     /// Its id.
@@ -182,16 +187,15 @@ impl Process {
     /// It has ended.
     pub fn forget_most_memory(self) -> Result<()> {
         // proc_pid_clear_refs(5).
-        let file = format!("/proc/{}/clear_refs", self.pid);
-        fs::write(&file, "5").with_context(|| format!("write {file}"))
+        let file = self.file("clear_refs");
+        fs::write(&file, "5").with_context(|| format!("write {}", file.display()))
     }
 
     fn status(self, name: &str) -> Result<u64> {
-        let file = format!("/proc/{}/status", self.pid);
-        let status = fs::read_to_string(&file).with_context(|| format!("read {file}"))?;
+        let status = self.read("status")?;
         let value = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         let kib = value.and_then(|value| value.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-        Ok(kib.with_context(|| format!("{file} has no {name}"))? << 10)
+        Ok(kib.with_context(|| format!("process {} has no {name}", self.pid))? << 10)
     }
 
     /// The way to run a program in the network of its pod.
@@ -207,8 +211,7 @@ impl Process {
     /// # Errors
     /// One of them has ended, or this process may not.
     pub fn share_with(self, pid: u32) -> Result<()> {
-        let file = format!("/proc/{}/cgroup", self.pid);
-        let groups = fs::read_to_string(&file).with_context(|| format!("read {file}"))?;
+        let groups = self.read("cgroup")?;
         let of = |wanted: &str| {
             groups.lines().find_map(|line| {
                 let (controllers, path) = line.split_once(':')?.1.split_once(':')?;

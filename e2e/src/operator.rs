@@ -9,7 +9,6 @@ use kube::{
     api::{DeleteParams, ListParams, PostParams},
     runtime::watcher::Config,
 };
-
 use tokio::sync::Mutex;
 
 use crate::{
@@ -62,6 +61,13 @@ pub async fn metric(cluster: &Cluster, component: &str, name: &str) -> Result<f6
     Ok(sum)
 }
 
+/// Whether a pod is ready.
+#[must_use]
+pub fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.is_some_and(|all| all.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
+}
+
 /// Deletes a component's pods, and waits until others stand in for them. Tests of one binary do so one after another.
 ///
 /// # Errors
@@ -77,11 +83,9 @@ pub async fn restart(cluster: &Cluster, component: &str) -> Result<()> {
     }
     let ready = |all: &BTreeMap<String, Pod>| {
         let are_ready = all.values().filter(|pod| {
-            let conditions =
-                pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
             old.iter().all(|old| old.metadata.uid != pod.metadata.uid)
                 && pod.metadata.deletion_timestamp.is_none()
-                && conditions.into_iter().any(|c| c.type_ == "Ready" && c.status == "True")
+                && is_ready(pod)
         });
         are_ready.count() >= old.len()
     };
@@ -134,11 +138,7 @@ pub async fn start_copy(
     let pods = Api::<Pod>::namespaced(cluster.client.clone(), &operator);
     let made = pods.create(&PostParams::default(), &pod).await.context("make a copy")?;
     let name = made.name_any();
-    let is_ready = |pod: Option<&Pod>| {
-        let conditions = pod.and_then(|pod| pod.status.as_ref()?.conditions.as_ref());
-        conditions.is_some_and(|all| all.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
-    };
-    match until(&pods, &name, "ready", COPY_LIMIT, is_ready).await {
+    match until(&pods, &name, "ready", COPY_LIMIT, |pod| pod.is_some_and(is_ready)).await {
         Ok(Some(pod)) => Ok((pods, pod)),
         other => {
             pods.delete(&name, &DeleteParams::default()).await?;

@@ -12,9 +12,10 @@ use super::{
     outage::{Component, Outage},
     process,
     random::Random,
-    stage::{Stage, is_ready},
+    stage::Stage,
     tally::Tally,
 };
+use crate::operator::is_ready;
 
 /// How long whoever takes its place may take.
 const BACK: Duration = Duration::from_secs(120);

@@ -11,7 +11,7 @@ use kube::{Api, ResourceExt, api::PostParams};
 use tokio::time::{Duration, Instant};
 
 use super::{cycle::Ended, observer::Observer, outage::Component, plan::Browser, random::Random};
-use crate::{Classic, Namespace};
+use crate::{Classic, Namespace, operator::is_ready};
 
 /// How long there may be no gateway at all.
 const GATEWAY: Duration = Duration::from_secs(60);
@@ -119,13 +119,6 @@ impl<'a> Stage<'a> {
             }
         });
     }
-}
-
-/// Whether a pod says that it is ready.
-#[must_use]
-pub fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 fn gateway(pod: &Pod) -> Option<Gateway> {

@@ -9,22 +9,13 @@ use e2e::{
     faults::alone,
     finally::finally,
     local::{OPERATOR, Process, process_of_pod},
-    namespace::Live,
     neighbours::{forget_those_gone, is_thought_gone, remember_as_gone},
     operator,
 };
 use serde_json::json;
 
-use crate::words::pod_of;
-
 /// How many of the next addresses are taken for others'.
 const AHEAD: usize = 20;
-
-async fn address(namespace: &Namespace, live: &Live) -> Result<Ipv4Addr> {
-    let pod = pod_of(namespace, live).await?;
-    let address = pod.status.and_then(|status| status.pod_ip).context("the pod's address")?;
-    address.parse().context("an address of IPv4")
-}
 
 /// The addresses that are given next: host-local gives the least that follows the last one, in the range of
 /// `e2e/cluster/src/plan.rs`.
@@ -51,24 +42,26 @@ async fn a_pod_with_the_address_of_one_that_is_gone_is_reached() -> Result<()> {
     // What the operator's pods are made to believe is wrong for others' pods, too.
     alone(async |_, namespace| {
         with_echo(namespace, json!({}), async |first| {
-            let addresses = next(address(namespace, first).await?);
+            let addresses = next(first.ip.parse().context("an address of IPv4")?);
             let processes = processes(namespace).await?;
             let reached = async {
-                for (_, process) in &processes {
-                    remember_as_gone(process, &addresses)?;
+                for &(_, process) in &processes {
+                    remember_as_gone(process, &addresses).await?;
                 }
                 let spec = json!({"className": namespace.name, "capabilities": {}});
                 let second = namespace.create_ready("second", spec).await?;
-                let there = address(namespace, &second).await?;
+                let there: Ipv4Addr = second.ip.parse().context("an address of IPv4")?;
                 ensure!(addresses.contains(&there), "{there} was not to be expected");
-                for (component, process) in &processes {
+                for &(component, process) in &processes {
                     ensure!(!is_thought_gone(process, there), "a {component} was not told of it");
                 }
                 namespace.cluster.anonymous().title(&second.id).await.map(drop)
             };
             let forget = async {
-                let forget = |(_, process): &(_, Process)| forget_those_gone(process, &addresses);
-                processes.iter().try_for_each(forget)
+                for &(_, process) in &processes {
+                    forget_those_gone(process, &addresses).await?;
+                }
+                Ok(())
             };
             finally(reached, forget).await
         })

@@ -6,10 +6,10 @@ use anyhow::{Context, Result, ensure};
 use crds::{Phase, Reason};
 use e2e::{
     Bidi, Namespace,
-    faults::{alone, is_ready, renew},
+    faults::alone,
     local::OPERATOR,
     namespace::READY_LIMIT,
-    operator,
+    operator::{self, is_ready, restart},
     wait::eventually,
 };
 use k8s_openapi::api::core::v1::Pod;
@@ -63,7 +63,8 @@ async fn a_controller_that_is_killed_loses_no_start_and_no_end() -> Result<()> {
             Ok(())
         })
         .await?;
-        renew(&namespace.cluster, "controller").await
+        // Each kill would make the kubelet wait longer before it starts the next.
+        restart(&namespace.cluster, "controller").await
     })
     .await
 }
@@ -109,7 +110,7 @@ async fn a_gateway_that_is_killed_loses_no_session_and_its_clients_go_on_through
         let other = cluster.anonymous().at(&format!("http://{}:4444", address(&gateways[1])?));
         other.delete(&format!("/session/{}", live.id)).await?;
         told(namespace, "live", Phase::Completed, Reason::ClientEnded).await?;
-        renew(cluster, "gateway").await
+        restart(cluster, "gateway").await
     })
     .await
 }

@@ -161,12 +161,8 @@ impl Line {
         {
             return Turn::Go;
         }
-        if let Some(closed) = self.class(&class).closed.get_mut(&key.namespace)
-            && closed.tries.as_deref() == Some(uid)
-        {
-            // From now on it waits to be woken.
-            closed.pauses = false;
-        }
+        // From now on it waits to be woken.
+        self.set_pauses(&class, &key, false);
         let reason =
             if is_closed && free > 0 { Reason::QuotaExceeded } else { Reason::CapacityReached };
         Turn::Wait { reason, position: self.position(&class, uid, now) }
@@ -206,11 +202,7 @@ impl Line {
             _ => drop(self.join(session, &class)),
         }
         self.close(&class, &key.namespace);
-        if let Some(closed) = self.class(&class).closed.get_mut(&key.namespace)
-            && closed.tries.as_deref() == Some(uid)
-        {
-            closed.pauses = true;
-        }
+        self.set_pauses(&class, &key, true);
         // Others of the class may have what it cannot.
         self.wake(&class)
     }
@@ -218,8 +210,9 @@ impl Line {
     /// A namespace's quota is used up.
     pub fn close(&mut self, class: &str, namespace: &str) {
         let closed = self.classes.get(class).and_then(|class| class.closed.get(namespace));
-        let is_trying = |uid: &String| matches!(self.places.get(uid), Some((_, there, Place::Live(_))) if there == class);
-        if closed.and_then(|closed| closed.tries.as_ref()).is_some_and(is_trying) {
+        let tries = closed.and_then(|closed| self.places.get(closed.tries.as_ref()?));
+        if tries.is_some_and(|(_, there, place)| there == class && matches!(place, Place::Live(_)))
+        {
             return;
         }
         let class = self.class(class);
@@ -228,6 +221,15 @@ impl Line {
         let closed = class.closed.entry(namespace.to_owned()).or_default();
         if closed.tries != tries {
             *closed = Closed { tries, pauses: false };
+        }
+    }
+
+    /// Whether a session looks again by itself, if it is the one of its namespace that tries.
+    fn set_pauses(&mut self, class: &str, key: &Key, pauses: bool) {
+        if let Some(closed) = self.class(class).closed.get_mut(&key.namespace)
+            && closed.tries.as_ref() == Some(&key.uid)
+        {
+            closed.pauses = pauses;
         }
     }
 
