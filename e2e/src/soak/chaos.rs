@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use futures::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt, api::DeleteParams};
 use tokio::time::{Instant, sleep};
 
 use super::{
+    kill::{self, Kill, Victim, Way},
     observer::Seen,
     outage::{Component, Outage},
     process,
@@ -46,72 +48,63 @@ pub async fn run(
         if is_over() {
             return Ok(());
         }
-        match random.below(10) {
-            0..4 => kill(stage, tally, random, Component::Controller).await?,
-            4..8 => kill(stage, tally, random, Component::Gateway).await?,
-            8 => {
-                let mut other = random.clone();
-                let both = tokio::join!(
-                    kill(stage, tally, random, Component::Controller),
-                    kill(stage, tally, &mut other, Component::Gateway),
-                );
-                both.0.and(both.1)?;
-            }
-            _ => {
-                // Most often both of them, then.
-                let mut other = random.clone();
-                other.below(2);
-                let both = tokio::join!(
-                    kill(stage, tally, random, Component::Gateway),
-                    kill(stage, tally, &mut other, Component::Gateway),
-                );
-                both.0.and(both.1)?;
-            }
+        let kills = stage.observer.look(|seen| {
+            let victims = |component| victims(seen, component);
+            kill::draw(random, victims(Component::Controller), victims(Component::Gateway))
+        });
+        let killing = kills.iter().map(|kill| run_one(stage, tally, kill));
+        for outcome in join_all(killing).await {
+            outcome?;
         }
     }
 }
 
-/// Kills one pod of a component, in one of the ways that there are.
-async fn kill(
-    stage: &Stage<'_>,
-    tally: &Tally,
-    random: &mut Random,
-    component: Component,
-) -> Result<()> {
-    let observer = stage.observer;
-    let victims: Vec<Pod> = observer.look(|seen| {
-        seen.component(component.as_str()).filter(|pod| is_ready(pod)).cloned().collect()
+/// The pods of a component that can be killed.
+fn victims(seen: &Seen, component: Component) -> Vec<Victim> {
+    let ready = seen.component(component.as_str()).filter(|pod| is_ready(pod));
+    let victims = ready.filter_map(|pod| {
+        let uid = pod.uid()?;
+        let by_signal = restarts(pod) == 0 && crate::local::is_here(&uid);
+        Some(Victim { pod: uid, by_signal })
     });
-    let Some(pod) = random.pick(&victims) else { return Ok(()) };
-    let uid = pod.uid().context("the uid of a pod")?;
+    victims.collect()
+}
+
+/// Kills a pod of the operator, and waits until all is whole again.
+async fn run_one(stage: &Stage<'_>, tally: &Tally, kill: &Kill) -> Result<()> {
+    let Kill { component, pod: uid, way } = kill;
+    let observer = stage.observer;
+    let outage = Outage { component: *component, pod: uid.clone(), from: Instant::now(), to: None };
     let wanted = observer.look(|seen| seen.component(component.as_str()).count());
-    // A second kill of the same container would wait for the kubelet's patience.
-    let by_signal = restarts(pod) == 0 && crate::local::is_here(&uid) && random.percent(50);
-    let outage = Outage { component, pod: uid.clone(), from: Instant::now(), to: None };
     let number = observer.note(|seen| {
         seen.outages.push(outage);
         seen.outages.len() - 1
     });
-    let settled = if by_signal {
-        process::kill_operator(&uid)?;
-        tally.killed(&format!("{} process", component.as_str()));
-        let back = |seen: &Seen| {
-            let pod = seen.operator.get(&uid)?;
-            (restarts(pod) > 0 && is_ready(pod)).then_some(())
-        };
-        observer.until("ready again: a killed process", BACK, back).await?;
-        SETTLED
-    } else {
-        let grace = random.percent(50).then_some(0);
-        let how = if grace.is_some() { "pod, at once" } else { "pod" };
-        tally.killed(&format!("{} {how}", component.as_str()));
-        delete(stage, pod, grace).await?;
-        let replaced = |seen: &Seen| {
-            let ready = seen.component(component.as_str()).filter(|pod| is_ready(pod)).count();
-            (!seen.operator.contains_key(&uid) && ready >= wanted).then_some(())
-        };
-        observer.until("replaced: a deleted pod", BACK, replaced).await?;
-        if component == Component::Controller { LEASE } else { SETTLED }
+    tally.killed(&kill.name());
+    let context = || format!("{}, its uid is {uid}", kill.name());
+    let settled = match way {
+        Way::Process => {
+            let was_there = process::kill_operator(uid).with_context(context)?;
+            ensure!(was_there, "{}: it has no process", context());
+            let back = |seen: &Seen| match seen.operator.get(uid) {
+                Some(pod) => (restarts(pod) > 0 && is_ready(pod)).then_some(true),
+                None => Some(false),
+            };
+            let is_there = observer.until("ready again", BACK, back).await.with_context(context)?;
+            ensure!(is_there, "{}: the pod is gone, and nobody here deleted it", context());
+            SETTLED
+        }
+        Way::Pod | Way::PodAtOnce => {
+            let pod = observer.look(|seen| seen.operator.get(uid).cloned());
+            let grace = (*way == Way::PodAtOnce).then_some(0);
+            delete(stage, &pod.with_context(context)?, grace).await.with_context(context)?;
+            let replaced = |seen: &Seen| {
+                let ready = seen.component(component.as_str()).filter(|pod| is_ready(pod)).count();
+                (!seen.operator.contains_key(uid) && ready >= wanted).then_some(())
+            };
+            observer.until("replaced", BACK, replaced).await.with_context(context)?;
+            if *component == Component::Controller { LEASE } else { SETTLED }
+        }
     };
     observer.note(|seen| {
         if let Some(outage) = seen.outages.get_mut(number) {

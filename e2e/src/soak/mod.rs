@@ -12,6 +12,7 @@ mod cycle;
 mod end;
 mod fits;
 mod harm;
+mod kill;
 pub mod leftovers;
 mod life;
 mod observer;

@@ -37,6 +37,13 @@ impl Random {
         all.get(usize::try_from(self.below(all.len() as u64)).unwrap_or(0))
     }
 
+    /// Takes one of them away; `None` of none.
+    pub fn take<T>(&mut self, all: &mut Vec<T>) -> Option<T> {
+        let place = self.below(all.len() as u64);
+        let place = usize::try_from(place).ok().filter(|place| *place < all.len());
+        place.map(|place| all.swap_remove(place))
+    }
+
     /// A time between the two, in milliseconds.
     pub fn between(&mut self, shortest: u64, longest: u64) -> Duration {
         Duration::from_millis(shortest + self.below(longest.saturating_sub(shortest) + 1))
@@ -67,6 +74,10 @@ mod tests {
         }
         assert!(seen.iter().all(|times| (100..300).contains(times)), "{seen:?}");
         assert_eq!(random.pick::<u8>(&[]), None);
+        let mut all = vec![1, 2];
+        let mut taken = [(); 3].map(|()| random.take(&mut all));
+        taken.sort_unstable();
+        assert_eq!(taken, [None, Some(1), Some(2)]);
         let pause = random.between(5, 6).as_millis();
         assert!((5..=6).contains(&pause));
     }
