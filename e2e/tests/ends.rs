@@ -105,6 +105,29 @@ async fn closing_the_last_window_ends_the_session() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_dev_tools_command_that_closes_the_browser_is_no_crash() -> Result<()> {
+    with_namespace(async |namespace| {
+        for (name, command, why) in [
+            ("quits", "Browser.close", "Browser.close"),
+            ("closes", "Page.close", "the last window was closed"),
+        ] {
+            let live = namespace.create_ready(name, json!({})).await?;
+            let path = format!("/session/{}/goog/cdp/execute", live.id);
+            let execute = json!({"cmd": command, "params": {}});
+            let classic = namespace.cluster.anonymous();
+            let reply = classic.send(Method::POST, &path, Some(&execute)).await?;
+            // chromedriver answers the other one with what it makes of its lost browser.
+            assert!(reply.status == 200 || name == "closes", "{}", reply.body);
+            let ended = namespace.ended(name, Phase::Completed, Reason::ClientEnded).await?;
+            let ready = ended.ready_condition().context("Ready")?;
+            assert_eq!(ready.message, why);
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
 async fn a_session_that_lives_by_its_sockets_ends_with_the_last_close_frame() -> Result<()> {
     with_namespace(async |namespace| {
         let live = namespace.create_ready("s", json!({"keepAlive": false})).await?;

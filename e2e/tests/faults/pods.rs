@@ -1,15 +1,16 @@
 //! What happens to a browser's pod, and to the processes in it.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use crds::{Phase, Reason};
 use e2e::{
     Namespace, class_like_the_default,
     faults::{Faults, beside_others},
     kubectl::exec,
-    local::OPERATOR,
-    namespace::READY_LIMIT,
+    local::{OPERATOR, process_of_pod},
+    namespace::{END_LIMIT, READY_LIMIT},
+    wait::eventually,
 };
-use kube::api::EvictParams;
+use kube::{ResourceExt, api::EvictParams};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
@@ -67,6 +68,36 @@ async fn a_browser_that_is_killed_ends_a_session_that_nobody_uses() -> Result<()
                 let live = namespace.create_ready(browser, spec).await?;
                 faults.kill(&pod_of(namespace, &live).await?, program, Signal::SIGKILL)?;
                 told(namespace, browser, Phase::Failed, Reason::BrowserCrashed).await.map(drop)
+            };
+            rows.row(browser, outcome.await);
+        }
+        rows.all()
+    })
+    .await
+}
+
+/// The driver takes the browser away, and answers some time after that; a client may have left by then.
+#[tokio::test]
+async fn a_last_window_that_is_closed_is_no_crash_whoever_hears_of_it() -> Result<()> {
+    beside_others(async |_, namespace| {
+        let mut rows = Rows::default();
+        for (browser, program) in [("chrome", "chromium"), ("firefox", "firefox-esr")] {
+            let outcome = async {
+                let spec = json!({"capabilities": {"alwaysMatch": {"browserName": browser}}});
+                let live = namespace.create_ready(browser, spec).await?;
+                let uid = pod_of(namespace, &live).await?.uid().context("the pod's uid")?;
+                ensure!(process_of_pod(&uid, program).is_some(), "there is no {program}");
+                let (classic, path) =
+                    (namespace.cluster.anonymous(), format!("/session/{}/window", live.id));
+                let gone = eventually(END_LIMIT, async || {
+                    ensure!(process_of_pod(&uid, program).is_none(), "{program} is there");
+                    Ok(())
+                });
+                tokio::select! {
+                    windows = classic.delete(&path) => assert_eq!(windows?, json!([])),
+                    gone = gone => gone?,
+                }
+                told(namespace, browser, Phase::Completed, Reason::ClientEnded).await.map(drop)
             };
             rows.row(browser, outcome.await);
         }

@@ -92,7 +92,7 @@ async fn watch_browser(process: Pid, life: Arc<Life>, ending: Ending) {
         () = ending.begun().cancelled_owned() => return,
     };
     match ended {
-        Ok(()) => ending.browser_gone(&life, false, "its process has ended").await,
+        Ok(()) => ending.browser_gone(&life, "its process has ended").await,
         Err(error) => {
             let cause = &error as &dyn std::error::Error;
             tracing::warn!(error = cause, "the browser's end is seen at its next command only");

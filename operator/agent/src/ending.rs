@@ -14,7 +14,7 @@ use wire::{
 
 use crate::{
     memory::{self, Kills},
-    session::life::Life,
+    session::{SOON, life::Life},
 };
 
 /// How long a command that is running may take to say that it ended the browser.
@@ -52,17 +52,29 @@ impl Ending {
         }
     }
 
-    /// The browser hung up. It did not crash where the client closed its last window; nor where a command that is running
-    /// ended it, as closing the last window does: then its answer is on the way, and says why.
-    pub async fn browser_gone(&self, life: &Life, last_window: bool, why: &str) {
-        if last_window {
-            self.begin(EndReason::ClientEnded.as_str(), LAST_WINDOW);
-        }
-        let patience = if life.usage().running > 0 { SAY_SO } else { DRIVER_SAY_SO };
+    /// The browser hung up. It did not crash where a client closed its last window; nor where a command that is running
+    /// ended it: then its answer is on the way, and says why.
+    pub async fn browser_gone(&self, life: &Life, why: &str) {
+        let last_window = life.lost_its_last_window();
+        let patience = match (life.usage().running > 0, last_window) {
+            (true, true) => SOON,
+            (true, false) => SAY_SO,
+            (false, _) => DRIVER_SAY_SO,
+        };
         if timeout(patience, self.wait()).await.is_ok() {
             return;
         }
-        self.begin(EndReason::BrowserCrashed.as_str(), format!("the browser is gone: {why}"));
+        // An answer may have said meanwhile that windows are left.
+        self.begin_lost(last_window && life.lost_its_last_window(), why);
+    }
+
+    /// The browser is gone, and nothing else will say why.
+    pub fn begin_lost(&self, last_window: bool, why: &str) {
+        if last_window {
+            self.begin(EndReason::ClientEnded.as_str(), LAST_WINDOW);
+        } else {
+            self.begin(EndReason::BrowserCrashed.as_str(), format!("the browser is gone: {why}"));
+        }
     }
 
     /// Cancelled when the end has begun.
@@ -98,6 +110,8 @@ impl Ending {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
 
     #[tokio::test]
@@ -109,5 +123,66 @@ mod tests {
         assert!(ending.has_begun());
         assert_eq!(ending.close_code(), 1000);
         assert_eq!(ending.wait().await.reason, "ClientEnded");
+    }
+
+    /// What happens to a session whose browser goes; gives the reason.
+    async fn reason(happens: impl AsyncFnOnce(&Life, &Ending)) -> String {
+        let (life, ending) = (Life::begin(Instant::now()), Ending::default());
+        happens(&life, &ending).await;
+        ending.wait().await.reason
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_browser_that_goes_has_crashed_unless_its_last_window_was_closed_before() {
+        let crashed = reason(async |life, ending| ending.browser_gone(life, "").await).await;
+        assert_eq!(crashed, "BrowserCrashed");
+
+        let left = reason(async |life, ending| {
+            drop(life.close_window());
+            ending.browser_gone(life, "").await;
+        });
+        assert_eq!(left.await, "ClientEnded");
+
+        let left_windows = reason(async |life, ending| {
+            let (_running, close) = (life.command(), life.close_window());
+            let answer = async {
+                tokio::time::sleep(SAY_SO).await;
+                close.answered();
+            };
+            tokio::join!(ending.browser_gone(life, ""), answer);
+        });
+        assert_eq!(left_windows.await, "BrowserCrashed");
+
+        let leaves_meanwhile = reason(async |life, ending| {
+            let (_running, close) = (life.command(), life.close_window());
+            let leave = async {
+                tokio::time::sleep(SAY_SO).await;
+                drop(close);
+            };
+            tokio::join!(ending.browser_gone(life, ""), leave);
+        });
+        assert_eq!(leaves_meanwhile.await, "ClientEnded");
+
+        let afterwards = reason(async |life, ending| {
+            let close = async {
+                tokio::task::yield_now().await;
+                drop(life.close_window());
+            };
+            tokio::join!(ending.browser_gone(life, ""), close);
+        });
+        assert_eq!(afterwards.await, "BrowserCrashed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_driver_that_dies_while_it_closes_a_window_says_so() {
+        let reason = reason(async |life, ending| {
+            drop(life.close_window());
+            let driver = async {
+                tokio::task::yield_now().await;
+                ending.begin("DriverCrashed", "");
+            };
+            tokio::join!(ending.browser_gone(life, ""), driver);
+        });
+        assert_eq!(reason.await, "DriverCrashed");
     }
 }

@@ -12,7 +12,8 @@ use runtime::http::{
     incoming::Incoming,
     tunnel,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use warp::{Reply, reply::Response};
 use wire::{
@@ -22,7 +23,18 @@ use wire::{
     route::{self, DevTools, Route, Socket},
 };
 
-use crate::{bidi, dev_tools, ending::LAST_WINDOW, session::Session, shared::Shared, upload};
+use crate::{
+    bidi,
+    dev_tools::{
+        self,
+        command::{Meaning, QUIT},
+        execute,
+    },
+    ending::LAST_WINDOW,
+    session::{Session, life::CloseWindow},
+    shared::Shared,
+    upload,
+};
 
 /// The most bytes of a driver's reply that the agent looks into.
 const MAX_LOOKED_INTO: usize = 1 << 20;
@@ -155,12 +167,22 @@ async fn run_command(
         };
     }
     let closes_window = incoming.method == Method::DELETE && rest == "/window";
-    let incoming = match plain(incoming, rest).await {
+    let mut incoming = match plain(incoming, rest).await {
         Ok(incoming) => incoming,
         Err(error) => return failure(&error),
     };
+    match execute::meaning(&mut incoming, rest).await {
+        Ok(Meaning::Plain) => {}
+        Ok(Meaning::ClosesPage) => session.life.closing().suspected(Instant::now()),
+        Ok(Meaning::Quits) => {
+            shared.ending.begin(EndReason::ClientEnded.as_str(), QUIT);
+            return success(&json!({}));
+        }
+        Err(error) => return failure(&error),
+    }
+    let closing = closes_window.then(|| session.life.close_window());
     match send(session, rest, incoming).await {
-        Ok(response) => look_at(shared, response, closes_window).await,
+        Ok(response) => look_at(shared, session, response, closing).await,
         Err(error) if shared.ending.has_begun() => {
             tracing::debug!(error, "during the end");
             failure(&shared.ending.error())
@@ -230,8 +252,9 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=ut
 /// lost the browser. And some are not WebDriver's.
 async fn look_at(
     shared: &Shared,
+    session: &Session,
     response: http::Response<hyper::body::Incoming>,
-    closes_window: bool,
+    closing: Option<CloseWindow<'_>>,
 ) -> Response {
     let status = response.status();
     let is_json = response
@@ -246,7 +269,7 @@ async fn look_at(
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok())
         .is_none_or(|length| length > MAX_LOOKED_INTO);
-    let may_be_the_end = closes_window || matches!(status.as_u16(), 404 | 500) && !says_much;
+    let may_be_the_end = closing.is_some() || matches!(status.as_u16(), 404 | 500) && !says_much;
     if !may_be_the_end {
         return exact(forward::reply(response));
     }
@@ -264,12 +287,16 @@ async fn look_at(
         .ok()
         .and_then(|mut reply| reply.get_mut("value").map(Value::take))
         .unwrap_or_default();
-    if lost(&value) {
-        shared.ending.begin(EndReason::BrowserCrashed.as_str(), "the driver has lost its browser");
-        return failure(&shared.ending.error());
+    if let Some(closing) = closing {
+        if parts.status.is_success() && value == Value::Array(Vec::new()) {
+            shared.ending.begin(EndReason::ClientEnded.as_str(), LAST_WINDOW);
+        }
+        closing.answered();
     }
-    if closes_window && parts.status.is_success() && value == Value::Array(Vec::new()) {
-        shared.ending.begin(EndReason::ClientEnded.as_str(), LAST_WINDOW);
+    if lost(&value) {
+        let last_window = session.life.lost_its_last_window();
+        shared.ending.begin_lost(last_window, "its driver has lost it");
+        return failure(&shared.ending.error());
     }
     rebuilt(parts.status, bytes)
 }
@@ -333,7 +360,6 @@ fn failure(error: &WebDriverError) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn a_driver_that_lost_its_browser_is_understood() {

@@ -112,7 +112,12 @@ impl Line {
         *here.live.entry(key.namespace.clone()).or_default() += 1;
         here.served.insert(key.namespace.clone(), given);
         self.places.insert(key.uid.clone(), (key.clone(), class.to_owned(), Place::Live(waited)));
-        left.map_or_else(Vec::new, |(_, left)| self.freed(&left, &key.namespace, &key.uid))
+        left.map_or_else(Vec::new, |(_, left)| self.vacated(&left, &key.namespace, &key.uid))
+    }
+
+    /// Whether a session stands in the line.
+    pub fn waits(&self, uid: &str) -> bool {
+        matches!(self.places.get(uid), Some((.., Place::Waiting(_))))
     }
 
     /// Whether a session has its place.
@@ -237,9 +242,7 @@ impl Line {
     pub fn leave(&mut self, uid: &str) -> Vec<Key> {
         let Some((key, class)) = self.whose(uid) else { return Vec::new() };
         self.remove(uid);
-        let mut next = self.freed(&class, &key.namespace, uid);
-        next.extend(self.wake(&class));
-        next
+        self.vacated(&class, &key.namespace, uid)
     }
 
     /// A pod of the namespace is gone, so its quota may have room. Gives whom to look at.
@@ -266,6 +269,15 @@ impl Line {
         self.classes
             .iter()
             .map(|(name, class)| (name.as_str(), class.live_in_all(), class.waiting_in_all()))
+    }
+
+    /// A session left a class: its place may be another's, and so may its try. Gives whom to look at.
+    fn vacated(&mut self, class: &str, namespace: &str, uid: &str) -> Vec<Key> {
+        let mut next = self.freed(class, namespace, uid);
+        let others = self.wake(class).into_iter().filter(|key| !next.contains(key));
+        let others: Vec<Key> = others.collect();
+        next.extend(others);
+        next
     }
 
     /// The one that tried, or was about to, tries no more.

@@ -27,10 +27,14 @@ const GRACE: Duration = Duration::from_secs(5);
 pub enum Next {
     /// Nothing until it changes.
     Wait,
+    /// The same, and refusals still count: it waits for another try, and has not had it.
+    InLine,
     /// Look again after that long, or when it changes.
     After(Duration),
     /// It failed: again after a pause that grows.
     Retry,
+    /// It was refused: the same, until it waits for nothing more.
+    Refused,
 }
 
 #[derive(Default)]
@@ -39,6 +43,7 @@ struct Entry {
     changed: Arc<Notify>,
     again: bool,
     failures: u32,
+    refusals: u32,
     later: Option<delay_queue::Key>,
 }
 
@@ -110,21 +115,30 @@ fn finish(
     let Some(entry) = entries.get_mut(key) else { return false };
     entry.running = false;
     entry.failures = if next == Next::Retry { entry.failures.saturating_add(1) } else { 0 };
+    if next == Next::Refused {
+        entry.refusals = entry.refusals.saturating_add(1);
+    }
     if std::mem::take(&mut entry.again) {
         return true;
     }
     let pause = match next {
-        Next::Wait => {
+        Next::InLine if entry.refusals > 0 => return false,
+        Next::Wait | Next::InLine => {
             entries.remove(key);
             return false;
         }
         Next::After(pause) => pause,
-        Next::Retry => FIRST_PAUSE
-            .saturating_mul(1_u32.checked_shl(entry.failures - 1).unwrap_or(u32::MAX))
-            .min(LONGEST_PAUSE),
+        Next::Retry => growing(entry.failures),
+        Next::Refused => growing(entry.refusals),
     };
     entry.later = Some(delays.insert(key.clone(), pause));
     false
+}
+
+/// The pause before so many tries, after the first.
+fn growing(times: u32) -> Duration {
+    let doubled = 1_u32.checked_shl(times.saturating_sub(1)).unwrap_or(u32::MAX);
+    FIRST_PAUSE.saturating_mul(doubled).min(LONGEST_PAUSE)
 }
 
 #[cfg(test)]
@@ -190,6 +204,40 @@ mod tests {
         assert_eq!(pauses.len(), 3);
         for (pause, least) in pauses.iter().zip([50, 100, 200]) {
             assert!((least..least + 20).contains(pause), "{pauses:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_count_for_one_that_waited_for_its_next_try_and_are_forgotten_after_it() {
+        for (between, least) in [(Next::InLine, 200), (Next::Wait, 50)] {
+            let (send, keys) = mpsc::unbounded_channel();
+            let times = Arc::new(Mutex::new(Vec::new()));
+            let seen = times.clone();
+            let stop = CancellationToken::new();
+            let begun = Instant::now();
+            let queue = tokio::spawn(run(keys, stop.clone(), move |_, _| {
+                let seen = seen.clone();
+                async move {
+                    let mut seen = seen.lock();
+                    seen.push(begun.elapsed().as_millis());
+                    // Two refusals, a look in between, another refusal.
+                    match seen.len() {
+                        1 | 2 | 4 => Next::Refused,
+                        3 => between,
+                        _ => Next::Wait,
+                    }
+                }
+            }));
+            send.send(key("a")).unwrap();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            assert_eq!(times.lock().len(), 3, "it waits until it changes");
+            send.send(key("a")).unwrap();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            stop.cancel();
+            queue.await.unwrap();
+            let times = times.lock();
+            let pause = times[4] - times[3];
+            assert!((least..least + 20).contains(&pause), "{between:?}: {times:?}");
         }
     }
 

@@ -59,6 +59,7 @@ impl Context {
 /// Looks at one session, and says when to look again.
 pub async fn reconcile(context: Arc<Context>, key: Key, changed: Arc<Notify>) -> Next {
     match look(&context, &key, &changed).await {
+        Ok(Next::Wait) if context.shared.waits(&key.uid) => Next::InLine,
         Ok(next) => next,
         // Somebody wrote before, or the watch is behind this process's own write: the next look knows more.
         Err(Error::Apply(error)) if error.code() == Some(409) => {
@@ -218,7 +219,7 @@ impl Look<'_> {
                 if is_quota && self.context.shared.freed_lately(&key.namespace) {
                     return Ok(Next::After(WATCH_LAG));
                 }
-                Ok(Next::Retry)
+                Ok(Next::Refused)
             }
             Err(error) => Err(error),
         }

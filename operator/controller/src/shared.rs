@@ -124,6 +124,11 @@ impl Shared {
         })
     }
 
+    /// Whether a session stands in the line.
+    pub fn waits(&self, uid: &str) -> bool {
+        self.line.lock().waits(uid)
+    }
+
     /// A session that has its pod has a place, whoever made it, and however much was heard of its making.
     pub fn has_pod(&self, stores: &Stores, keys: &Keys, key: &Key, class: &str) {
         let mut line = self.line.lock();

@@ -20,14 +20,11 @@ use wire::{
     error::{ErrorCode, WebDriverError},
 };
 
-use super::{
-    closing::Closing,
-    ids::{ClientId, Pending},
-};
+use super::ids::{ClientId, Pending};
 use crate::{
     driver::Endpoint,
     ending::Ending,
-    session::life::Life,
+    session::{Command, life::Life},
     socket::{MAX_MESSAGE, Outbox, PING},
 };
 
@@ -57,8 +54,6 @@ pub enum ToHub {
     },
     /// A socket is gone.
     Leave(ClientId),
-    /// A client closes a page without this hub.
-    Closing,
 }
 
 /// The way to the hub.
@@ -107,7 +102,7 @@ async fn run(
     ending: Ending,
 ) {
     let (mut to_browser, mut from_browser) = upstream.split();
-    let mut talk = Talk::default();
+    let mut talk = Talk::new(life.clone());
     let stop = ending.begun();
     let mut ping = interval(PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -145,18 +140,21 @@ async fn run(
         }
         drop(room);
     };
-    ending.browser_gone(&life, talk.closing.is_the_last(Instant::now()), &why).await;
+    ending.browser_gone(&life, &why).await;
 }
 
 /// Who says what to whom.
-#[derive(Default)]
 struct Talk {
     clients: HashMap<ClientId, Outbox>,
     pending: Pending,
-    closing: Closing,
+    life: Arc<Life>,
 }
 
 impl Talk {
+    fn new(life: Arc<Life>) -> Self {
+        Self { clients: HashMap::new(), pending: Pending::default(), life }
+    }
+
     /// Takes what a client told; gives what is to be sent to the browser.
     fn take(&mut self, told: ToHub) -> Option<(String, Option<OwnedSemaphorePermit>)> {
         match told {
@@ -166,11 +164,10 @@ impl Talk {
             }
             ToHub::Leave(client) => {
                 self.clients.remove(&client);
-                self.pending.forget(client);
-                None
-            }
-            ToHub::Closing => {
-                self.closing.suspected(Instant::now());
+                let mut closing = self.life.closing();
+                for id in self.pending.forget(client) {
+                    closing.over(Command::Bidi(id), false, Instant::now());
+                }
                 None
             }
             ToHub::Command { client, id, message, closes, room } => {
@@ -181,7 +178,7 @@ impl Talk {
                     return None;
                 };
                 if closes {
-                    self.closing.asked(new);
+                    self.life.closing().asked(Command::Bidi(new));
                 }
                 Outgoing::parse(&message).map(|message| (message.with_id(new), room))
             }
@@ -201,13 +198,14 @@ impl Talk {
         if let Some((client, id)) = self.pending.answer(new) {
             self.put(client, message.with_id(id).into());
         }
-        self.closing.answered(new, &text, Instant::now()).then(|| self.what_is_left()).flatten()
+        let asks = self.life.closing().answered(new, &text, Instant::now());
+        asks.then(|| self.what_is_left()).flatten()
     }
 
     /// The question which windows are left.
     fn what_is_left(&mut self) -> Option<String> {
         let id = self.pending.ask(HUB, 0)?;
-        self.closing.questioned(id);
+        self.life.closing().questioned(id);
         let question =
             json!({"method": "browsingContext.getTree", "params": {"maxDepth": 0}, "id": id});
         Some(question.to_string())
@@ -224,7 +222,11 @@ impl Talk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{bidi::ids::MAX_PENDING, socket::outbox};
+    use crate::{bidi::ids::MAX_PENDING, session::SOON, socket::outbox};
+
+    fn talk() -> Talk {
+        Talk::new(Arc::new(Life::begin(Instant::now())))
+    }
 
     fn command(client: ClientId, id: u64, closes: bool) -> ToHub {
         let message = format!(r#"{{"id":{id},"method":"a.b","params":{{}}}}"#).into();
@@ -233,7 +235,7 @@ mod tests {
 
     #[tokio::test]
     async fn answers_go_to_the_asker_and_events_to_all() {
-        let mut talk = Talk::default();
+        let mut talk = talk();
         let (one, mut to_one) = outbox();
         let (other, mut to_other) = outbox();
         talk.take(ToHub::Join(1, one));
@@ -258,7 +260,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_reads_nothing_is_cut_off() {
-        let mut talk = Talk::default();
+        let mut talk = talk();
         let (slow, mut unread) = outbox();
         talk.take(ToHub::Join(1, slow));
         let event = format!(r#"{{"type":"event","text":"{}"}}"#, "x".repeat(40 << 20));
@@ -271,7 +273,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_asks_without_end_is_told_so() {
-        let mut talk = Talk::default();
+        let mut talk = talk();
         let (one, mut to_one) = outbox();
         talk.take(ToHub::Join(1, one));
         for id in 0..MAX_PENDING as u64 {
@@ -282,9 +284,24 @@ mod tests {
         assert!(told.contains(r#""id":7"#) && told.contains("too many"), "{told}");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_window_that_is_closed_by_one_that_left_is_being_closed_for_a_while() {
+        let mut talk = talk();
+        talk.take(ToHub::Join(1, outbox().0));
+        talk.take(command(1, 8, false));
+        talk.take(ToHub::Leave(1));
+        assert!(!talk.life.closing().is_the_last(Instant::now()));
+        talk.take(ToHub::Join(2, outbox().0));
+        talk.take(command(2, 9, true));
+        talk.take(ToHub::Leave(2));
+        assert!(talk.life.closing().is_the_last(Instant::now()));
+        tokio::time::advance(SOON).await;
+        assert!(!talk.life.closing().is_the_last(Instant::now()));
+    }
+
     #[tokio::test]
     async fn what_is_left_after_a_window_is_asked_for_and_told_to_nobody() {
-        let mut talk = Talk::default();
+        let mut talk = talk();
         let (one, mut to_one) = outbox();
         talk.take(ToHub::Join(1, one));
         talk.take(command(1, 9, true));
@@ -292,7 +309,7 @@ mod tests {
         assert!(question.contains(r#""id":2"#) && question.contains("getTree"), "{question}");
         let rest = r#"{"type":"success","id":2,"result":{"contexts":[{"context":"a"}]}}"#;
         assert_eq!(talk.give(rest.into()), None);
-        assert!(!talk.closing.is_the_last(Instant::now()));
+        assert!(!talk.life.closing().is_the_last(Instant::now()));
         drop(talk);
         assert!(to_one.next().await.unwrap().contains(r#""id":9"#));
         assert_eq!(to_one.next().await, None);

@@ -26,9 +26,9 @@ impl Pending {
         Some(self.next)
     }
 
-    /// Forgets what a client asked that is gone.
-    pub fn forget(&mut self, client: ClientId) {
-        self.asked.retain(|_, (asker, _)| *asker != client);
+    /// Forgets what a client asked that is gone. Gives the browser's ids of it.
+    pub fn forget(&mut self, client: ClientId) -> Vec<u64> {
+        self.asked.extract_if(|_, (asker, _)| *asker == client).map(|(id, _)| id).collect()
     }
 
     /// Who asked, and under which id; `None` for an answer that nobody waits for.
@@ -50,7 +50,7 @@ mod tests {
         assert_eq!(pending.answer(other), None);
         assert_eq!(pending.answer(one), Some((1, 7)));
         let gone = pending.ask(1, 8).unwrap();
-        pending.forget(1);
+        assert_eq!(pending.forget(1), [gone]);
         assert_eq!(pending.answer(gone), None);
     }
 }

@@ -4,9 +4,8 @@
 //! agent keeps the one upstream socket, rewrites command ids, gives answers to the asker and events to all.
 
 mod client;
-mod closing;
 mod hub;
 mod ids;
 
 pub use client::serve;
-pub use hub::{Hub, ToHub};
+pub use hub::Hub;

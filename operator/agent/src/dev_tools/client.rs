@@ -26,11 +26,10 @@ use tokio_tungstenite::{
 use wire::bind::EndReason;
 
 use super::{
-    command::{Meaning, meaning},
+    command::{Meaning, QUIT, meaning},
     hidden::Hidden,
 };
 use crate::{
-    bidi::ToHub,
     ending::Ending,
     session::Session,
     socket::{
@@ -107,7 +106,7 @@ async fn attend(
         End::Quit(answer) => {
             let mut rest = queued.rest();
             rest.push(Message::text(answer));
-            ending.begin(EndReason::ClientEnded.as_str(), "Browser.close");
+            ending.begin(EndReason::ClientEnded.as_str(), QUIT);
             Some(over(rest, ending).await)
         }
         End::HungUp(_) => Some((queued.rest(), CloseCode::Normal, HUNG_UP.to_owned())),
@@ -171,13 +170,9 @@ async fn ask(
         }
         if let Message::Text(text) = &message {
             match meaning(text) {
-                Meaning::Plain => {}
-                Meaning::Quits(answer) => return End::Quit(answer),
-                Meaning::ClosesPage => {
-                    if let Some(hub) = &session.hub {
-                        hub.tell(ToHub::Closing).await;
-                    }
-                }
+                (Meaning::Plain, _) => {}
+                (Meaning::Quits, answer) => return End::Quit(answer),
+                (Meaning::ClosesPage, _) => session.life.closing().suspected(Instant::now()),
             }
         }
         ping.reset();
@@ -238,7 +233,7 @@ async fn hung_up(why: String, session: &Session, ending: &Ending) -> End {
     if timeout(STILL_THERE, asking).await.is_ok_and(|version| version.is_err()) {
         // Where the session speaks BiDi, the hub has lost the browser too, and knows more.
         if session.hub.is_none() || timeout(STILL_THERE, ending.wait()).await.is_err() {
-            ending.browser_gone(&session.life, false, &why).await;
+            ending.browser_gone(&session.life, &why).await;
         }
     }
     if ending.has_begun() { End::Over } else { End::HungUp(why) }

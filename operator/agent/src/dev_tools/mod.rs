@@ -4,7 +4,8 @@
 //! gives its clients URLs that they can use. What goes by counts as use of the session, and a socket as a socket.
 
 mod client;
-mod command;
+pub mod command;
+pub mod execute;
 mod hidden;
 mod listing;
 pub mod screen;

@@ -1,7 +1,14 @@
 //! How a session is used: what the limits are counted from.
 
-use parking_lot::Mutex;
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicU64, Ordering},
+};
+
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{sync::Notify, time::Instant};
+
+use super::closing::{Closing, Command};
 
 /// The use of a session, at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +38,11 @@ pub struct Left {
 #[derive(Debug)]
 pub struct Life {
     usage: Mutex<Use>,
+    closing: Mutex<Closing>,
+    /// How many commands have closed a window.
+    closes: AtomicU64,
+    /// When it was first seen that the browser is gone.
+    gone: OnceLock<Instant>,
     /// Woken when a deadline may have come nearer.
     pub nearer: Notify,
 }
@@ -39,7 +51,8 @@ impl Life {
     /// A session that begins now.
     pub fn begin(now: Instant) -> Self {
         let usage = Use { bound: now, last: None, running: 0, sockets: 0, left: None };
-        Self { usage: Mutex::new(usage), nearer: Notify::new() }
+        let (closing, closes, gone) = (Mutex::default(), AtomicU64::new(0), OnceLock::new());
+        Self { usage: Mutex::new(usage), closing, closes, gone, nearer: Notify::new() }
     }
 
     /// How it has been used.
@@ -58,6 +71,25 @@ impl Life {
         usage.running += 1;
         usage.last = Some(Instant::now());
         Running(self)
+    }
+
+    /// A command closes a window until what is returned is dropped.
+    pub fn close_window(&self) -> CloseWindow<'_> {
+        let number = self.closes.fetch_add(1, Ordering::Relaxed);
+        self.closing().asked(Command::Classic(number));
+        CloseWindow { life: self, number, is_answered: false }
+    }
+
+    /// The browser is gone. Whoever sees it, whether that was because of its last window is asked of the moment when it was
+    /// first seen: what a client closes after it explains nothing.
+    pub fn lost_its_last_window(&self) -> bool {
+        let gone = *self.gone.get_or_init(Instant::now);
+        self.closing().is_the_last(gone)
+    }
+
+    /// The windows that are being closed.
+    pub fn closing(&self) -> MutexGuard<'_, Closing> {
+        self.closing.lock()
     }
 
     /// A socket was opened.
@@ -88,5 +120,26 @@ impl Drop for Running<'_> {
         let mut usage = self.0.usage.lock();
         usage.running = usage.running.saturating_sub(1);
         usage.last = Some(Instant::now());
+    }
+}
+
+/// A command that closes a window, over HTTP.
+pub struct CloseWindow<'a> {
+    life: &'a Life,
+    number: u64,
+    is_answered: bool,
+}
+
+impl CloseWindow<'_> {
+    /// The driver said what is left.
+    pub fn answered(mut self) {
+        self.is_answered = true;
+    }
+}
+
+impl Drop for CloseWindow<'_> {
+    fn drop(&mut self) {
+        let command = Command::Classic(self.number);
+        self.life.closing().over(command, self.is_answered, Instant::now());
     }
 }

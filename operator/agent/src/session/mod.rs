@@ -1,5 +1,6 @@
 //! The one session of an agent.
 
+mod closing;
 pub mod life;
 mod limits;
 pub mod setup;
@@ -17,6 +18,7 @@ use crate::{
     session::life::Life,
 };
 
+pub use closing::{Command, SOON};
 pub use limits::watch as watch_limits;
 
 /// A browser that belongs to somebody.

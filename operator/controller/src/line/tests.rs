@@ -295,13 +295,24 @@ fn a_namespace_is_closed_only_while_somebody_tries() {
 }
 
 #[test]
+fn a_session_that_is_seated_elsewhere_leaves_its_place_to_the_next() {
+    let sessions = ["1", "2"].map(|name| session("a", name, 1, 0));
+    let mut line = line_of(1, &sessions);
+    line.take("a/1");
+    assert_ne!(line.turn("a/2", Some(1), now()), Turn::Go);
+    let [one, two] = sessions.map(|session| Key::of_session(&session).unwrap());
+    assert_eq!(line.seat(&one, "other"), [two]);
+    assert_eq!(line.turn("a/2", Some(1), now()), Turn::Go);
+}
+
+#[test]
 fn the_one_that_tries_leaves_its_turn_to_the_next() {
     let sessions = ["1", "2"].map(|name| session("a", name, 1, 0));
     let mut line = line_of(9, &sessions);
     line.take("a/1");
     line.refused(&sessions[0], Reason::QuotaExceeded);
     assert_ne!(line.turn("a/2", Some(9), now()), Turn::Go);
-    assert_eq!(line.leave("a/1").len(), 2, "woken once for the quota and once for the class");
+    assert_eq!(line.leave("a/1"), [Key::of_session(&sessions[1]).unwrap()]);
     assert_eq!(line.turn("a/2", Some(9), now()), Turn::Go);
 }
 

@@ -7,13 +7,21 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 /// How long after its last window the browser may take to go.
-const SOON: Duration = Duration::from_secs(3);
+pub const SOON: Duration = Duration::from_secs(3);
+
+/// A command that closes a window, and has no answer yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Command {
+    /// Over the socket to the browser, by its id there.
+    Bidi(u64),
+    /// Over HTTP, by a number of its own.
+    Classic(u64),
+}
 
 /// What is known of windows that are being closed.
 #[derive(Debug, Default)]
 pub struct Closing {
-    /// Commands that close one, and have no answer yet.
-    commands: HashSet<u64>,
+    commands: HashSet<Command>,
     /// The hub's own question what is left.
     question: Option<u64>,
     /// As long as a browser that goes has lost its last window.
@@ -21,9 +29,9 @@ pub struct Closing {
 }
 
 impl Closing {
-    /// A client has a window closed, by a command of this id.
-    pub fn asked(&mut self, id: u64) {
-        self.commands.insert(id);
+    /// A client has a window closed, by that command.
+    pub fn asked(&mut self, command: Command) {
+        self.commands.insert(command);
     }
 
     /// A client closes one in a way that has no answer worth waiting for.
@@ -36,7 +44,7 @@ impl Closing {
         self.question = Some(id);
     }
 
-    /// The browser answered. Gives whether it is to be asked what is left.
+    /// The browser answered over its socket. Gives whether it is to be asked what is left.
     pub fn answered(&mut self, id: u64, answer: &str, now: Instant) -> bool {
         if self.question == Some(id) {
             self.question = None;
@@ -45,7 +53,16 @@ impl Closing {
             }
             return false;
         }
-        self.commands.remove(&id) && self.commands.is_empty()
+        let is_bidi = |command: &Command| matches!(command, Command::Bidi(_));
+        self.commands.remove(&Command::Bidi(id)) && !self.commands.iter().any(is_bidi)
+    }
+
+    /// A command is over for whoever asked. An answer over HTTP says what is left; a command that nobody waits for may
+    /// still do its work.
+    pub fn over(&mut self, command: Command, is_answered: bool, now: Instant) {
+        if self.commands.remove(&command) && !is_answered {
+            self.suspected(now);
+        }
     }
 
     /// Whether a browser that is gone now went because of its last window.
@@ -75,8 +92,8 @@ mod tests {
         let now = Instant::now();
         let mut closing = Closing::default();
         assert!(!closing.is_the_last(now));
-        closing.asked(1);
-        closing.asked(2);
+        closing.asked(Command::Bidi(1));
+        closing.asked(Command::Bidi(2));
         assert!(closing.is_the_last(now));
         assert!(!closing.answered(1, CLOSED, now), "the other command is still running");
         assert!(closing.answered(2, CLOSED, now));
@@ -91,12 +108,28 @@ mod tests {
     fn a_browser_that_has_windows_left_crashes() {
         let now = Instant::now();
         let mut closing = Closing::default();
-        closing.asked(1);
+        closing.asked(Command::Bidi(1));
         assert!(closing.answered(1, CLOSED, now));
         closing.questioned(3);
         closing.answered(3, SOME, now);
         assert!(!closing.is_the_last(now));
         assert!(!closing.answered(4, NONE, now), "a client's own question means nothing");
         assert!(!closing.is_the_last(now));
+    }
+
+    #[test]
+    fn an_answer_over_http_says_what_is_left_and_one_that_is_not_waited_for_does_not() {
+        let now = Instant::now();
+        let mut closing = Closing::default();
+        closing.asked(Command::Classic(1));
+        closing.asked(Command::Classic(2));
+        closing.over(Command::Classic(1), true, now);
+        assert!(closing.is_the_last(now), "the other command is still running");
+        closing.over(Command::Classic(2), true, now);
+        assert!(!closing.is_the_last(now));
+        closing.asked(Command::Classic(3));
+        closing.over(Command::Classic(3), false, now);
+        assert!(closing.is_the_last(now));
+        assert!(!closing.is_the_last(now + SOON), "it had windows left");
     }
 }
