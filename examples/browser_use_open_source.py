@@ -29,10 +29,13 @@ def drive(url, page):
     # With an Origin, this would be a web page that asks, and the gateway would refuse it.
     socket = websocket.create_connection(url, timeout=30, suppress_origin=True)
 
+    heard = []
+
     def hear(name, value):
-        while (message := json.loads(socket.recv())).get(name) != value:
-            pass
-        return message
+        # An event may come before the answer that was waited for.
+        while not (found := [message for message in heard if message.get(name) == value]):
+            heard.append(json.loads(socket.recv()))
+        return found[0]
 
     def ask(id, method, session=None, **params):
         message = {"id": id, "method": method, "params": params}

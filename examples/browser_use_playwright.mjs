@@ -18,6 +18,8 @@ const page = browser.contexts()[0].pages()[0];
 console.log('title:', await page.title());
 await page.fill('#name', 'playwright');
 await page.click('#submit');
+// What it says is written by the page's script.
+await page.locator('#sent:not(:empty)').waitFor();
 console.log('sent:', await page.textContent('#sent'));
 await browser.close();
 console.log('ended:', (await client.sessions.stop(session.id)).status);

@@ -25,6 +25,8 @@ with sync_playwright() as playwright:
     print("title:", page.title())
     page.fill("#name", "playwright")
     page.click("#submit")
+    # What it says is written by the page's script.
+    page.locator("#sent:not(:empty)").wait_for()
     print("sent:", page.text_content("#sent"))
     connection.close()
 

@@ -20,6 +20,8 @@ await page.goto(`${site}/`);
 console.log('title:', await page.title());
 await page.fill('#name', 'playwright');
 await page.click('#submit');
+// What it says is written by the page's script.
+await page.locator('#sent:not(:empty)').waitFor();
 console.log('sent:', await page.textContent('#sent'));
 // It was not made to be kept: this ends it.
 await browser.close();

@@ -10,6 +10,7 @@ from browserbase import Browserbase
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.remote_connection import RemoteConnection
+from selenium.webdriver.support.ui import WebDriverWait
 
 
 class BrowserbaseConnection(RemoteConnection):
@@ -34,6 +35,7 @@ try:
     print("title:", driver.title)
     driver.find_element(By.ID, "name").send_keys("selenium")
     driver.find_element(By.ID, "submit").click()
-    print("sent:", driver.find_element(By.ID, "sent").text)
+    said = WebDriverWait(driver, 10).until(lambda driver: driver.find_element(By.ID, "sent").text)
+    print("sent:", said)
 finally:
     driver.quit()

@@ -25,7 +25,7 @@ await page.locator('#submit').click();
 for await (const _ of setInterval(20, null, {signal: AbortSignal.timeout(10_000)})) {
   if (page.url().includes('second')) break;
 }
-await page.waitForSelector('#sent');
+await page.waitForSelector('#sent:not(:empty)');
 console.log('sent:', await page.locator('#sent').textContent());
 await stagehand.close();
 process.exit();

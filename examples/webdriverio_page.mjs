@@ -15,6 +15,7 @@ const browser = await remote({
   hostname,
   port: Number(port) || (protocol === 'https:' ? 443 : 80),
   logLevel: 'error',
+  waitforTimeout: 20_000,
   capabilities: {browserName},
 });
 try {

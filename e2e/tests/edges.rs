@@ -27,7 +27,7 @@ const GOING_AWAY: u16 = 1001;
 async fn a_gateway_that_ends_lets_go_at_its_limit_and_clients_go_on_through_another() -> Result<()>
 {
     with_namespace(async |namespace| {
-        with_gateway(&namespace, &["--drain-seconds=3"], async |gateway| {
+        with_gateway(&namespace, &["--drain-seconds=6"], async |gateway| {
             let created = gateway.client().new_session(json!({"webSocketUrl": true})).await?;
             let path = format!("/session/{}", created.id);
             let mut socket = Bidi::connect(&gateway.socket_url(&path)).await?;
@@ -76,14 +76,14 @@ async fn a_full_class_is_told_when_the_client_has_waited_long_enough() -> Result
         let default = namespace.cluster.default_class().await?;
         let class = class_like_the_default(&default, &namespace.name, json!({"capacity": 0}))?;
         let test = async || {
-            with_gateway(&namespace, &["--create-timeout-seconds=2"], async |gateway| {
+            with_gateway(&namespace, &["--create-timeout-seconds=4"], async |gateway| {
                 let own = json!({"browser-operator:class": namespace.name});
                 let body = json!({"capabilities": {"alwaysMatch": own}});
                 let begun = Instant::now();
                 let reply = gateway.client().send(Method::POST, "/session", Some(&body)).await?;
                 assert_eq!((reply.status, reply.error()), (500, "session not created"));
                 ensure!(reply.message().contains("CapacityReached"), "{}", reply.body);
-                ensure!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
+                ensure!(begun.elapsed() >= Duration::from_secs(4), "{:?}", begun.elapsed());
                 let made = namespace.sessions().list(&ListParams::default()).await?.items;
                 let name = made.first().context("the object")?.name_any();
                 namespace.ended(&name, Phase::Completed, Reason::ClientGaveUp).await.map(drop)

@@ -6,8 +6,10 @@ use std::{collections::HashSet, time::Duration};
 use serde_json::Value;
 use tokio::time::Instant;
 
-/// How long after its last window the browser may take to go.
+/// How long after a window that may have been its last the browser may take to go.
 pub const SOON: Duration = Duration::from_secs(3);
+/// The same after one that was.
+const AFTER_THE_LAST: Duration = Duration::from_secs(10);
 
 /// A command that closes a window, and has no answer yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,7 +51,7 @@ impl Closing {
         if self.question == Some(id) {
             self.question = None;
             if nothing_is_left(answer) {
-                self.suspected(now);
+                self.until = Some(now + AFTER_THE_LAST);
             }
             return false;
         }
@@ -101,7 +103,8 @@ mod tests {
         assert!(closing.is_the_last(now), "it may go before it can say what is left");
         assert!(!closing.answered(3, NONE, now));
         assert!(closing.is_the_last(now));
-        assert!(!closing.is_the_last(now + SOON), "it stayed without a window");
+        assert!(closing.is_the_last(now + SOON), "a browser may take its time");
+        assert!(!closing.is_the_last(now + AFTER_THE_LAST), "it stayed without a window");
     }
 
     #[test]

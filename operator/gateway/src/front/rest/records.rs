@@ -125,7 +125,10 @@ pub async fn find(gateway: &Gateway, caller: &Caller, id: &str) -> Result<Record
         return if may_see(caller, &record.object) { Ok(record) } else { Err(not_found()) };
     }
     let mut all = list(gateway, caller).await?.into_iter();
-    all.find(|record| record.id == id).ok_or_else(not_found)
+    let found = all.find(|record| record.id == id).ok_or_else(not_found)?;
+    // The list may still have what is gone.
+    let record = get(gateway, &caller.namespace, &found.object.name_any()).await?;
+    if record.id == id { Ok(record) } else { Err(not_found()) }
 }
 
 /// The session of that name.
