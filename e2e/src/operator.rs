@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use k8s_openapi::{
+    api::{coordination::v1::Lease, core::v1::Pod},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, ListParams, PostParams},
@@ -91,7 +94,24 @@ pub async fn restart(cluster: &Cluster, component: &str) -> Result<()> {
     };
     let config = Config::default().labels(&labels(component));
     let api = Api::<Pod>::all(cluster.client.clone());
-    until_all(&api, config, "in place of the old ones", RESTART_LIMIT, ready).await.map(drop)
+    let new = until_all(&api, config, "in place of the old ones", RESTART_LIMIT, ready).await?;
+    // Of controllers one works: it that has the Lease.
+    let Some(pod) = new.values().next().filter(|_| component == "controller") else {
+        return Ok(());
+    };
+    let holds = |leases: &BTreeMap<String, Lease>| {
+        let holder = |lease: &Lease| lease.spec.as_ref()?.holder_identity.clone();
+        leases.values().filter_map(holder).any(|holder| {
+            new.values().any(|pod| {
+                pod.name_any() == holder && old.iter().all(|old| old.name_any() != holder)
+            })
+        })
+    };
+    let leases = Api::<Lease>::namespaced(
+        cluster.client.clone(),
+        &pod.namespace().context("its namespace")?,
+    );
+    until_all(&leases, Config::default(), "held by a new one", RESTART_LIMIT, holds).await.map(drop)
 }
 
 /// Starts a pod like a component's own, with flags that are the operator's but for those in `flags`, each as

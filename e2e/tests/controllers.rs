@@ -122,6 +122,8 @@ async fn two_that_work_at_once_do_no_harm() -> Result<()> {
             };
             let outcome = works().await;
             pods.delete(&second.name_any(), &DeleteParams::default()).await?;
+            // It gives its Lease back, and must not find that of the next ones.
+            until(&pods, &second.name_any(), "gone", READY_LIMIT, |pod| pod.is_none()).await?;
             outcome
         };
         cluster.with_class(&class, async || with_right_to_lease(cluster, &operators, test).await).await

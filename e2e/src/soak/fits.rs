@@ -31,6 +31,9 @@ pub struct Facts {
     pub gateway_lost: bool,
     /// Whether its hard limit is nearer than the one for nobody to come.
     pub hard_limit: bool,
+    /// The limit that ends it if nothing else does, where no controller was there for a time before its client had its answer:
+    /// the agent counts from its bind, and the controller may have told nobody of that.
+    pub limit_unseen: Option<End>,
 }
 
 /// The reasons that fit.
@@ -47,6 +50,9 @@ pub fn fitting(facts: &Facts) -> Vec<Reason> {
         if done.unseen && done.deed == Deed::Harm(Harm::Eviction) {
             reasons.push(Reason::PodDeleted);
         }
+    }
+    if !facts.answered {
+        reasons.extend(facts.limit_unseen.map(after_end));
     }
     if facts.gateway_lost {
         reasons.extend(without_gateway(facts));
@@ -137,6 +143,7 @@ mod tests {
             ready_in_time: true,
             gateway_lost: false,
             hard_limit: false,
+            limit_unseen: None,
         }
     }
 
@@ -232,6 +239,19 @@ mod tests {
                 ..facts(birth, &[])
             };
             assert_eq!(fitting(&lost), expected);
+        }
+    }
+
+    #[test]
+    fn a_limit_strikes_before_the_answer_only_if_no_controller_gave_one() {
+        for (answered, limit_unseen, expected) in [
+            (false, Some(End::HardTimeout), &[TimedOut][..]),
+            (false, Some(End::NeverConnected), &[NeverConnected]),
+            (false, None, &[]),
+            (true, Some(End::HardTimeout), &[]),
+        ] {
+            let facts = Facts { answered, limit_unseen, ..facts(Birth::Object, &[]) };
+            assert_eq!(fitting(&facts), expected, "{facts:?}");
         }
     }
 

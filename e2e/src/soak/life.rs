@@ -15,6 +15,8 @@ pub struct Life {
     pub claimed: bool,
     /// The object, as it was last.
     pub object: BrowserSession,
+    /// When it was seen for the first time.
+    pub born: Instant,
     /// When it was Ready.
     pub ready: Option<Instant>,
     /// Its status at the end, and when it had that.
@@ -37,6 +39,7 @@ impl Life {
             number,
             claimed: false,
             object: BrowserSession::default(),
+            born: now,
             ready: None,
             ended: None,
             gone: None,

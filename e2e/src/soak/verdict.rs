@@ -50,7 +50,8 @@ impl Case<'_> {
         });
         let needed_until = match (self.kept.answered, self.kept.left) {
             (Some(_), _) if self.plan.birth == Birth::Bidi => over,
-            (answered, left) => answered.or(left).unwrap_or(over),
+            // What a gateway does about a client that left it does a moment later.
+            (answered, left) => answered.or(left.map(|left| left + MOMENT)).unwrap_or(over),
         };
         Facts {
             birth: self.plan.birth,
@@ -64,6 +65,12 @@ impl Case<'_> {
                 self.is_away(Component::Gateway, Some(pod), *since, needed_until)
             }),
             hard_limit: self.plan.deed == Deed::End(End::HardTimeout),
+            limit_unseen: match self.plan.deed {
+                Deed::End(end @ (End::HardTimeout | End::NeverConnected)) => {
+                    self.is_away(Component::Controller, None, life.born, over).then_some(end)
+                }
+                _ => None,
+            },
         }
     }
 
@@ -154,7 +161,10 @@ impl Case<'_> {
             let done = self.kept.deeds.iter().any(|(deed, _)| deed <= at);
             let over = life.over().is_some_and(|over| over <= *at + SOON);
             let away = self.is_away(Component::Gateway, None, *at - MOMENT, *at + MOMENT);
-            !(done || over || away)
+            // It may strike before the client thinks of it, and the record come late.
+            let limited = self.plan.deed == Deed::End(End::HardTimeout)
+                && self.is_away(Component::Controller, None, *at - MOMENT, *at + SOON);
+            !(done || over || away || limited)
         });
         broke.map(|(_, what)| format!("without a cause: {what}")).collect()
     }

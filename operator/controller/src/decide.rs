@@ -154,11 +154,12 @@ fn end_annotation(session: &BrowserSession) -> Option<Reason> {
 }
 
 fn without_pod<'a>(seen: &Seen<'a, '_>, session: &BrowserSession) -> Step<'a> {
+    // One pod for one session: also where its status does not say yet that it had one.
+    if let Some(Trouble { reason, message }) = &seen.gone {
+        return end(session, *reason, message, seen.now);
+    }
     if session.status.as_ref().is_some_and(|status| status.pod_name.is_some()) {
-        return match &seen.gone {
-            Some(Trouble { reason, message }) => end(session, *reason, message, seen.now),
-            None => end(session, Reason::PodDeleted, "the browser's pod is gone", seen.now),
-        };
+        return end(session, Reason::PodDeleted, "the browser's pod is gone", seen.now);
     }
     let placement = match placement::place(&session.spec, seen.classes) {
         Ok(placement) => placement,
@@ -700,20 +701,24 @@ mod tests {
 
     #[test]
     fn a_pod_that_went_unseen_leaves_its_word() {
-        let ready = session(json!({"status": {"phase": "Ready", "podName": "s-1"}}));
         let now = "2026-01-01T00:00:09Z".parse().unwrap();
-        let message = "the pod's node is gone".to_owned();
-        let seen = Seen {
-            session: Some(&ready),
-            pod: None,
-            gone: Some(Trouble { reason: Reason::NodeLost, message }),
-            classes: &[],
-            turn: &|_, _| None,
-            has_services: true,
-            has_own_service: false,
-            now,
-        };
-        let Step::End(status) = decide(&seen) else { panic!("it ends") };
-        assert_eq!(status.conditions[0].reason, "NodeLost");
+        let all = classes(json!({}));
+        // A young session's status has no pod yet.
+        for status in [json!({"phase": "Ready", "podName": "s-1"}), json!({"phase": "Pending"})] {
+            let session = session(json!({"status": status}));
+            let message = "the pod's node is gone".to_owned();
+            let seen = Seen {
+                session: Some(&session),
+                pod: None,
+                gone: Some(Trouble { reason: Reason::NodeLost, message }),
+                classes: &all,
+                turn: &|_, _| Some(Turn::Go),
+                has_services: true,
+                has_own_service: false,
+                now,
+            };
+            let Step::End(ended) = decide(&seen) else { panic!("it ends: {status}") };
+            assert_eq!(ended.conditions[0].reason, "NodeLost");
+        }
     }
 }

@@ -46,9 +46,9 @@ pub fn observe(pod: &Pod) -> Observed {
     }
 }
 
-/// Why a pod has ended that is gone, as it was when it went; `None` where somebody has merely deleted it.
+/// Why a pod has ended that is gone, as it was when it went.
 pub fn observe_gone(pod: &Pod) -> Option<Trouble> {
-    ended(pod, true).filter(|trouble| trouble.reason != Reason::PodDeleted)
+    ended(pod, true)
 }
 
 /// The address of an agent that may still be told something, whatever becomes of its pod.

@@ -355,10 +355,17 @@ async fn create(
     let (entry, abandon) = gateway.sessions.create(&caller, wanted, Patience::LONG).await?;
     let agent = match connect(&entry).await {
         Ok(agent) => agent,
-        Err(error) => {
-            abandon.lost();
-            return Err(error);
-        }
+        // It may have an end of its own, which says more.
+        Err(error) => match gateway.why_over(&entry).await {
+            Some(over) => {
+                abandon.disarm();
+                return Err(WebDriverError::session_not_created(over.message));
+            }
+            None => {
+                abandon.lost();
+                return Err(error);
+            }
+        },
     };
     abandon.disarm();
     let result = json!({

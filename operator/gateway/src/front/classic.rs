@@ -30,8 +30,6 @@ use crate::{
     urls,
 };
 
-/// How long the directory may take to say that a pod is gone: the kubelet looks every second, and a busy node takes several.
-const SAY_SO: Duration = Duration::from_secs(10);
 /// The most bytes of New Session's body: it becomes an object of the cluster.
 const MAX_BODY: usize = 1 << 20;
 /// How long it may take to come.
@@ -209,17 +207,15 @@ async fn forward(gateway: &Gateway, entry: &Entry, incoming: Incoming) -> Respon
     }
 }
 
-/// A pod that does not answer is most often gone, and the directory will say so. If it does not, the session is left
-/// alone: one failure is no end.
+/// A session that is not over is left alone: one failure is no end.
 async fn no_answer(gateway: &Gateway, entry: &Entry, error: &agents::Error) -> Response {
-    if tokio::time::timeout(SAY_SO, entry.over.cancelled()).await.is_ok() {
-        failure(&gateway.directory.why(&entry.session_id))
-    } else {
-        let cause = error as &dyn std::error::Error;
-        tracing::warn!(uid = entry.uid, error = cause, "the browser's pod gave no answer");
-        let message = format!("the browser's pod gave no answer: {error}");
-        failure(&WebDriverError::new(ErrorCode::UnknownError, message))
+    if let Some(over) = gateway.why_over(entry).await {
+        return failure(&over);
     }
+    let cause = error as &dyn std::error::Error;
+    tracing::warn!(uid = entry.uid, error = cause, "the browser's pod gave no answer");
+    let message = format!("the browser's pod gave no answer: {error}");
+    failure(&WebDriverError::new(ErrorCode::UnknownError, message))
 }
 
 fn failure(error: &WebDriverError) -> Response {

@@ -7,7 +7,7 @@ mod join;
 mod rest;
 pub mod shown;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use jiff::Timestamp;
@@ -16,6 +16,7 @@ use runtime::http::{
     incoming::{Incoming, incoming},
     tunnel,
 };
+use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use warp::{Filter, Reply, reply::Response};
 use wire::{
@@ -32,6 +33,9 @@ use crate::{
     sessions::Sessions,
     urls::{self, Configured},
 };
+
+/// How long the directory may take to say that a pod is gone: the kubelet looks every second, and a busy node takes several.
+const SAY_SO: Duration = Duration::from_secs(10);
 
 /// What the fronts need.
 pub struct Gateway {
@@ -79,6 +83,12 @@ impl Gateway {
         } else {
             (false, "every BrowserClass is at its capacity; a session waits for its turn")
         }
+    }
+
+    /// A pod that does not answer is most often gone, and the directory will say so, and why. `None`: it does not.
+    async fn why_over(&self, entry: &Entry) -> Option<WebDriverError> {
+        let over = timeout(SAY_SO, entry.over.cancelled()).await;
+        over.is_ok().then(|| self.directory.why(&entry.session_id))
     }
 
     /// Whether it may make one at all.
