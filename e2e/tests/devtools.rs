@@ -255,15 +255,24 @@ async fn browser_close_is_answered_and_ends_the_session() -> Result<()> {
 async fn closing_the_last_window_over_a_socket_is_no_crash() -> Result<()> {
     with_namespace(async |namespace| {
         let spec = json!({"capabilities": {"alwaysMatch": {"webSocketUrl": true}}});
-        for name in ["bidi", "tools"] {
+        for name in ["bidi", "tools", "quits"] {
             let live = namespace.create_ready(name, spec.clone()).await?;
             let mut bidi = namespace.cluster.socket(&live.id).await?;
             let context = bidi.context().await?;
-            if name == "bidi" {
-                bidi.command("browsingContext.close", json!({"context": context})).await?;
-            } else {
-                let mut tools = Tools::at_gateway(&namespace, &live.id).await?;
-                tools.ask("Target.closeTarget", json!({"targetId": context})).await?;
+            match name {
+                "bidi" => {
+                    bidi.command("browsingContext.close", json!({"context": context})).await?;
+                }
+                "tools" => {
+                    let mut tools = Tools::at_gateway(&namespace, &live.id).await?;
+                    tools.ask("Target.closeTarget", json!({"targetId": context})).await?;
+                }
+                _ => {
+                    let quit = json!({"id": 99, "method": "goog:cdp.sendCommand", "params": {
+                        "method": "Browser.close", "params": {},
+                    }});
+                    bidi.say(quit.to_string()).await?;
+                }
             }
             let frame = bidi.closed(Duration::from_secs(10)).await?.context("a Close frame")?;
             assert_eq!((u16::from(frame.code), frame.reason.as_str()), (1000, "ClientEnded"));

@@ -41,7 +41,7 @@ impl Ending {
     /// Ends the session, unless it is ending already.
     pub fn begin(&self, reason: &str, message: impl Into<String>) {
         let is_crash = matches!(reason, "BrowserCrashed" | "DriverCrashed");
-        let last_word = if is_crash && self.kills.as_ref().is_some_and(Kills::any) {
+        let last_word = if is_crash && self.has_kills() {
             let reason = EndReason::OutOfMemory.as_str().to_owned();
             Termination { reason, message: memory::MESSAGE.to_owned() }
         } else {
@@ -50,6 +50,11 @@ impl Ending {
         if self.last_word.set(last_word).is_ok() {
             self.begun.cancel();
         }
+    }
+
+    /// Whether the kernel has killed for memory.
+    fn has_kills(&self) -> bool {
+        self.kills.as_ref().is_some_and(Kills::any)
     }
 
     /// The browser hung up. It did not crash where a client closed its last window; nor where a command that is running
@@ -65,12 +70,12 @@ impl Ending {
             return;
         }
         // An answer may have said meanwhile that windows are left.
-        self.begin_lost(last_window && life.lost_its_last_window(), why);
+        self.begin_lost(life.lost_its_last_window(), why);
     }
 
     /// The browser is gone, and nothing else will say why.
     pub fn begin_lost(&self, last_window: bool, why: &str) {
-        if last_window {
+        if last_window && !self.has_kills() {
             self.begin(EndReason::ClientEnded.as_str(), LAST_WINDOW);
         } else {
             self.begin(EndReason::BrowserCrashed.as_str(), format!("the browser is gone: {why}"));

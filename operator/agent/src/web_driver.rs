@@ -45,13 +45,14 @@ const CHUNKED_TIME: Duration = Duration::from_secs(300);
 /// Where uploads are kept: the one place that may be written to.
 const UPLOADS: &str = "/tmp";
 /// What drivers say in a message when their browser is gone.
-const GONE: [&str; 5] = [
+const GONE: [&str; 4] = [
     "Failed to decode response from marionette",
     "Tried to run command without establishing a connection",
     "chrome not reachable",
     "disconnected: ",
-    "session deleted because of page crash",
 ];
+/// The same when its page is.
+const CRASHED: &str = "session deleted because of page crash";
 
 /// Runs a request. The id in its path is what a client proves itself with; through the gateway the connection is proven
 /// too.
@@ -293,26 +294,36 @@ async fn look_at(
         }
         closing.answered();
     }
-    if lost(&value) {
-        let last_window = session.life.lost_its_last_window();
+    if let Some(lost) = lost(&value) {
+        // A page that crashed was none that somebody closed.
+        let last_window = lost == Lost::Browser && session.life.lost_its_last_window();
         shared.ending.begin_lost(last_window, "its driver has lost it");
         return failure(&shared.ending.error());
     }
     rebuilt(parts.status, bytes)
 }
 
+/// What a driver has lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lost {
+    Browser,
+    Page,
+}
+
 /// Whether a driver says that it has lost its browser, or its session. Only the driver's own words count, which begin its
 /// message: a page can have any words in the middle of one.
-fn lost(value: &Value) -> bool {
+fn lost(value: &Value) -> Option<Lost> {
     let text = |name| value.get(name).and_then(Value::as_str).unwrap_or_default();
     match text("error") {
-        "invalid session id" => true,
+        "invalid session id" => Some(Lost::Browser),
         "unknown error" => {
             let message = text("message");
             let message = message.strip_prefix("unknown error: ").unwrap_or(message);
-            GONE.iter().any(|gone| message.starts_with(gone))
+            let is_gone = GONE.iter().any(|gone| message.starts_with(gone));
+            let is_page = message.starts_with(CRASHED);
+            is_gone.then_some(Lost::Browser).or(is_page.then_some(Lost::Page))
         }
-        _ => false,
+        _ => None,
     }
 }
 
@@ -363,23 +374,31 @@ mod tests {
 
     #[test]
     fn a_driver_that_lost_its_browser_is_understood() {
-        for (error, message, is_lost) in [
-            ("invalid session id", "session deleted", true),
-            ("unknown error", "Failed to decode response from marionette", true),
-            ("unknown error", "disconnected: not connected to DevTools\n  (Session info)", true),
-            ("unknown error", "net::ERR_CONNECTION_REFUSED", false),
-            ("no such window", "disconnected: ", false),
-            ("unknown error", "unknown error: session deleted because of page crash", true),
+        for (error, message, expected) in [
+            ("invalid session id", "session deleted", Some(Lost::Browser)),
+            ("unknown error", "Failed to decode response from marionette", Some(Lost::Browser)),
+            (
+                "unknown error",
+                "disconnected: not connected to DevTools\n  (Session info)",
+                Some(Lost::Browser),
+            ),
+            ("unknown error", "net::ERR_CONNECTION_REFUSED", None),
+            ("no such window", "disconnected: ", None),
+            (
+                "unknown error",
+                "unknown error: session deleted because of page crash",
+                Some(Lost::Page),
+            ),
             (
                 "unknown error",
                 "unknown error: Runtime.evaluate threw exception: Error: disconnected: chrome not reachable",
-                false,
+                None,
             ),
         ] {
             let value = json!({"error": error, "message": message, "stacktrace": ""});
-            assert_eq!(lost(&value), is_lost, "{error}: {message}");
+            assert_eq!(lost(&value), expected, "{error}: {message}");
         }
-        assert!(!lost(&json!(["a"])));
+        assert_eq!(lost(&json!(["a"])), None);
     }
 
     #[test]

@@ -196,6 +196,10 @@ impl Look<'_> {
         placement: &Placement<'_>,
     ) -> Result<Next, apply::Error> {
         let key = self.key;
+        // The store lets go of a pod before it is said why it went.
+        if self.context.shared.why_gone(&key.uid).is_some() {
+            return Ok(Next::After(Duration::ZERO));
+        }
         let pod = build::pod(key, session, placement, &self.context.token(key).hash());
         match self.create_all(session, &pod).await {
             Ok(()) => {

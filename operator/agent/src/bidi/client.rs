@@ -7,11 +7,11 @@ use std::sync::{
 
 use futures::{SinkExt, StreamExt};
 use hyper::upgrade::OnUpgrade;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes, protocol::frame::coding::CloseCode};
 use wire::{
-    bidi::{self, Incoming},
+    bidi::{self, Command, Incoming},
     bind::EndReason,
     error::WebDriverError,
 };
@@ -21,6 +21,7 @@ use super::{
     ids::ClientId,
 };
 use crate::{
+    dev_tools::{command::Meaning, execute::MAX_READ},
     ending::Ending,
     session::Session,
     socket::{self, CLOSE, MAX_UNANSWERED, PING, Socket, close, hear_out, outbox, send, violation},
@@ -120,6 +121,19 @@ async fn attend(
     }
 }
 
+/// Whether a command may be the end of the browser: it closes a window, or has DevTools do so.
+fn closes(command: &Command<'_>, length: usize) -> bool {
+    match command.method.as_str() {
+        "browsingContext.close" | "browser.removeUserContext" => true,
+        "goog:cdp.sendCommand" if length <= MAX_READ => {
+            let params = command.params();
+            let method = params.get("method").and_then(Value::as_str);
+            method.is_some_and(|method| Meaning::of(method) != Meaning::Plain)
+        }
+        _ => false,
+    }
+}
+
 /// Takes one message. Gives what the agent answers itself; the rest the browser answers.
 async fn answer(text: Utf8Bytes, client: ClientId, hub: &Hub, ending: &Ending) -> Option<String> {
     let (id, closes) = match bidi::parse(&text) {
@@ -139,7 +153,7 @@ async fn answer(text: Utf8Bytes, client: ClientId, hub: &Hub, ending: &Ending) -
                 ending.begin(EndReason::ClientEnded.as_str(), command.method.clone());
                 return Some(bidi::success(command.id, &json!({})));
             }
-            method => (command.id, method == "browsingContext.close"),
+            _ => (command.id, closes(&command, text.len())),
         },
     };
     hub.ask(client, id, text, closes).await;

@@ -166,7 +166,7 @@ impl Talk {
                 self.clients.remove(&client);
                 let mut closing = self.life.closing();
                 for id in self.pending.forget(client) {
-                    closing.over(Command::Bidi(id), false, Instant::now());
+                    closing.left(Command::Bidi(id), Instant::now());
                 }
                 None
             }
@@ -178,7 +178,7 @@ impl Talk {
                     return None;
                 };
                 if closes {
-                    self.life.closing().asked(Command::Bidi(new));
+                    self.life.closing().asked(Command::Bidi(new), Instant::now());
                 }
                 Outgoing::parse(&message).map(|message| (message.with_id(new), room))
             }
@@ -222,7 +222,7 @@ impl Talk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{bidi::ids::MAX_PENDING, session::SOON, socket::outbox};
+    use crate::{bidi::ids::MAX_PENDING, socket::outbox};
 
     fn talk() -> Talk {
         Talk::new(Arc::new(Life::begin(Instant::now())))
@@ -284,8 +284,8 @@ mod tests {
         assert!(told.contains(r#""id":7"#) && told.contains("too many"), "{told}");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_window_that_is_closed_by_one_that_left_is_being_closed_for_a_while() {
+    #[tokio::test]
+    async fn a_window_that_is_closed_by_one_that_left_is_asked_about_all_the_same() {
         let mut talk = talk();
         talk.take(ToHub::Join(1, outbox().0));
         talk.take(command(1, 8, false));
@@ -295,7 +295,10 @@ mod tests {
         talk.take(command(2, 9, true));
         talk.take(ToHub::Leave(2));
         assert!(talk.life.closing().is_the_last(Instant::now()));
-        tokio::time::advance(SOON).await;
+        let question = talk.give(r#"{"type":"success","id":2,"result":{}}"#.into());
+        assert!(question.is_some_and(|question| question.contains("getTree")));
+        let rest = r#"{"type":"success","id":3,"result":{"contexts":[{"context":"a"}]}}"#;
+        assert_eq!(talk.give(rest.into()), None);
         assert!(!talk.life.closing().is_the_last(Instant::now()));
     }
 

@@ -1,4 +1,4 @@
-//! The commands that come over HTTP instead of a socket: chromedriver's `cdp/execute`.
+//! The commands that come in a driver's own instead of over a socket: chromedriver's `cdp/execute`.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use wire::error::WebDriverError;
 use super::command::Meaning;
 
 /// The longest body that is read, in bytes: a command that closes something names no more than that.
-const MAX_READ: usize = 1024;
+pub const MAX_READ: usize = 1024;
 /// How long it may take to come.
 const READ_TIME: Duration = Duration::from_secs(30);
 

@@ -1,14 +1,14 @@
 //! Whether the browser is about to go because a client closed its last window: the driver ends it then, some time after its
 //! answer, and without a word.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use serde_json::Value;
 use tokio::time::Instant;
 
 /// How long after a window that may have been its last the browser may take to go.
 pub const SOON: Duration = Duration::from_secs(3);
-/// The same after one that was.
+/// The same after one that was, and how long a command does its work whose client has left.
 const AFTER_THE_LAST: Duration = Duration::from_secs(10);
 
 /// A command that closes a window, and has no answer yet.
@@ -23,7 +23,8 @@ pub enum Command {
 /// What is known of windows that are being closed.
 #[derive(Debug, Default)]
 pub struct Closing {
-    commands: HashSet<Command>,
+    /// How long each may still do its work; `None`: until it is answered.
+    commands: HashMap<Command, Option<Instant>>,
     /// The hub's own question what is left.
     question: Option<u64>,
     /// As long as a browser that goes has lost its last window.
@@ -32,13 +33,15 @@ pub struct Closing {
 
 impl Closing {
     /// A client has a window closed, by that command.
-    pub fn asked(&mut self, command: Command) {
-        self.commands.insert(command);
+    pub fn asked(&mut self, command: Command, now: Instant) {
+        // Some are never answered.
+        self.commands.retain(|_, until| until.is_none_or(|until| now < until));
+        self.commands.insert(command, None);
     }
 
     /// A client closes one in a way that has no answer worth waiting for.
     pub fn suspected(&mut self, now: Instant) {
-        self.until = Some(now + SOON);
+        self.until = self.until.max(Some(now + SOON));
     }
 
     /// The hub asked what is left, by a command of this id.
@@ -56,22 +59,27 @@ impl Closing {
             return false;
         }
         let is_bidi = |command: &Command| matches!(command, Command::Bidi(_));
-        self.commands.remove(&Command::Bidi(id)) && !self.commands.iter().any(is_bidi)
+        self.commands.remove(&Command::Bidi(id)).is_some() && !self.commands.keys().any(is_bidi)
     }
 
-    /// A command is over for whoever asked. An answer over HTTP says what is left; a command that nobody waits for may
-    /// still do its work.
-    pub fn over(&mut self, command: Command, is_answered: bool, now: Instant) {
-        if self.commands.remove(&command) && !is_answered {
-            self.suspected(now);
+    /// A command over HTTP was answered, and its answer said what is left.
+    pub fn over(&mut self, command: Command) {
+        self.commands.remove(&command);
+    }
+
+    /// Nobody waits for a command's answer any more. It may still do its work.
+    pub fn left(&mut self, command: Command, now: Instant) {
+        if let Some(until) = self.commands.get_mut(&command) {
+            *until = Some(now + AFTER_THE_LAST);
         }
     }
 
     /// Whether a browser that is gone now went because of its last window.
     pub fn is_the_last(&self, now: Instant) -> bool {
-        !self.commands.is_empty()
+        let is_ahead = |until: Instant| now < until;
+        self.commands.values().any(|until| until.is_none_or(is_ahead))
             || self.question.is_some()
-            || self.until.is_some_and(|until| now < until)
+            || self.until.is_some_and(is_ahead)
     }
 }
 
@@ -94,8 +102,8 @@ mod tests {
         let now = Instant::now();
         let mut closing = Closing::default();
         assert!(!closing.is_the_last(now));
-        closing.asked(Command::Bidi(1));
-        closing.asked(Command::Bidi(2));
+        closing.asked(Command::Bidi(1), now);
+        closing.asked(Command::Bidi(2), now);
         assert!(closing.is_the_last(now));
         assert!(!closing.answered(1, CLOSED, now), "the other command is still running");
         assert!(closing.answered(2, CLOSED, now));
@@ -103,6 +111,7 @@ mod tests {
         assert!(closing.is_the_last(now), "it may go before it can say what is left");
         assert!(!closing.answered(3, NONE, now));
         assert!(closing.is_the_last(now));
+        closing.suspected(now);
         assert!(closing.is_the_last(now + SOON), "a browser may take its time");
         assert!(!closing.is_the_last(now + AFTER_THE_LAST), "it stayed without a window");
     }
@@ -111,7 +120,7 @@ mod tests {
     fn a_browser_that_has_windows_left_crashes() {
         let now = Instant::now();
         let mut closing = Closing::default();
-        closing.asked(Command::Bidi(1));
+        closing.asked(Command::Bidi(1), now);
         assert!(closing.answered(1, CLOSED, now));
         closing.questioned(3);
         closing.answered(3, SOME, now);
@@ -124,15 +133,17 @@ mod tests {
     fn an_answer_over_http_says_what_is_left_and_one_that_is_not_waited_for_does_not() {
         let now = Instant::now();
         let mut closing = Closing::default();
-        closing.asked(Command::Classic(1));
-        closing.asked(Command::Classic(2));
-        closing.over(Command::Classic(1), true, now);
+        closing.asked(Command::Classic(1), now);
+        closing.asked(Command::Classic(2), now);
+        closing.over(Command::Classic(1));
         assert!(closing.is_the_last(now), "the other command is still running");
-        closing.over(Command::Classic(2), true, now);
+        closing.over(Command::Classic(2));
         assert!(!closing.is_the_last(now));
-        closing.asked(Command::Classic(3));
-        closing.over(Command::Classic(3), false, now);
+        closing.asked(Command::Classic(3), now);
+        closing.left(Command::Classic(3), now);
         assert!(closing.is_the_last(now));
-        assert!(!closing.is_the_last(now + SOON), "it had windows left");
+        assert!(!closing.is_the_last(now + AFTER_THE_LAST), "it had windows left");
+        closing.asked(Command::Classic(4), now + AFTER_THE_LAST);
+        assert_eq!(closing.commands.len(), 1, "what is long past is forgotten");
     }
 }

@@ -41,8 +41,8 @@ pub struct Life {
     closing: Mutex<Closing>,
     /// How many commands have closed a window.
     closes: AtomicU64,
-    /// When it was first seen that the browser is gone.
-    gone: OnceLock<Instant>,
+    /// When it was first seen that the browser is gone, and whether that was because of its last window.
+    gone: OnceLock<(Instant, bool)>,
     /// Woken when a deadline may have come nearer.
     pub nearer: Notify,
 }
@@ -76,15 +76,19 @@ impl Life {
     /// A command closes a window until what is returned is dropped.
     pub fn close_window(&self) -> CloseWindow<'_> {
         let number = self.closes.fetch_add(1, Ordering::Relaxed);
-        self.closing().asked(Command::Classic(number));
+        self.closing().asked(Command::Classic(number), Instant::now());
         CloseWindow { life: self, number, is_answered: false }
     }
 
-    /// The browser is gone. Whoever sees it, whether that was because of its last window is asked of the moment when it was
-    /// first seen: what a client closes after it explains nothing.
+    /// The browser is gone. Whether that was because of its last window is settled when it is first seen, and can only be
+    /// unsaid, by an answer that names windows: what a client closes later explains nothing.
     pub fn lost_its_last_window(&self) -> bool {
-        let gone = *self.gone.get_or_init(Instant::now);
-        self.closing().is_the_last(gone)
+        let closing = self.closing();
+        let (gone, was) = *self.gone.get_or_init(|| {
+            let now = Instant::now();
+            (now, closing.is_the_last(now))
+        });
+        was && closing.is_the_last(gone)
     }
 
     /// The windows that are being closed.
@@ -140,6 +144,11 @@ impl CloseWindow<'_> {
 impl Drop for CloseWindow<'_> {
     fn drop(&mut self) {
         let command = Command::Classic(self.number);
-        self.life.closing().over(command, self.is_answered, Instant::now());
+        let mut closing = self.life.closing();
+        if self.is_answered {
+            closing.over(command);
+        } else {
+            closing.left(command, Instant::now());
+        }
     }
 }

@@ -87,8 +87,9 @@ impl Gateway {
 
     /// A pod that does not answer is most often gone, and the directory will say so, and why. `None`: it does not.
     async fn why_over(&self, entry: &Entry) -> Option<WebDriverError> {
-        let over = timeout(SAY_SO, entry.over.cancelled()).await;
-        over.is_ok().then(|| self.directory.why(&entry.session_id))
+        let over = timeout(SAY_SO, entry.over.cancelled());
+        let over = self.closing.run_until_cancelled(over).await;
+        over.is_some_and(|over| over.is_ok()).then(|| self.directory.why(&entry.session_id))
     }
 
     /// Whether it may make one at all.

@@ -122,7 +122,13 @@ pub async fn find(gateway: &Gateway, caller: &Caller, id: &str) -> Result<Record
             return Err(not_found());
         }
         let record = get(gateway, &caller.namespace, &entry.name).await?;
-        return if may_see(caller, &record.object) { Ok(record) } else { Err(not_found()) };
+        // Another may have the name by now.
+        let is_it = record.object.uid().as_deref() == Some(entry.uid.as_str());
+        return if is_it && may_see(caller, &record.object) {
+            Ok(record)
+        } else {
+            Err(not_found())
+        };
     }
     let mut all = list(gateway, caller).await?.into_iter();
     let found = all.find(|record| record.id == id).ok_or_else(not_found)?;
@@ -162,15 +168,16 @@ pub async fn release(gateway: &Gateway, found: Record) -> Result<Record, Problem
 
 /// Ends a session and removes its record.
 pub async fn delete(gateway: &Gateway, found: Record) -> Result<(), Problem> {
-    let released = match release(gateway, found).await {
+    let (name, namespace) = (found.object.name_any(), found.object.namespace().unwrap_or_default());
+    // The uid: another session of this name is none of this.
+    let only = Preconditions { uid: found.object.uid(), ..Preconditions::default() };
+    match release(gateway, found).await {
         // It went by itself.
         Err(Problem::NotFound(_)) => return Ok(()),
-        released => released?,
-    };
-    let namespace = released.object.namespace().unwrap_or_default();
-    let only = Preconditions { uid: released.object.uid(), ..Preconditions::default() };
+        released => drop(released?),
+    }
     let params = DeleteParams::default().preconditions(only);
-    match sessions(gateway, &namespace).delete(&released.object.name_any(), &params).await {
+    match sessions(gateway, &namespace).delete(&name, &params).await {
         Ok(_) => Ok(()),
         // 409: it is gone, and another has its name.
         Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => Ok(()),
