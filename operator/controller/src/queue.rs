@@ -181,25 +181,39 @@ mod tests {
         assert_eq!((at_a_time, in_all), (1, 2));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn failures_are_tried_again_after_growing_pauses() {
+    /// When a key was looked at, in milliseconds: it changes at the beginning of each of so many spans of that length, and the
+    /// looks come to what `next` says of their number.
+    async fn looks(
+        spans: usize,
+        length: Duration,
+        next: impl Fn(usize) -> Next + Clone + Send + 'static,
+    ) -> Vec<u128> {
         let (send, keys) = mpsc::unbounded_channel();
         let times = Arc::new(Mutex::new(Vec::new()));
         let seen = times.clone();
         let stop = CancellationToken::new();
         let begun = Instant::now();
         let queue = tokio::spawn(run(keys, stop.clone(), move |_, _| {
-            let seen = seen.clone();
+            let (seen, next) = (seen.clone(), next.clone());
             async move {
-                seen.lock().push(begun.elapsed().as_millis());
-                if seen.lock().len() < 4 { Next::Retry } else { Next::Wait }
+                let mut seen = seen.lock();
+                seen.push(begun.elapsed().as_millis());
+                next(seen.len())
             }
         }));
-        send.send(key("a")).unwrap();
-        tokio::time::sleep(Duration::from_secs(10)).await;
+        for _ in 0..spans {
+            send.send(key("a")).unwrap();
+            tokio::time::sleep(length).await;
+        }
         stop.cancel();
         queue.await.unwrap();
-        let times = times.lock();
+        times.lock().clone()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_are_tried_again_after_growing_pauses() {
+        let next = |look| if look < 4 { Next::Retry } else { Next::Wait };
+        let times = looks(1, Duration::from_secs(10), next).await;
         let pauses: Vec<u128> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert_eq!(pauses.len(), 3);
         for (pause, least) in pauses.iter().zip([50, 100, 200]) {
@@ -210,32 +224,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn refusals_count_for_one_that_waited_for_its_next_try_and_are_forgotten_after_it() {
         for (between, least) in [(Next::InLine, 200), (Next::Wait, 50)] {
-            let (send, keys) = mpsc::unbounded_channel();
-            let times = Arc::new(Mutex::new(Vec::new()));
-            let seen = times.clone();
-            let stop = CancellationToken::new();
-            let begun = Instant::now();
-            let queue = tokio::spawn(run(keys, stop.clone(), move |_, _| {
-                let seen = seen.clone();
-                async move {
-                    let mut seen = seen.lock();
-                    seen.push(begun.elapsed().as_millis());
-                    // Two refusals, a look in between, another refusal.
-                    match seen.len() {
-                        1 | 2 | 4 => Next::Refused,
-                        3 => between,
-                        _ => Next::Wait,
-                    }
-                }
-            }));
-            send.send(key("a")).unwrap();
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            assert_eq!(times.lock().len(), 3, "it waits until it changes");
-            send.send(key("a")).unwrap();
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            stop.cancel();
-            queue.await.unwrap();
-            let times = times.lock();
+            // Two refusals, a look in between, another refusal when it has changed.
+            let next = move |look| match look {
+                1 | 2 | 4 => Next::Refused,
+                3 => between,
+                _ => Next::Wait,
+            };
+            let times = looks(2, Duration::from_secs(1), next).await;
+            assert!(times[2] < 1000 && times[3] >= 1000, "it waits until it changes: {times:?}");
             let pause = times[4] - times[3];
             assert!((least..least + 20).contains(&pause), "{between:?}: {times:?}");
         }
