@@ -84,34 +84,34 @@ pub async fn restart(cluster: &Cluster, component: &str) -> Result<()> {
         let api = Api::<Pod>::namespaced(cluster.client.clone(), &namespace);
         api.delete(&pod.name_any(), &DeleteParams::default()).await.context("delete a pod")?;
     }
+    let is_new = |pod: &&Pod| old.iter().all(|old| old.metadata.uid != pod.metadata.uid);
     let ready = |all: &BTreeMap<String, Pod>| {
-        let are_ready = all.values().filter(|pod| {
-            old.iter().all(|old| old.metadata.uid != pod.metadata.uid)
-                && pod.metadata.deletion_timestamp.is_none()
-                && is_ready(pod)
-        });
-        are_ready.count() >= old.len()
+        let new = all.values().filter(is_new);
+        let ready = new.filter(|pod| pod.metadata.deletion_timestamp.is_none() && is_ready(pod));
+        ready.count() >= old.len()
     };
     let config = Config::default().labels(&labels(component));
     let api = Api::<Pod>::all(cluster.client.clone());
-    let new = until_all(&api, config, "in place of the old ones", RESTART_LIMIT, ready).await?;
-    // Of controllers one works: it that has the Lease.
-    let Some(pod) = new.values().next().filter(|_| component == "controller") else {
+    let all = until_all(&api, config, "in place of the old ones", RESTART_LIMIT, ready).await?;
+    if component != "controller" {
         return Ok(());
+    }
+    // Of several one works: the one that has the Lease.
+    let new: Vec<String> = all.values().filter(is_new).map(ResourceExt::name_any).collect();
+    let held = |leases: &BTreeMap<String, Lease>| {
+        leases.values().filter_map(holder).any(|holder| new.iter().any(|name| name == holder))
     };
-    let holds = |leases: &BTreeMap<String, Lease>| {
-        let holder = |lease: &Lease| lease.spec.as_ref()?.holder_identity.clone();
-        leases.values().filter_map(holder).any(|holder| {
-            new.values().any(|pod| {
-                pod.name_any() == holder && old.iter().all(|old| old.name_any() != holder)
-            })
-        })
-    };
-    let leases = Api::<Lease>::namespaced(
-        cluster.client.clone(),
-        &pod.namespace().context("its namespace")?,
-    );
-    until_all(&leases, Config::default(), "held by a new one", RESTART_LIMIT, holds).await.map(drop)
+    let namespace = old.first().and_then(ResourceExt::namespace).context("its namespace")?;
+    let leases = Api::<Lease>::namespaced(cluster.client.clone(), &namespace);
+    until_all(&leases, Config::default(), "held by a new one", RESTART_LIMIT, held).await.map(drop)
+}
+
+/// Who holds a Lease; `None`: nobody.
+#[must_use]
+pub fn holder(lease: &Lease) -> Option<&str> {
+    let holder = lease.spec.as_ref()?.holder_identity.as_deref();
+    // One that was given back may name nobody.
+    holder.filter(|holder| !holder.is_empty())
 }
 
 /// Starts a pod like a component's own, with flags that are the operator's but for those in `flags`, each as

@@ -100,10 +100,7 @@ async fn two_that_work_at_once_do_no_harm() -> Result<()> {
             let flag = format!("--lease={SECOND}");
             let (pods, second) = operator::start_copy(cluster, "controller", &[&flag]).await?;
             let works = async || {
-                let held = |lease: Option<&Lease>| {
-                    let holder = lease.and_then(|lease| lease.spec.as_ref()?.holder_identity.clone());
-                    holder.is_some_and(|holder| !holder.is_empty())
-                };
+                let held = |lease: Option<&Lease>| lease.and_then(operator::holder).is_some();
                 until(&lease(cluster, &operators), SECOND, "held", TAKEN_OVER, held).await?;
                 let names: Vec<String> = (0..SESSIONS).map(|n| format!("s{n}")).collect();
                 let spec = json!({"className": namespace.name, "capabilities": {}});
@@ -140,12 +137,7 @@ async fn one_of_two_waits_and_takes_over() -> Result<()> {
             let (pods, first) = operator::start_copy(cluster, "controller", &[&flag]).await?;
             let (_, other) = operator::start_copy(cluster, "controller", &[&flag]).await?;
             let holds = async |name: &str| {
-                let held = |lease: Option<&Lease>| {
-                    lease.is_some_and(|lease| {
-                        let spec = lease.spec.as_ref();
-                        spec.and_then(|spec| spec.holder_identity.as_deref()) == Some(name)
-                    })
-                };
+                let held = |lease: Option<&Lease>| lease.and_then(operator::holder) == Some(name);
                 until(&lease(cluster, &operators), SECOND, "held by it", TAKEN_OVER, held).await
             };
             let checks = async || {
@@ -165,8 +157,8 @@ async fn one_of_two_waits_and_takes_over() -> Result<()> {
                 let gone = |pod: Option<&Pod>| pod.is_none();
                 until(&pods, &other.name_any(), "gone", READY_LIMIT, gone).await?;
                 let lease = lease(cluster, &operators).get(SECOND).await?;
-                let holder = lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
-                ensure!(holder.is_empty(), "{holder} is gone and holds the Lease");
+                let holder = operator::holder(&lease);
+                ensure!(holder.is_none(), "{holder:?} is gone and holds the Lease");
                 Ok(())
             };
             let outcome = checks().await;

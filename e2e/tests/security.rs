@@ -198,16 +198,13 @@ async fn firefox_does_without_its_sandbox_only_where_the_class_says_so() -> Resu
             })
             .await?;
         // A profile that forbids user namespaces is found before there is a browser without half its sandbox.
-        let class = class_like_the_default(
-            &firefox,
-            // Another name: a class that is made again may be taken for the one before.
-            &format!("{}-b", namespace.name),
-            json!({"seccompProfile": "browser-operator/none.json"}),
-        )?;
+        // Another name: a class that is made again may be taken for the one before.
+        let name = format!("{}-b", namespace.name);
+        let fields = json!({"seccompProfile": "browser-operator/none.json"});
+        let class = class_like_the_default(&firefox, &name, fields)?;
         cluster
             .with_class(&class, async || {
-                let spec = json!({"className": format!("{}-b", namespace.name)});
-                namespace.create("t", spec).await?;
+                namespace.create("t", json!({"className": name})).await?;
                 let reason = Reason::ContainerUnavailable;
                 namespace.reason("t", reason, namespace::END_LIMIT).await.map(drop)
             })

@@ -7,9 +7,10 @@ use e2e::{
     faults::{Faults, beside_others},
     kubectl::exec,
     local::{OPERATOR, process_of_pod},
-    namespace::{END_LIMIT, READY_LIMIT},
+    namespace::{END_LIMIT, Live, READY_LIMIT},
     wait::eventually,
 };
+use k8s_openapi::api::core::v1::Pod;
 use kube::{ResourceExt, api::EvictParams};
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -57,21 +58,34 @@ async fn whatever_is_killed_in_a_pod_its_client_and_its_record_say_what_it_was()
     .await
 }
 
+/// Something happens to a session without BiDi of each browser, whose process runs that program: it ends for that.
+async fn each_ends(
+    namespace: &Namespace,
+    phase: Phase,
+    reason: Reason,
+    happens: impl AsyncFn(&Live, &Pod, &str) -> Result<()>,
+) -> Result<()> {
+    let mut rows = Rows::default();
+    for (browser, program) in [("chrome", "chromium"), ("firefox", "firefox-esr")] {
+        let outcome = async {
+            let spec = json!({"capabilities": {"alwaysMatch": {"browserName": browser}}});
+            let live = namespace.create_ready(browser, spec).await?;
+            happens(&live, &pod_of(namespace, &live).await?, program).await?;
+            told(namespace, browser, phase, reason).await.map(drop)
+        };
+        rows.row(browser, outcome.await);
+    }
+    rows.all()
+}
+
 /// Nobody asks the driver anything, and no socket breaks.
 #[tokio::test]
 async fn a_browser_that_is_killed_ends_a_session_that_nobody_uses() -> Result<()> {
     beside_others(async |faults, namespace| {
-        let mut rows = Rows::default();
-        for (browser, program) in [("chrome", "chromium"), ("firefox", "firefox-esr")] {
-            let outcome = async {
-                let spec = json!({"capabilities": {"alwaysMatch": {"browserName": browser}}});
-                let live = namespace.create_ready(browser, spec).await?;
-                faults.kill(&pod_of(namespace, &live).await?, program, Signal::SIGKILL)?;
-                told(namespace, browser, Phase::Failed, Reason::BrowserCrashed).await.map(drop)
-            };
-            rows.row(browser, outcome.await);
-        }
-        rows.all()
+        each_ends(namespace, Phase::Failed, Reason::BrowserCrashed, async |_, pod, program| {
+            faults.kill(pod, program, Signal::SIGKILL)
+        })
+        .await
     })
     .await
 }
@@ -80,28 +94,22 @@ async fn a_browser_that_is_killed_ends_a_session_that_nobody_uses() -> Result<()
 #[tokio::test]
 async fn a_last_window_that_is_closed_is_no_crash_whoever_hears_of_it() -> Result<()> {
     beside_others(async |_, namespace| {
-        let mut rows = Rows::default();
-        for (browser, program) in [("chrome", "chromium"), ("firefox", "firefox-esr")] {
-            let outcome = async {
-                let spec = json!({"capabilities": {"alwaysMatch": {"browserName": browser}}});
-                let live = namespace.create_ready(browser, spec).await?;
-                let uid = pod_of(namespace, &live).await?.uid().context("the pod's uid")?;
-                ensure!(process_of_pod(&uid, program).is_some(), "there is no {program}");
-                let (classic, path) =
-                    (namespace.cluster.anonymous(), format!("/session/{}/window", live.id));
-                let gone = eventually(END_LIMIT, async || {
-                    ensure!(process_of_pod(&uid, program).is_none(), "{program} is there");
-                    Ok(())
-                });
-                tokio::select! {
-                    windows = classic.delete(&path) => assert_eq!(windows?, json!([])),
-                    gone = gone => gone?,
-                }
-                told(namespace, browser, Phase::Completed, Reason::ClientEnded).await.map(drop)
-            };
-            rows.row(browser, outcome.await);
-        }
-        rows.all()
+        each_ends(namespace, Phase::Completed, Reason::ClientEnded, async |live, pod, program| {
+            let uid = pod.uid().context("the pod's uid")?;
+            ensure!(process_of_pod(&uid, program).is_some(), "there is no {program}");
+            let (classic, path) =
+                (namespace.cluster.anonymous(), format!("/session/{}/window", live.id));
+            let gone = eventually(END_LIMIT, async || {
+                ensure!(process_of_pod(&uid, program).is_none(), "{program} is there");
+                Ok(())
+            });
+            tokio::select! {
+                windows = classic.delete(&path) => assert_eq!(windows?, json!([])),
+                gone = gone => gone?,
+            }
+            Ok(())
+        })
+        .await
     })
     .await
 }

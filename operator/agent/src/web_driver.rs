@@ -265,11 +265,8 @@ async fn look_at(
     if !is_json {
         return not_web_driver(response).await;
     }
-    let says_much = response
-        .headers()
-        .get(header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok())
-        .is_none_or(|length| length > MAX_LOOKED_INTO);
+    let says_much =
+        forward::content_length(response.headers()).is_none_or(|length| length > MAX_LOOKED_INTO);
     let may_be_the_end = closing.is_some() || matches!(status.as_u16(), 404 | 500) && !says_much;
     if !may_be_the_end {
         return exact(forward::reply(response));

@@ -21,7 +21,7 @@ use super::{
     ids::ClientId,
 };
 use crate::{
-    dev_tools::{command::Meaning, execute::MAX_READ},
+    dev_tools::command::{MAX_CARRIED, Meaning},
     ending::Ending,
     session::Session,
     socket::{self, CLOSE, MAX_UNANSWERED, PING, Socket, close, hear_out, outbox, send, violation},
@@ -125,7 +125,7 @@ async fn attend(
 fn closes(command: &Command<'_>, length: usize) -> bool {
     match command.method.as_str() {
         "browsingContext.close" | "browser.removeUserContext" => true,
-        "goog:cdp.sendCommand" if length <= MAX_READ => {
+        "goog:cdp.sendCommand" if length <= MAX_CARRIED => {
             let params = command.params();
             let method = params.get("method").and_then(Value::as_str);
             method.is_some_and(|method| Meaning::of(method) != Meaning::Plain)

@@ -26,7 +26,7 @@ use tokio_tungstenite::{
 use wire::bind::EndReason;
 
 use super::{
-    command::{Meaning, QUIT, meaning},
+    command::{Command, Meaning, QUIT},
     hidden::Hidden,
 };
 use crate::{
@@ -168,11 +168,13 @@ async fn ask(
         if !matches!(message, Message::Ping(_)) {
             session.life.touch();
         }
-        if let Message::Text(text) = &message {
-            match meaning(text) {
-                (Meaning::Plain, _) => {}
-                (Meaning::Quits, answer) => return End::Quit(answer),
-                (Meaning::ClosesPage, _) => session.life.closing().suspected(Instant::now()),
+        if let Message::Text(text) = &message
+            && let Some(command) = Command::read(text)
+        {
+            match command.meaning() {
+                Meaning::Plain => {}
+                Meaning::Quits => return End::Quit(command.answer()),
+                Meaning::ClosesPage => session.life.closing().suspected(Instant::now()),
             }
         }
         ping.reset();

@@ -8,6 +8,10 @@ pub const QUIT: &str = "Browser.close";
 /// What closes pages: a browser whose last page is closed may go.
 const CLOSES: [&str; 3] = ["Page.close", "Target.closeTarget", "Target.disposeBrowserContext"];
 
+/// The longest command that is looked into where another one carries it, in bytes: one that closes something names no more
+/// than that.
+pub const MAX_CARRIED: usize = 1024;
+
 /// What a command means for its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
@@ -30,28 +34,35 @@ impl Meaning {
     }
 }
 
+/// A command of a socket.
 #[derive(Deserialize)]
-struct Command {
+pub struct Command {
     id: Value,
     method: String,
     #[serde(rename = "sessionId")]
     session: Option<Value>,
 }
 
-/// What a message of a socket means, and the answer to one that quits. Reads no more of it than is needed.
-pub fn meaning(text: &str) -> (Meaning, String) {
-    let plain = (Meaning::Plain, String::new());
-    if !text.contains(QUIT) && !CLOSES.iter().any(|name| text.contains(name)) {
-        return plain;
+impl Command {
+    /// The one that a message is, if that may mean something. Reads no more of it than is needed.
+    pub fn read(text: &str) -> Option<Self> {
+        let may_mean = text.contains(QUIT) || CLOSES.iter().any(|name| text.contains(name));
+        may_mean.then(|| serde_json::from_str(text).ok()).flatten()
     }
-    let Ok(Command { id, method, session }) = serde_json::from_str(text) else {
-        return plain;
-    };
-    let mut answer = json!({"id": id, "result": {}});
-    if let Some(session) = session {
-        answer["sessionId"] = session;
+
+    /// What it means.
+    pub fn meaning(&self) -> Meaning {
+        Meaning::of(&self.method)
     }
-    (Meaning::of(&method), answer.to_string())
+
+    /// The answer that says that it was done.
+    pub fn answer(self) -> String {
+        let mut answer = json!({"id": self.id, "result": {}});
+        if let Some(session) = self.session {
+            answer["sessionId"] = session;
+        }
+        answer.to_string()
+    }
 }
 
 #[cfg(test)]
@@ -67,7 +78,9 @@ mod tests {
                 r#"{"id":8,"result":{},"sessionId":"A"}"#,
             ),
         ] {
-            assert_eq!(meaning(text), (Meaning::Quits, quits.to_owned()), "{text}");
+            let command = Command::read(text).unwrap();
+            assert_eq!(command.meaning(), Meaning::Quits, "{text}");
+            assert_eq!(command.answer(), quits);
         }
         for (text, expected) in [
             (r#"{"id":1,"method":"Target.closeTarget","params":{}}"#, Meaning::ClosesPage),
@@ -81,7 +94,8 @@ mod tests {
             ("Browser.close", Meaning::Plain),
             (r#"{"id":1,"method":"Page.enable"}"#, Meaning::Plain),
         ] {
-            assert_eq!(meaning(text).0, expected, "{text}");
+            let meaning = Command::read(text).map_or(Meaning::Plain, |command| command.meaning());
+            assert_eq!(meaning, expected, "{text}");
         }
     }
 }

@@ -2,20 +2,18 @@
 
 use std::time::Duration;
 
-use http::{Method, header};
+use http::Method;
 use runtime::http::{
     collect::collect_within,
-    forward::{empty, full},
+    forward::{content_length, empty, full},
     incoming::Incoming,
 };
 use serde::Deserialize;
 use wire::error::WebDriverError;
 
-use super::command::Meaning;
+use super::command::{MAX_CARRIED, Meaning};
 
-/// The longest body that is read, in bytes: a command that closes something names no more than that.
-pub const MAX_READ: usize = 1024;
-/// How long it may take to come.
+/// How long a body that is read may take to come.
 const READ_TIME: Duration = Duration::from_secs(30);
 
 #[derive(Deserialize)]
@@ -29,16 +27,14 @@ struct Execute {
 /// # Errors
 /// The body broke off.
 pub async fn meaning(incoming: &mut Incoming, rest: &str) -> Result<Meaning, WebDriverError> {
-    let length = incoming.headers.get(header::CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if incoming.method != Method::POST
         || !executes(rest)
-        || length.is_none_or(|length| length > MAX_READ)
+        || content_length(&incoming.headers).is_none_or(|length| length > MAX_CARRIED)
     {
         return Ok(Meaning::Plain);
     }
     let body = std::mem::replace(&mut incoming.body, empty());
-    let bytes = collect_within(body, MAX_READ, READ_TIME)
+    let bytes = collect_within(body, MAX_CARRIED, READ_TIME)
         .await
         .map_err(|error| WebDriverError::invalid_argument(error.to_string()))?;
     let meaning = of_body(&bytes);
@@ -48,11 +44,13 @@ pub async fn meaning(incoming: &mut Incoming, rest: &str) -> Result<Meaning, Web
 
 /// Whether a path is one of those: under every vendor's name, and by the name that it had before.
 fn executes(rest: &str) -> bool {
-    let segments: Vec<&str> = rest.split('/').skip(1).collect();
     matches!(
-        segments[..],
-        ["goog" | "ms" | "chromium", "cdp", "execute"]
-            | ["chromium", "send_command" | "send_command_and_get_result"]
+        rest,
+        "/goog/cdp/execute"
+            | "/ms/cdp/execute"
+            | "/chromium/cdp/execute"
+            | "/chromium/send_command"
+            | "/chromium/send_command_and_get_result"
     )
 }
 

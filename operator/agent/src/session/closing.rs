@@ -25,6 +25,8 @@ pub enum Command {
 pub struct Closing {
     /// How long each may still do its work; `None`: until it is answered.
     commands: HashMap<Command, Option<Instant>>,
+    /// How many came over HTTP.
+    came: u64,
     /// The hub's own question what is left.
     question: Option<u64>,
     /// As long as a browser that goes has lost its last window.
@@ -37,6 +39,14 @@ impl Closing {
         // Some are never answered.
         self.commands.retain(|_, until| until.is_none_or(|until| now < until));
         self.commands.insert(command, None);
+    }
+
+    /// The same over HTTP; gives the command.
+    pub fn asked_over_http(&mut self, now: Instant) -> Command {
+        self.came += 1;
+        let command = Command::Classic(self.came);
+        self.asked(command, now);
+        command
     }
 
     /// A client closes one in a way that has no answer worth waiting for.

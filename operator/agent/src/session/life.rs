@@ -1,9 +1,6 @@
 //! How a session is used: what the limits are counted from.
 
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::OnceLock;
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::{sync::Notify, time::Instant};
@@ -39,8 +36,6 @@ pub struct Left {
 pub struct Life {
     usage: Mutex<Use>,
     closing: Mutex<Closing>,
-    /// How many commands have closed a window.
-    closes: AtomicU64,
     /// When it was first seen that the browser is gone, and whether that was because of its last window.
     gone: OnceLock<(Instant, bool)>,
     /// Woken when a deadline may have come nearer.
@@ -51,8 +46,8 @@ impl Life {
     /// A session that begins now.
     pub fn begin(now: Instant) -> Self {
         let usage = Use { bound: now, last: None, running: 0, sockets: 0, left: None };
-        let (closing, closes, gone) = (Mutex::default(), AtomicU64::new(0), OnceLock::new());
-        Self { usage: Mutex::new(usage), closing, closes, gone, nearer: Notify::new() }
+        let (closing, gone) = (Mutex::default(), OnceLock::new());
+        Self { usage: Mutex::new(usage), closing, gone, nearer: Notify::new() }
     }
 
     /// How it has been used.
@@ -75,9 +70,8 @@ impl Life {
 
     /// A command closes a window until what is returned is dropped.
     pub fn close_window(&self) -> CloseWindow<'_> {
-        let number = self.closes.fetch_add(1, Ordering::Relaxed);
-        self.closing().asked(Command::Classic(number), Instant::now());
-        CloseWindow { life: self, number, is_answered: false }
+        let command = self.closing().asked_over_http(Instant::now());
+        CloseWindow { life: self, command }
     }
 
     /// The browser is gone. Whether that was because of its last window is settled when it is first seen, and can only be
@@ -130,25 +124,19 @@ impl Drop for Running<'_> {
 /// A command that closes a window, over HTTP.
 pub struct CloseWindow<'a> {
     life: &'a Life,
-    number: u64,
-    is_answered: bool,
+    command: Command,
 }
 
 impl CloseWindow<'_> {
     /// The driver said what is left.
-    pub fn answered(mut self) {
-        self.is_answered = true;
+    pub fn answered(self) {
+        self.life.closing().over(self.command);
     }
 }
 
 impl Drop for CloseWindow<'_> {
     fn drop(&mut self) {
-        let command = Command::Classic(self.number);
-        let mut closing = self.life.closing();
-        if self.is_answered {
-            closing.over(command);
-        } else {
-            closing.left(command, Instant::now());
-        }
+        // Of one that was answered nothing is known any more.
+        self.life.closing().left(self.command, Instant::now());
     }
 }

@@ -355,17 +355,15 @@ async fn create(
     let (entry, abandon) = gateway.sessions.create(&caller, wanted, Patience::LONG).await?;
     let agent = match connect(&entry).await {
         Ok(agent) => agent,
-        // It may have an end of its own, which says more.
-        Err(error) => match gateway.why_over(&entry).await {
-            Some(over) => {
-                abandon.disarm();
-                return Err(WebDriverError::session_not_created(over.message));
-            }
-            None => {
+        Err(error) => {
+            let Some(over) = gateway.why_over(&entry).await else {
                 abandon.lost();
                 return Err(error);
-            }
-        },
+            };
+            // It has an end of its own, which says more.
+            abandon.disarm();
+            return Err(WebDriverError::session_not_created(over.message));
+        }
     };
     abandon.disarm();
     let result = json!({

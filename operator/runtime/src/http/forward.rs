@@ -52,6 +52,12 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
+/// How long a body says that it is, in bytes; `None` where it does not.
+#[must_use]
+pub fn content_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 /// A body that is read while it is sent.
 pub fn streamed<B: Buf, E: Into<BoxError> + 'static>(
     stream: impl Stream<Item = Result<B, E>> + Send + 'static,

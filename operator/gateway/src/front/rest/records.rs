@@ -117,24 +117,18 @@ pub async fn find(gateway: &Gateway, caller: &Caller, id: &str) -> Result<Record
         return Err(not_found());
     }
     // One that another replica has just made is waited for, as everywhere.
-    if let Ok(entry) = gateway.directory.find(id).await {
-        if entry.namespace != caller.namespace {
-            return Err(not_found());
+    let name = match gateway.directory.find(id).await {
+        Ok(entry) if entry.namespace != caller.namespace => return Err(not_found()),
+        Ok(entry) => entry.name.clone(),
+        Err(_) => {
+            let mut all = list(gateway, caller).await?.into_iter();
+            all.find(|record| record.id == id).ok_or_else(not_found)?.object.name_any()
         }
-        let record = get(gateway, &caller.namespace, &entry.name).await?;
-        // Another may have the name by now.
-        let is_it = record.object.uid().as_deref() == Some(entry.uid.as_str());
-        return if is_it && may_see(caller, &record.object) {
-            Ok(record)
-        } else {
-            Err(not_found())
-        };
-    }
-    let mut all = list(gateway, caller).await?.into_iter();
-    let found = all.find(|record| record.id == id).ok_or_else(not_found)?;
-    // The list may still have what is gone.
-    let record = get(gateway, &caller.namespace, &found.object.name_any()).await?;
-    if record.id == id { Ok(record) } else { Err(not_found()) }
+    };
+    // The directory and the list may still have what is gone, and another may have its name by now.
+    let record = get(gateway, &caller.namespace, &name).await?;
+    let is_it = record.id == id && may_see(caller, &record.object);
+    if is_it { Ok(record) } else { Err(not_found()) }
 }
 
 /// The session of that name.
