@@ -75,7 +75,7 @@ async fn a_page_that_spins_has_no_more_of_the_processors_than_its_class_allows()
         let cluster = &namespace.cluster;
         let default = cluster.default_class().await?;
         let resources = json!({
-            "requests": {"cpu": "100m", "memory": "512Mi"},
+            "requests": {"cpu": "250m", "memory": "512Mi"},
             "limits": {"cpu": "500m", "memory": "2Gi"},
         });
         let class =
@@ -99,7 +99,7 @@ async fn a_page_that_spins_has_no_more_of_the_processors_than_its_class_allows()
                     println!("a page that spins had {share:.2} of a processor");
                     ensure!(share <= LIMIT + SLACK, "it had {share:.2}");
                     // Else it did not spin; how much it gets the machine's other work decides.
-                    ensure!(share >= LIMIT / 16.0, "it had only {share:.2}");
+                    ensure!(share >= LIMIT / 4.0, "it had only {share:.2}");
                     Ok(())
                 })
                 .await
