@@ -64,8 +64,8 @@ fuzz: $(CARGO_FUZZ) ## Fuzz the parsers of what clients send, each for FUZZ_SECO
 		corpus=$(BROWSER_OPERATOR_CACHE)/fuzz/$$target log=$(BROWSER_OPERATOR_CACHE)/log/fuzz-$$target.log
 		mkdir -p $$corpus $(BROWSER_OPERATOR_CACHE)/log
 		PATH="$(dir $(CARGO_FUZZ)):$$PATH" CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)-fuzz cargo fuzz run \
-			--fuzz-dir operator/wire/fuzz --sanitizer none --debug-assertions \
-			$$target $$corpus operator/wire/fuzz/seeds/$$target -- \
+			--fuzz-dir operator/webdriver/fuzz --sanitizer none --debug-assertions \
+			$$target $$corpus operator/webdriver/fuzz/seeds/$$target -- \
 			-max_total_time=$(FUZZ_SECONDS) -max_len=8192 -print_final_stats=1 >$$log 2>&1 || { tail -50 $$log; exit 1; }
 		echo "$$target: $$(sed -n 's/^stat::number_of_executed_units: *//p' $$log) inputs, none of them bad"
 	done

@@ -1,5 +1,6 @@
 //! A browser pod's port, for whoever goes there without the gateway.
 
+use agent_api::{bind::AUTHENTICATE_PATH, token::InstallationKey};
 use anyhow::{Context, Result, ensure};
 use http_body_util::{BodyExt, Empty};
 use hyper::{body::Bytes, client::conn::http1};
@@ -8,7 +9,6 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
 use reqwest::Method;
 use tokio::net::TcpStream;
-use wire::{bind::AUTHENTICATE_PATH, token::InstallationKey};
 
 use crate::{namespace::Live, namespace::Namespace, operator};
 

@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
+use agent_api::bind::{BindRefusal, BindReply, BindRequest, EndReason, Termination, VERSION};
 use rustix::process::Pid;
 use tokio::time::{Instant, timeout};
-use wire::bind::{BindRefusal, BindReply, BindRequest, EndReason, Termination, VERSION};
 
 use crate::{
     bidi::Hub,

@@ -5,12 +5,10 @@ use std::{
     time::Duration,
 };
 
+use agent_api::bind::{EndReason, Termination, close_code};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use wire::{
-    bind::{EndReason, Termination, close_code},
-    error::WebDriverError,
-};
+use webdriver::error::WebDriverError;
 
 use crate::{
     memory::{self, Kills},

@@ -20,16 +20,16 @@ mod web_driver;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use runtime::{
-    agents::AGENT_IDLE,
-    http::serve::{Limits, serve},
-};
-use tokio::{net::TcpListener, time::timeout};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use wire::{
+use agent_api::{
     bind::{EndReason, Prepare, Termination},
     token::TokenHash,
 };
+use net::{
+    agent::AGENT_IDLE,
+    server::{Limits, serve},
+};
+use tokio::{net::TcpListener, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{driver::Prepared, ending::Ending, shared::Shared};
 

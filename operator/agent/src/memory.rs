@@ -3,7 +3,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use wire::bind::EndReason;
+use agent_api::bind::EndReason;
 
 use crate::ending::Ending;
 

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
-use runtime::http::{
-    Body,
-    collect::collect,
-    incoming::{Incoming, incoming},
-    serve::Connection,
-};
-use serde::de::DeserializeOwned;
-use warp::{Filter, Reply, reply::Response};
-use wire::bind::{
+use agent_api::bind::{
     AUTHENTICATE_PATH, BIND_PATH, BindRefusal, CHALLENGE_HEADER, END_PATH, EndRequest, HEALTH_PATH,
     PROOF_HEADER, PROVE_PATH, SCREEN_PATH,
 };
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use net::{
+    Body,
+    body::collect,
+    request::{Incoming, incoming},
+    server::Connection,
+};
+use serde::de::DeserializeOwned;
+use warp::{Filter, Reply, reply::Response};
 
 use crate::{bind, dev_tools::screen, shared::Shared, web_driver};
 

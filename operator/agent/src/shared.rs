@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, OnceLock};
 
+use agent_api::{bind::BindReply, token::TokenHash};
 use tokio_util::task::TaskTracker;
-use wire::{bind::BindReply, token::TokenHash};
 
 use crate::{driver::Prepared, ending::Ending, session::Session};
 

@@ -14,10 +14,10 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use runtime::http::{Body, collect::collect_within};
+use net::{Body, body::collect_within};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use wire::error::WebDriverError;
+use webdriver::error::WebDriverError;
 use zip::ZipArchive;
 
 /// The most bytes of a request: it and what it decodes to stand in memory together.
@@ -100,7 +100,7 @@ fn decode(body: Bytes) -> Result<Vec<u8>, WebDriverError> {
 
 fn unknown(error: &dyn std::error::Error) -> WebDriverError {
     WebDriverError::new(
-        wire::error::ErrorCode::UnknownError,
+        webdriver::error::ErrorCode::UnknownError,
         format!("the file could not be kept: {error}"),
     )
 }
@@ -108,7 +108,7 @@ fn unknown(error: &dyn std::error::Error) -> WebDriverError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use runtime::http::forward::full;
+    use net::forward::full;
     use std::io::Write;
     use zip::{ZipWriter, write::SimpleFileOptions};
 

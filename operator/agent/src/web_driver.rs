@@ -2,22 +2,22 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use agent_api::bind::{Driver, EndReason};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use hyper::upgrade::OnUpgrade;
-use runtime::http::{
+use net::{
     BoxError,
-    collect::{collect, collect_within, drain},
+    body::{collect, collect_within, drain},
     forward::{self, empty},
-    incoming::Incoming,
+    request::Incoming,
     tunnel,
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use warp::{Reply, reply::Response};
-use wire::{
-    bind::{Driver, EndReason},
+use webdriver::{
     error::{ErrorCode, WebDriverError},
     reply,
     route::{self, DevTools, Route, Socket},

@@ -2,21 +2,18 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use crds::{BrowserSession, Reason, names};
-use http::{Method, StatusCode};
-use runtime::{
-    agents::Agent,
-    http::{collect::collect, forward},
-};
-use serde::Serialize;
-use tokio::time::{sleep, timeout};
-use wire::{
+use agent_api::{
     bind::{
         BIND_PATH, BindRefusal, BindReply, BindRequest, END_PATH, EndRequest, Settings, VERSION,
     },
-    capabilities::CapabilitySet,
     token::PodToken,
 };
+use crds::{BrowserSession, Reason, names};
+use http::{Method, StatusCode};
+use net::{agent::Agent, body::collect, forward};
+use serde::Serialize;
+use tokio::time::{sleep, timeout};
+use webdriver::capabilities::CapabilitySet;
 
 use crate::build::new_session;
 

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Time};
 use kube::ResourceExt;
 use placement::Placement;
-use wire::capabilities::CapabilitySet;
+use webdriver::capabilities::CapabilitySet;
 
 use crate::{
     build::MATCHED_ANNOTATION,

@@ -20,12 +20,12 @@ mod watches;
 
 use std::sync::Arc;
 
+use agent_api::token::InstallationKey;
 use jiff::Timestamp;
 use kube::Client;
 use prometheus_client::registry::Registry;
-use runtime::admin::Ready;
+use support::health::Ready;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use wire::token::InstallationKey;
 
 pub use build::Settings;
 pub use metrics::Metrics;

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
+use agent_api::bind::Termination;
 use crds::Reason;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
-use wire::bind::Termination;
 
 use crate::build::CONTAINER;
 
@@ -189,8 +189,8 @@ fn container(pod: &Pod) -> Option<&ContainerStatus> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use agent_api::bind::EndReason;
     use serde_json::{Value, json};
-    use wire::bind::EndReason;
 
     fn pod(status: Value) -> Pod {
         serde_json::from_value(json!({"metadata": {"name": "p"}, "status": status})).unwrap()

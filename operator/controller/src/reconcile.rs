@@ -2,17 +2,17 @@
 
 use std::{error::Error as _, net::IpAddr, sync::Arc, time::Duration};
 
+use agent_api::{
+    bind::BindReply,
+    token::{InstallationKey, PodToken},
+};
 use crds::{BrowserClass, BrowserSession, BrowserSessionStatus, Phase, Reason, names};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::{Client, ResourceExt};
 use placement::Placement;
 use tokio::sync::Notify;
-use wire::{
-    bind::BindReply,
-    capabilities::CapabilitySet,
-    token::{InstallationKey, PodToken},
-};
+use webdriver::capabilities::CapabilitySet;
 
 use crate::{
     apply::{self, Writer},

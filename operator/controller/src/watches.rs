@@ -120,7 +120,7 @@ pub fn start(
     let all = watcher::Config::default();
 
     let (told, send) = (listener.clone(), keys.clone());
-    let events = runtime::watch::events::<BrowserSession>(client, all.clone(), stop.clone());
+    let events = support::watch::events::<BrowserSession>(client, all.clone(), stop.clone());
     let sessions = watch(events, tasks, move |touched, store| {
         for session in touched {
             let there = store.get(&ObjectRef::from_obj(session));
@@ -134,7 +134,7 @@ pub fn start(
         }
     });
     let (told, send, theirs) = (listener.clone(), keys.clone(), sessions.clone());
-    let events = runtime::watch::events::<Pod>(client, ours.clone(), stop.clone()).map(slim);
+    let events = support::watch::events::<Pod>(client, ours.clone(), stop.clone()).map(slim);
     let pods = watch(events, tasks, move |touched, store| {
         let lives = |key: &Key| {
             let session = theirs.get(&ObjectRef::new(&key.name).within(&key.namespace));
@@ -152,7 +152,7 @@ pub fn start(
         }
     });
     let (told, send, theirs) = (listener.clone(), keys.clone(), sessions.clone());
-    let events = runtime::watch::metadata::<Service>(client, ours, stop.clone());
+    let events = support::watch::metadata::<Service>(client, ours, stop.clone());
     let services = watch(events, tasks, move |touched, store| {
         for service in touched {
             let (Some(namespace), name) = (service.namespace(), service.name_any()) else {
@@ -176,7 +176,7 @@ pub fn start(
     // A class that comes or changes may be what a session waits for.
     let classes = Arc::new(RwLock::new(Arc::from(Vec::new())));
     let (snapshot, waiting, send) = (classes.clone(), sessions.clone(), keys.clone());
-    let events = runtime::watch::events::<BrowserClass>(client, all, stop.clone());
+    let events = support::watch::events::<BrowserClass>(client, all, stop.clone());
     let classes_listed = watch(events, tasks, move |_, store| {
         let all: Vec<BrowserClass> =
             store.state().iter().map(|class| BrowserClass::clone(class)).collect();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use agent_api::api_key::ApiKey;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, header};
 use k8s_openapi::api::{
@@ -9,7 +10,6 @@ use k8s_openapi::api::{
     authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
 };
 use kube::{Api, Client, Resource, api::PostParams};
-use wire::api_key::ApiKey;
 
 use crate::keys::Keys;
 

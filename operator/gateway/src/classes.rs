@@ -49,7 +49,7 @@ impl Classes {
 
     /// Follows the watch until `stop`.
     pub async fn watch(self: Arc<Self>, client: Client, stop: CancellationToken) {
-        let events = runtime::watch::events::<BrowserClass>(&client, Config::default(), stop);
+        let events = support::watch::events::<BrowserClass>(&client, Config::default(), stop);
         let mut events = std::pin::pin!(events);
         let (mut known, mut listing) = (BTreeMap::new(), false);
         while let Some(event) = events.next().await {

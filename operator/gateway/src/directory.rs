@@ -7,17 +7,18 @@ use std::{
     time::Duration,
 };
 
+use agent_api::token::InstallationKey;
 use crds::{BrowserSession, Reason, capabilities::CapabilitySet, names::Protocol};
 use futures::StreamExt;
 use kube::{
     Client, ResourceExt,
     runtime::watcher::{Config, Event},
 };
+use net::agent::Agent;
 use parking_lot::Mutex;
-use runtime::agents::Agent;
 use tokio::{sync::oneshot, time::Instant};
 use tokio_util::sync::CancellationToken;
-use wire::{error::WebDriverError, token::InstallationKey};
+use webdriver::error::WebDriverError;
 
 use crate::{
     front::shown::Screen,
@@ -425,7 +426,7 @@ pub async fn watch(
     seen: CancellationToken,
     stop: CancellationToken,
 ) {
-    let events = runtime::watch::events::<BrowserSession>(&client, Config::default(), stop);
+    let events = support::watch::events::<BrowserSession>(&client, Config::default(), stop);
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
         let listed = matches!(event, Event::InitDone);

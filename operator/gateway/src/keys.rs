@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use agent_api::api_key::ApiKey;
 use crds::names;
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Secret;
@@ -12,7 +13,6 @@ use kube::{
 };
 use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
-use wire::api_key::ApiKey;
 
 /// What a key stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Keys {
         stop: CancellationToken,
     ) {
         let config = Config::default().labels(&format!("{}=true", names::API_KEY_LABEL));
-        let events = runtime::watch::events_in::<Secret>(&client, namespace, config, stop);
+        let events = support::watch::events_in::<Secret>(&client, namespace, config, stop);
         let mut events = std::pin::pin!(events);
         let mut listed = HashMap::new();
         while let Some(event) = events.next().await {
@@ -97,8 +97,8 @@ fn read(secret: &Secret) -> Option<(String, Holder)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use agent_api::api_key::{ID_BYTES, SECRET_BYTES};
     use serde_json::json;
-    use wire::api_key::{ID_BYTES, SECRET_BYTES};
 
     #[test]
     fn a_key_is_its_holders_and_another_secret_of_its_name_is_none() {

@@ -16,16 +16,14 @@ mod urls;
 
 use std::{sync::Arc, time::Duration};
 
+use agent_api::token::InstallationKey;
 use jiff::Timestamp;
 use kube::Client;
+use net::server::{Limits, serve};
 use prometheus_client::registry::Registry;
-use runtime::{
-    admin::Ready,
-    http::serve::{Limits, serve},
-};
+use support::health::Ready;
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use wire::token::InstallationKey;
 
 pub use metrics::Metrics;
 pub use urls::Configured;

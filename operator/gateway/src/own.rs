@@ -2,7 +2,7 @@
 
 use crds::{BrowserSessionSpec, Capabilities, capabilities::CapabilitySet, names::Protocol};
 use serde_json::{Map, Value};
-use wire::{capabilities::OWN_PREFIX, error::WebDriverError};
+use webdriver::{capabilities::OWN_PREFIX, error::WebDriverError};
 
 /// Which capability is which field of the spec.
 const FIELDS: [(&str, &str); 14] = [

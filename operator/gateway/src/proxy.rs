@@ -2,19 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
+use agent_api::bind::close_code;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
-use runtime::{
-    agents::{self, Agent},
-    http::{
-        Body,
-        forward::{self, empty},
-        tunnel::{self, End, Farewell},
-    },
+use net::{
+    Body,
+    agent::{self, Agent},
+    forward::{self, empty},
+    tunnel::{self, End, Farewell},
 };
 use tokio_util::sync::CancellationToken;
 use warp::{Reply, reply::Response};
-use wire::bind::close_code;
 
 use crate::{
     directory::{Entry, Over},
@@ -31,7 +29,7 @@ pub async fn command(
     target: &str,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, agents::Error> {
+) -> Result<Response, agent::Error> {
     let body = if forward::has_body(&headers) { body } else { empty() };
     let request = forward::request(method, uri(target)?, headers, body);
     entry.agent.send(request).await.map(forward::reply)
@@ -54,7 +52,7 @@ pub async fn handshake(
     entry: &Entry,
     rest: &str,
     key: &HeaderValue,
-) -> Result<Handshake, agents::Error> {
+) -> Result<Handshake, agent::Error> {
     let uri = uri(&format!("/session/{}{rest}", entry.session_id))?;
     let mut request = forward::request(Method::GET, uri, HeaderMap::new(), empty());
     request.headers_mut().extend(tunnel::handshake(key.clone()));
@@ -134,6 +132,6 @@ pub async fn carry_on(client: End, agent: OnUpgrade, cuts: Cuts) {
     }
 }
 
-fn uri(target: &str) -> Result<http::Uri, agents::Error> {
-    Agent::uri(target).map_err(|error| agents::Error::Broken(Box::new(error)))
+fn uri(target: &str) -> Result<http::Uri, agent::Error> {
+    Agent::uri(target).map_err(|error| agent::Error::Broken(Box::new(error)))
 }

@@ -13,7 +13,7 @@ use kube::{
 use placement::Refusal;
 use serde_json::json;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use wire::error::WebDriverError;
+use webdriver::error::WebDriverError;
 
 use crate::{
     caller::Caller,

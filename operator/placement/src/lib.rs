@@ -10,9 +10,9 @@ use crds::{
 };
 use kube::ResourceExt;
 use serde_json::Value;
-use wire::{
+use webdriver::{
     capabilities::{self, CAPABILITY_PARAMETERS, CapabilitySet, Dialect, Mismatch, Offer},
-    vendor,
+    vendor_options,
 };
 
 const CAPABILITIES: &str = "spec.capabilities";
@@ -223,7 +223,7 @@ fn describe(class: &BrowserClass, miss: &Mismatch) -> String {
 }
 
 fn check_vendor_options(class: &BrowserClass, set: &CapabilitySet) -> Result<(), Refusal> {
-    match vendor::refused(set, class.spec.sandbox == Sandbox::Browser) {
+    match vendor_options::refused(set, class.spec.sandbox == Sandbox::Browser) {
         Some(message) => refuse(Reason::CapabilitiesInvalid, CAPABILITIES, message),
         None => Ok(()),
     }

@@ -2,12 +2,12 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use anyhow::Context;
-use runtime::signals;
-use wire::{
+use agent_api::{
     bind::{EndReason, Prepare},
     token::TokenHash,
 };
+use anyhow::Context;
+use support::signals;
 
 use super::common::LogArgs;
 

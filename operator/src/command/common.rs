@@ -6,8 +6,8 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use kube::{Client, Config};
 use prometheus_client::registry::Registry;
-use runtime::{
-    admin::{self, Ready},
+use support::{
+    health::{self, Ready},
     logs,
 };
 use tokio::{net::TcpListener, runtime::Builder};
@@ -65,7 +65,7 @@ impl AdminArgs {
         tasks: &TaskTracker,
     ) -> anyhow::Result<()> {
         let listener = listen(self.admin_listen).await?;
-        tasks.spawn(admin::run(listener, ready, Arc::new(metrics), stop, tasks.clone()));
+        tasks.spawn(health::run(listener, ready, Arc::new(metrics), stop, tasks.clone()));
         Ok(())
     }
 }

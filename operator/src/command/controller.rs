@@ -3,9 +3,9 @@
 use anyhow::Context;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
-use runtime::{
-    admin::Ready,
-    installation,
+use support::{
+    health::Ready,
+    installation_key,
     lease::{self, Lease},
     signals,
 };
@@ -50,7 +50,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     admin.start(ready.clone(), registry, stop.clone(), &tasks).await?;
 
     let writing = client().await?;
-    let key = installation::ensure(writing.clone(), &namespace).await?;
+    let key = installation_key::ensure(writing.clone(), &namespace).await?;
     let lease = Lease { namespace, name: lease, identity };
     let settings = controller::Settings {
         gateway_url: gateway_url.trim_end_matches('/').to_owned(),

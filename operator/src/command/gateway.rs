@@ -6,7 +6,7 @@ use anyhow::Context;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
-use runtime::{admin::Ready, installation, signals};
+use support::{health::Ready, installation_key, signals};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::common::{AdminArgs, LogArgs, client, listen, watching_client};
@@ -75,7 +75,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
     let writing = client().await?;
     let key = tokio::select! {
-        key = installation::wait(writing.clone(), &namespace) => key?,
+        key = installation_key::wait(writing.clone(), &namespace) => key?,
         () = stop.cancelled() => return Ok(()),
     };
     #[expect(clippy::disallowed_methods, reason = "here the clock enters")]

@@ -1,5 +1,6 @@
 //! `browser-operator key`: API keys for programs of hosted browser services, and for whoever has no Kubernetes token.
 
+use agent_api::api_key::{ApiKey, ID_BYTES, SECRET_BYTES};
 use anyhow::{Context, bail};
 use crds::{BrowserSession, names};
 use k8s_openapi::{
@@ -15,7 +16,6 @@ use kube::{
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use wire::api_key::{ApiKey, ID_BYTES, SECRET_BYTES};
 
 use super::common::client;
 

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Context;
 use prometheus_client::registry::Registry;
-use runtime::{admin::Ready, signals};
+use support::{health::Ready, signals};
 use tokio_util::task::TaskTracker;
 
 use super::common::{AdminArgs, LogArgs};

@@ -5,14 +5,14 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use agent_api::bind::EndReason;
 use futures::{SinkExt, StreamExt};
 use hyper::upgrade::OnUpgrade;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes, protocol::frame::coding::CloseCode};
-use wire::{
+use webdriver::{
     bidi::{self, Command, Incoming},
-    bind::EndReason,
     error::WebDriverError,
 };
 

@@ -15,7 +15,7 @@ use tokio_tungstenite::{
     tungstenite::{self, Message, Utf8Bytes},
 };
 use tokio_util::task::TaskTracker;
-use wire::{
+use webdriver::{
     bidi::{Outgoing, failure},
     error::{ErrorCode, WebDriverError},
 };

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use agent_api::bind::EndReason;
 use bytes::Bytes;
 use futures::{
     SinkExt, StreamExt,
@@ -23,7 +24,6 @@ use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{Message, protocol::frame::coding::CloseCode},
 };
-use wire::bind::EndReason;
 
 use super::{
     command::{Command, Meaning, QUIT},

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use http::Method;
-use runtime::http::{
-    collect::collect_within,
+use net::{
+    body::collect_within,
     forward::{content_length, empty, full},
-    incoming::Incoming,
+    request::Incoming,
 };
 use serde::Deserialize;
-use wire::error::WebDriverError;
+use webdriver::error::WebDriverError;
 
 use super::command::{MAX_CARRIED, Meaning};
 

@@ -12,13 +12,14 @@ pub mod screen;
 
 use std::{sync::Arc, time::Duration};
 
+use agent_api::bind::Driver;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use runtime::http::{BoxError, collect::drain, incoming::Incoming, tunnel};
+use net::{BoxError, body::drain, request::Incoming, tunnel};
 use serde_json::Value;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use warp::{Reply, reply::Response};
-use wire::{bind::Driver, route::DevTools};
+use webdriver::route::DevTools;
 
 use crate::{
     driver::{Endpoint, Error},

@@ -5,8 +5,9 @@ use std::time::Duration;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http::{StatusCode, header};
-use runtime::{fresh::Fresh, http::BoxError};
+use net::BoxError;
 use serde_json::json;
+use support::ttl_cache::Fresh;
 use tokio::time::timeout;
 use warp::{Reply, reply::Response};
 

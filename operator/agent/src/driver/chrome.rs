@@ -1,7 +1,7 @@
 //! What chromedriver must be told, and what of its answer a client may see.
 
 use serde_json::{Map, Value};
-use wire::capabilities::CapabilitySet;
+use webdriver::capabilities::CapabilitySet;
 
 use super::kind::Options;
 
@@ -63,8 +63,8 @@ pub fn hide(capabilities: &mut Map<String, Value>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use agent_api::bind::Driver;
     use serde_json::json;
-    use wire::bind::Driver;
 
     fn options(browser_sandbox: bool) -> Options {
         Options { driver: Driver::Chromedriver, browser: None, browser_sandbox, problem: None }

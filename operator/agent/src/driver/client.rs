@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use agent_api::bind::{Driver, NewSession};
 use bytes::Bytes;
 use http::{Method, Request, Response, Uri, header};
 use hyper::body::Incoming;
@@ -9,14 +10,13 @@ use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use runtime::http::{
+use net::{
     Body, BoxError,
-    collect::collect,
+    body::collect,
     forward::{empty, full},
 };
 use serde_json::{Map, Value};
 use tokio::time::timeout;
-use wire::bind::{Driver, NewSession};
 
 use super::{
     DriverSession, browser, chrome, firefox,

@@ -6,8 +6,9 @@ use std::{
     path::Path,
 };
 
+use agent_api::bind::OperatingSystem;
 use serde_json::{Map, Value};
-use wire::{bind::OperatingSystem, capabilities::CapabilitySet};
+use webdriver::capabilities::CapabilitySet;
 
 use super::{kind::Options, system};
 
@@ -114,8 +115,8 @@ pub fn hide(capabilities: &mut Map<String, Value>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use agent_api::bind::Driver;
     use serde_json::json;
-    use wire::bind::Driver;
 
     fn options() -> Options {
         Options {

@@ -2,15 +2,15 @@
 
 use std::{net::Ipv4Addr, path::PathBuf};
 
+use agent_api::bind::{Driver, NewSession};
 use futures::{SinkExt, StreamExt};
-use runtime::http::BoxError;
+use net::BoxError;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
     tungstenite::{self, Message},
 };
-use wire::bind::{Driver, NewSession};
 
 use super::{chrome, firefox};
 use crate::socket;

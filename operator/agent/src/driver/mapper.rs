@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use runtime::http::BoxError;
+use net::BoxError;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 

@@ -16,11 +16,11 @@ use std::sync::{
     atomic::{AtomicI32, Ordering},
 };
 
-use runtime::http::BoxError;
+use agent_api::bind::{Driver, EndReason, NewSession, Prepare};
+use net::BoxError;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
-use wire::bind::{Driver, EndReason, NewSession, Prepare};
 
 pub use client::{Client, Error};
 pub use kind::Endpoint;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures::{SinkExt, StreamExt};
-use runtime::http::BoxError;
+use net::BoxError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{net::TcpStream, time::timeout};

@@ -1,8 +1,8 @@
 //! What a browser says when it is to name another operating system than its own. Only the system differs: the browser's
 //! name and versions stay what they are. Pure.
 
+use agent_api::bind::OperatingSystem;
 use serde_json::{Map, Value, json};
-use wire::bind::OperatingSystem;
 
 /// What is peculiar to a system.
 struct Words {

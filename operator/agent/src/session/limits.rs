@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use agent_api::bind::{EndReason, Settings};
 use tokio::time::Instant;
-use wire::bind::{EndReason, Settings};
 
 use super::life::{Life, Use};
 use crate::ending::Ending;

@@ -7,9 +7,9 @@ pub mod setup;
 
 use std::sync::Arc;
 
-use runtime::http::BoxError;
+use agent_api::{bind::Settings, token};
+use net::BoxError;
 use tokio::sync::OnceCell;
-use wire::{bind::Settings, token};
 
 use crate::{
     bidi::Hub,

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use agent_api::bind::Settings;
 use http::Method;
 use serde_json::{Value, json};
 use tokio::time::timeout;
-use wire::bind::Settings;
 
 use crate::driver::{Client, DriverSession, Error};
 

@@ -21,7 +21,7 @@ use tokio_tungstenite::{
     },
 };
 
-use wire::bind::EndReason;
+use agent_api::bind::EndReason;
 
 pub use outbox::{Outbox, Queued, outbox};
 

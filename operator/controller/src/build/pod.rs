@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use agent_api::{
+    bind::{AGENT_PORT, Driver, MAX_PREPARED_BYTES, NewSession, OperatingSystem, Prepare},
+    token::TokenHash,
+};
 use crds::{
     BrowserSession, Feature, Features, Sandbox,
     capabilities::Quantity,
@@ -18,11 +22,7 @@ use k8s_openapi::{
 };
 use kube::{Resource, ResourceExt};
 use placement::Placement;
-use wire::{
-    bind::{AGENT_PORT, Driver, MAX_PREPARED_BYTES, NewSession, OperatingSystem, Prepare},
-    capabilities::{CapabilitySet, for_driver},
-    token::TokenHash,
-};
+use webdriver::capabilities::{CapabilitySet, for_driver};
 
 use super::{CONTAINER, MATCHED_ANNOTATION, labels, pod_name};
 use crate::key::Key;
@@ -240,9 +240,9 @@ fn mount(name: &str, path: &str) -> VolumeMount {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use agent_api::token::InstallationKey;
     use placement::place;
     use serde_json::json;
-    use wire::token::InstallationKey;
 
     #[test]
     fn a_pod_is_confined_bounded_and_owned() {

@@ -1,12 +1,12 @@
 //! The Services: the namespace's, which names its browser pods, and a session's own.
 
+use agent_api::bind::AGENT_PORT;
 use crds::{BrowserSession, Expose, names};
 use k8s_openapi::{
     api::core::v1::{Service, ServicePort, ServiceSpec},
     apimachinery::pkg::{apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
 };
 use kube::Resource;
-use wire::bind::AGENT_PORT;
 
 use super::{labels, pod_name};
 use crate::key::Key;

@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use crds::{capabilities::CapabilitySet, names::Protocol};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use hyper::upgrade::OnUpgrade;
-use runtime::http::{
-    frames as wire_frames,
-    incoming::Incoming,
+use net::{
+    frames as ws_frames,
+    request::Incoming,
     tunnel::{self, End},
 };
 use serde_json::{Map, Value, json};
@@ -19,7 +19,7 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_accept_key};
 use warp::{Reply, reply::Response};
-use wire::{
+use webdriver::{
     bidi::{self, Command},
     capabilities::{Dialect, process},
     error::WebDriverError,
@@ -187,7 +187,7 @@ impl<'a> Bare<'a> {
                     () = tokio::time::sleep_until(silent_since + IDLE) => {
                         self.leave(1001, "no message for too long").await
                     }
-                    () = tokio::time::sleep(PING) => self.send(wire_frames::ping()).await,
+                    () = tokio::time::sleep(PING) => self.send(ws_frames::ping()).await,
                     () = stop.cancelled() => self.leave(1001, CLOSING).await,
                 },
                 Err(Violation(code)) => self.leave(code, "").await,
@@ -236,7 +236,7 @@ impl<'a> Bare<'a> {
 
     /// Says goodbye.
     async fn leave(&mut self, code: u16, reason: &str) -> Then {
-        self.send(wire_frames::close(code, reason)).await;
+        self.send(ws_frames::close(code, reason)).await;
         tunnel::hear_out(&mut self.io).await;
         Then::Leave
     }
@@ -249,7 +249,7 @@ impl<'a> Bare<'a> {
             Received::Close(code) => {
                 // The same code goes back; without one there is none (RFC 6455, section 5.5.1).
                 let code = if code == NO_STATUS { 1000 } else { code };
-                self.send(wire_frames::close(code, "")).await;
+                self.send(ws_frames::close(code, "")).await;
                 return Then::Leave;
             }
         };
@@ -307,7 +307,7 @@ async fn gone(io: &mut TcpStream, reader: &mut Reader) {
             },
             () = tokio::time::sleep(PING) => {
                 // Whole or not at all: this may be dropped at any time, and another frame follows.
-                let ping = wire_frames::ping();
+                let ping = ws_frames::ping();
                 match io.try_write(&ping) {
                     Ok(written) if written == ping.len() => {}
                     Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}

@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
-use runtime::http::{
-    collect::{collect_within, drain},
+use net::{
+    body::{collect_within, drain},
     forward::{SIGNING_KEY, empty},
-    incoming::Incoming,
+    request::Incoming,
     tunnel,
 };
 use serde_json::{Value, json};

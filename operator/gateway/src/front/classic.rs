@@ -4,16 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use crds::names::Protocol;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use runtime::{
-    agents,
-    http::{
-        collect::{collect_within, drain},
-        incoming::Incoming,
-    },
+use net::{
+    agent,
+    body::{collect_within, drain},
+    request::Incoming,
 };
 use serde_json::{Map, Value, json};
 use warp::{Reply, reply::Response};
-use wire::{
+use webdriver::{
     capabilities::{CAPABILITY_PARAMETERS, Dialect, process},
     error::{ErrorCode, WebDriverError},
     reply,
@@ -208,7 +206,7 @@ async fn forward(gateway: &Gateway, entry: &Entry, incoming: Incoming) -> Respon
 }
 
 /// A session that is not over is left alone: one failure is no end.
-async fn no_answer(gateway: &Gateway, entry: &Entry, error: &agents::Error) -> Response {
+async fn no_answer(gateway: &Gateway, entry: &Entry, error: &agent::Error) -> Response {
     if let Some(over) = gateway.why_over(entry).await {
         return failure(&over);
     }

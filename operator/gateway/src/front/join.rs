@@ -4,14 +4,14 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, Method, StatusCode};
-use runtime::http::{
-    collect::drain,
+use net::{
+    body::drain,
     forward::{BROWSERBASE_KEY, SESSION_ID, SIGNING_KEY},
-    incoming::Incoming,
+    request::Incoming,
 };
 use serde_json::json;
 use warp::{Reply, reply::Response};
-use wire::{error::WebDriverError, reply, route};
+use webdriver::{error::WebDriverError, reply, route};
 
 use super::{Gateway, classic};
 use crate::{caller, urls};

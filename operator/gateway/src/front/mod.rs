@@ -11,15 +11,15 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use jiff::Timestamp;
-use runtime::http::{
-    collect::drain,
-    incoming::{Incoming, incoming},
+use net::{
+    body::drain,
+    request::{Incoming, incoming},
     tunnel,
 };
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use warp::{Filter, Reply, reply::Response};
-use wire::{
+use webdriver::{
     error::{ErrorCode, WebDriverError},
     reply,
 };

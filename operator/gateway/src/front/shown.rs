@@ -3,22 +3,20 @@
 
 use std::{sync::Arc, time::Duration};
 
+use agent_api::bind::SCREEN_PATH;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use runtime::{
-    fresh::Fresh,
-    http::{
-        collect::{collect_within, drain},
-        forward::empty,
-        incoming::Incoming,
-    },
+use net::{
+    body::{collect_within, drain},
+    forward::empty,
+    request::Incoming,
 };
+use support::ttl_cache::Fresh;
 use tokio::{
     sync::Semaphore,
     time::{sleep, timeout},
 };
 use warp::{Reply, reply::Response};
-use wire::bind::SCREEN_PATH;
 
 use super::Gateway;
 use crate::{

@@ -2,6 +2,13 @@
 
 use std::{convert::Infallible, fs::File, net::Ipv4Addr, time::Duration};
 
+use agent_api::{
+    bind::{
+        AGENT_PORT, AUTHENTICATE_PATH, BIND_PATH, BindReply, BindRequest, CHALLENGE_HEADER,
+        END_PATH, PROOF_HEADER, PROVE_PATH,
+    },
+    token::TokenHash,
+};
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
@@ -15,13 +22,6 @@ use tokio::{
     sync::watch,
     task::JoinSet,
     time::timeout,
-};
-use wire::{
-    bind::{
-        AGENT_PORT, AUTHENTICATE_PATH, BIND_PATH, BindReply, BindRequest, CHALLENGE_HEADER,
-        END_PATH, PROOF_HEADER, PROVE_PATH,
-    },
-    token::TokenHash,
 };
 
 use super::seen::{Agents, Seen};

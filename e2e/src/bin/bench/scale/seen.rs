@@ -8,6 +8,7 @@ use std::{
     pin::pin,
 };
 
+use agent_api::token::TokenHash;
 use anyhow::{Result, bail};
 use crds::BrowserSession;
 use futures::StreamExt;
@@ -21,7 +22,6 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use tokio::{sync::watch, time::Instant};
-use wire::token::TokenHash;
 
 /// The names of what is there, and what else was learnt from it.
 #[derive(Default)]

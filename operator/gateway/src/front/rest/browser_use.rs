@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use http::{Method, StatusCode};
 use kube::ResourceExt;
-use runtime::http::{forward::BROWSER_USE_KEY, incoming::Incoming};
+use net::{forward::BROWSER_USE_KEY, request::Incoming};
 use serde_json::{Value, json};
 use warp::{Reply, reply::Response};
 

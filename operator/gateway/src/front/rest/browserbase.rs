@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crds::Phase;
 use http::{Method, StatusCode};
-use runtime::http::{forward::BROWSERBASE_KEY, incoming::Incoming};
+use net::{forward::BROWSERBASE_KEY, request::Incoming};
 use serde_json::{Value, json};
 use warp::reply::Response;
 

@@ -18,12 +18,12 @@ use crds::{
     names::Protocol,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use parking_lot::Mutex;
-use runtime::http::{
+use net::{
     Body,
-    collect::{collect_within, drain},
-    incoming::Incoming,
+    body::{collect_within, drain},
+    request::Incoming,
 };
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use warp::{Reply, reply::Response};
 

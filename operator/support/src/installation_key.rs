@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use agent_api::token::{InstallationKey, KEY_BYTES};
 use k8s_openapi::{
     ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{Api, Client, api::PostParams};
-use wire::token::{InstallationKey, KEY_BYTES};
 
 /// The Secret's name.
 pub const SECRET_NAME: &str = "browser-operator-installation-key";

@@ -7,7 +7,7 @@ use http_body_util::{BodyDataStream, BodyExt, Empty, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use warp::{Reply, reply::Response};
 
-use super::{Body, BoxError};
+use crate::{Body, BoxError};
 
 /// The API key of Browserbase's clients.
 pub const BROWSERBASE_KEY: HeaderName = HeaderName::from_static("x-bb-api-key");

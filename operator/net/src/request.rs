@@ -1,11 +1,11 @@
-//! Taking a request apart. Which command it is, is WebDriver's to say (`wire::route`): warp's own routes would answer
+//! Taking a request apart. Which command it is, is WebDriver's to say (`webdriver::route`): warp's own routes would answer
 //! 405 for 404.
 
 use http::{HeaderMap, Method};
 use hyper::upgrade::OnUpgrade;
 use warp::{Filter, Rejection, filters::path::FullPath};
 
-use super::{Body, forward::streamed, serve::Connection};
+use crate::{Body, forward::streamed, server::Connection};
 
 /// One request, with its body still to come.
 pub struct Incoming {
@@ -33,7 +33,7 @@ impl Incoming {
     }
 }
 
-/// Takes any request of [`super::serve::serve`].
+/// Takes any request of [`crate::server::serve`].
 pub fn incoming() -> impl Filter<Extract = (Incoming,), Error = Rejection> + Clone {
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     warp::method()

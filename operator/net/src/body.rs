@@ -3,8 +3,13 @@
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use tokio::time::timeout;
+
+/// Any error of a body.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// Any body.
+pub type Body = UnsyncBoxBody<Bytes, BoxError>;
 
 /// Why a body could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +85,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::forward::{full, streamed};
+    use crate::forward::{full, streamed};
 
     #[tokio::test]
     async fn a_body_is_read_up_to_its_limit() {

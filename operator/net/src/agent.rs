@@ -8,6 +8,10 @@ use std::{
     time::Duration,
 };
 
+use agent_api::{
+    bind::{AGENT_PORT, AUTHENTICATE_PATH, CHALLENGE_HEADER, PROOF_HEADER, PROVE_PATH},
+    token::PodToken,
+};
 use http::{Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper_util::{
@@ -18,12 +22,8 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
-use wire::{
-    bind::{AGENT_PORT, AUTHENTICATE_PATH, CHALLENGE_HEADER, PROOF_HEADER, PROVE_PATH},
-    token::PodToken,
-};
 
-use crate::http::{Body, BoxError, socket};
+use crate::{Body, BoxError, tcp};
 
 /// How long a pod may take to accept a connection and prove itself.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -109,7 +109,7 @@ impl tower::Service<Uri> for Connector {
 
 async fn connect(address: SocketAddr, token: &PodToken) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect(address).await?;
-    socket::prepare(&stream)?;
+    tcp::prepare(&stream)?;
     let mut challenge = [0; CHALLENGE_BYTES];
     getrandom::fill(&mut challenge).map_err(io::Error::other)?;
     let challenge = hex::encode(challenge);
@@ -164,13 +164,13 @@ fn parse<T>(reply: &[u8], look: impl FnOnce(&httparse::Response<'_, '_>) -> T) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::token::InstallationKey;
+    use agent_api::token::InstallationKey;
 
     #[test]
     fn only_the_pods_own_agent_is_believed() {
         let key = InstallationKey::new(&[1; 32]).unwrap();
         let (token, other) = (key.pod_token("a", "b"), key.pod_token("a", "c"));
-        let reply = |hash: wire::token::TokenHash, status| {
+        let reply = |hash: agent_api::token::TokenHash, status| {
             format!("HTTP/1.1 {status} X\r\n{PROOF_HEADER}: {}\r\n\r\n", hash.prove("c"))
         };
         assert!(is_proven(reply(token.hash(), 204).as_bytes(), &token, "c"));

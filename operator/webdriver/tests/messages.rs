@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
-use wire::bidi::{Incoming, Outgoing, parse};
+use webdriver::bidi::{Incoming, Outgoing, parse};
 
 const MAX_SAFE: u64 = (1 << 53) - 1;
 /// The largest integer that serde_json reads exactly when a fraction of one digit follows it, as in 1.0. Beyond it, it rounds

@@ -22,7 +22,7 @@ use tokio::{
 };
 use warp::{Reply, reply::Response};
 
-use super::{
+use crate::{
     BoxError,
     frames::{self, Frames},
 };

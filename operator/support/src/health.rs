@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use warp::{Filter, Reply, reply::Response};
 
-use crate::http::serve::{Limits, serve};
+use net::server::{Limits, serve};
 
 /// For probes and scrapers.
 const LIMITS: Limits = Limits { idle: Duration::from_secs(60), connections: 64 };

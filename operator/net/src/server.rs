@@ -23,7 +23,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 use warp::reply::Response;
 
-use super::socket;
+use crate::tcp;
 
 /// The most bytes of a request's line and headers, and of what is read ahead of a slow handler.
 const MAX_BUFFER: usize = 32 * 1024;
@@ -116,7 +116,7 @@ async fn connection<S>(
     S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
-    if let Err(error) = socket::prepare(&stream) {
+    if let Err(error) = tcp::prepare(&stream) {
         tracing::debug!(%peer, error = &error as &dyn std::error::Error, "socket options");
     }
     let state = Connection { peer, authenticated: Arc::default() };

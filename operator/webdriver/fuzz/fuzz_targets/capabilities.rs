@@ -6,10 +6,7 @@ mod input;
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
-use wire::{
-    capabilities::{CapabilitySet, Dialect, for_driver, process},
-    vendor,
-};
+use webdriver::{capabilities::{CapabilitySet, Dialect, for_driver, process}, vendor_options};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some(text) = input::text(bytes, NAMES, TEXTS) else { return };

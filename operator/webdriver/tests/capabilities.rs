@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
-use wire::{
+use webdriver::{
     capabilities::{CapabilitySet, Dialect, for_driver, process},
     error::ErrorCode,
 };

@@ -4,9 +4,9 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::{
+    browser_version,
     error::WebDriverError,
     number::{MAX_SAFE_INTEGER, whole_number},
-    version,
 };
 
 /// One set of capabilities.
@@ -275,7 +275,7 @@ pub fn matches(set: &CapabilitySet, offer: Offer<'_>) -> Result<(), Mismatch> {
         let (matched, offered) = match name.as_str() {
             "browserName" => (text == Some(offer.browser_name), offer.browser_name),
             "browserVersion" => (
-                text.is_some_and(|wanted| version::matches(wanted, offer.browser_version)),
+                text.is_some_and(|wanted| browser_version::matches(wanted, offer.browser_version)),
                 offer.browser_version,
             ),
             "platformName" => (text == Some(offer.platform_name), offer.platform_name),

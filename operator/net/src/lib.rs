@@ -1,0 +1,12 @@
+//! HTTP in and out: servers, bodies, WebSocket tunnels, and proven connections to agents.
+
+pub mod agent;
+pub mod body;
+pub mod forward;
+pub mod frames;
+pub mod request;
+pub mod server;
+pub mod tcp;
+pub mod tunnel;
+
+pub use body::{Body, BoxError};

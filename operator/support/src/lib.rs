@@ -1,0 +1,9 @@
+//! What every role needs beside its traffic: logs, health, signals, the Lease, watches, the installation key.
+
+pub mod health;
+pub mod installation_key;
+pub mod lease;
+pub mod logs;
+pub mod signals;
+pub mod ttl_cache;
+pub mod watch;
