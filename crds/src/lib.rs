@@ -3,6 +3,7 @@
 //! Types, the rules that the API server enforces on them, and the words of their status. The YAML under
 //! `crds/yaml` is generated from this crate by `browser-operator crd`.
 
+#![warn(missing_docs)]
 #![allow(
     clippy::duplicated_attributes,
     reason = "printer columns of one type are told apart by their names"

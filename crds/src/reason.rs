@@ -1,8 +1,23 @@
 //! Why a session is as it is: one word, the same in the condition, the Event, the metric's label and the text
 //! that a client gets.
 
+use strum::VariantArray;
+
 /// The reason of the `Ready` condition. Each word is part of the API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    serde::Deserialize,
+    serde::Serialize,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
 pub enum Reason {
     /// The browser is up and bound to this session.
     BrowserReady,
@@ -76,80 +91,12 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of this file.
-    pub const ALL: [Self; 33] = [
-        Self::BrowserReady,
-        Self::Starting,
-        Self::CapacityReached,
-        Self::QuotaExceeded,
-        Self::PodRefused,
-        Self::Unschedulable,
-        Self::ImageUnavailable,
-        Self::ContainerUnavailable,
-        Self::ClassNotFound,
-        Self::RegionNotFound,
-        Self::ContextNotFound,
-        Self::CapabilitiesInvalid,
-        Self::CapabilitiesNotMatched,
-        Self::FieldInvalid,
-        Self::StartTimedOut,
-        Self::SessionNotCreated,
-        Self::AgentIncompatible,
-        Self::ClientEnded,
-        Self::Deleted,
-        Self::Released,
-        Self::ClientGaveUp,
-        Self::TimedOut,
-        Self::IdleTimeout,
-        Self::NeverConnected,
-        Self::Disconnected,
-        Self::BrowserCrashed,
-        Self::DriverCrashed,
-        Self::OutOfMemory,
-        Self::Evicted,
-        Self::NodeDrained,
-        Self::NodeLost,
-        Self::PodDeleted,
-        Self::AgentLost,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The word itself.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::BrowserReady => "BrowserReady",
-            Self::Starting => "Starting",
-            Self::CapacityReached => "CapacityReached",
-            Self::QuotaExceeded => "QuotaExceeded",
-            Self::PodRefused => "PodRefused",
-            Self::Unschedulable => "Unschedulable",
-            Self::ImageUnavailable => "ImageUnavailable",
-            Self::ContainerUnavailable => "ContainerUnavailable",
-            Self::ClassNotFound => "ClassNotFound",
-            Self::RegionNotFound => "RegionNotFound",
-            Self::ContextNotFound => "ContextNotFound",
-            Self::CapabilitiesInvalid => "CapabilitiesInvalid",
-            Self::CapabilitiesNotMatched => "CapabilitiesNotMatched",
-            Self::FieldInvalid => "FieldInvalid",
-            Self::StartTimedOut => "StartTimedOut",
-            Self::SessionNotCreated => "SessionNotCreated",
-            Self::AgentIncompatible => "AgentIncompatible",
-            Self::ClientEnded => "ClientEnded",
-            Self::Deleted => "Deleted",
-            Self::Released => "Released",
-            Self::ClientGaveUp => "ClientGaveUp",
-            Self::TimedOut => "TimedOut",
-            Self::IdleTimeout => "IdleTimeout",
-            Self::NeverConnected => "NeverConnected",
-            Self::Disconnected => "Disconnected",
-            Self::BrowserCrashed => "BrowserCrashed",
-            Self::DriverCrashed => "DriverCrashed",
-            Self::OutOfMemory => "OutOfMemory",
-            Self::Evicted => "Evicted",
-            Self::NodeDrained => "NodeDrained",
-            Self::NodeLost => "NodeLost",
-            Self::PodDeleted => "PodDeleted",
-            Self::AgentLost => "AgentLost",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// Whether a session can end for it.
@@ -168,13 +115,7 @@ impl Reason {
     /// The reason of that word, if it is one.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reason| reason.as_str() == word)
-    }
-}
-
-impl std::fmt::Display for Reason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
+        word.parse().ok()
     }
 }
 
@@ -184,7 +125,7 @@ mod tests {
 
     #[test]
     fn every_reason_is_found_by_its_word() {
-        for reason in Reason::ALL {
+        for reason in Reason::ALL.iter().copied() {
             assert_eq!(Reason::parse(reason.as_str()), Some(reason));
         }
         assert_eq!(Reason::parse("Because"), None);

@@ -1,6 +1,6 @@
 //! A browser pod's port, for whoever goes there without the gateway.
 
-use agent_api::{bind::AUTHENTICATE_PATH, token::InstallationKey};
+use agent_api::{PodRef, bind::AUTHENTICATE_PATH, token::InstallationKey};
 use anyhow::{Context, Result, ensure};
 use http_body_util::{BodyExt, Empty};
 use hyper::{body::Bytes, client::conn::http1};
@@ -50,7 +50,8 @@ pub async fn get_as_gateway(
     live: &Live,
     path: &str,
 ) -> Result<(u16, String)> {
-    let token = installation_key(namespace).await?.pod_token(&namespace.name, &live.pod);
+    let token =
+        installation_key(namespace).await?.pod_token(&PodRef::new(&namespace.name, &live.pod));
     let stream = TcpStream::connect(address(&live.ip)).await.context("connect to the pod")?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let connection = tokio::spawn(connection);

@@ -7,6 +7,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::end::End;
+
 /// The version of these messages. An agent refuses any other.
 pub const VERSION: u32 = 1;
 /// The port that an agent listens on.
@@ -17,7 +19,7 @@ pub const PROVE_PATH: &str = "/agent/prove";
 pub const AUTHENTICATE_PATH: &str = "/agent/authenticate";
 /// `POST` a [`BindRequest`]. Answers 200 with a [`BindReply`], or a status with a [`BindRefusal`].
 pub const BIND_PATH: &str = "/agent/bind";
-/// `POST` an [`EndRequest`]. Answers 202, and the agent exits.
+/// `POST` an [`End`]. Answers 202, and the agent exits.
 pub const END_PATH: &str = "/agent/end";
 /// `GET`: a picture of the page that is in front, as JPEG. 404 where there is none to be had.
 pub const SCREEN_PATH: &str = "/agent/screen";
@@ -156,12 +158,7 @@ pub enum BindRefusal {
         message: String,
     },
     /// The agent ends, for a reason that it knows. Status 410.
-    Ended {
-        /// The reason's word.
-        reason: String,
-        /// For a person.
-        message: String,
-    },
+    Ended(End),
     /// The request cannot be read. Status 400.
     Malformed {
         /// Why.
@@ -177,145 +174,8 @@ impl BindRefusal {
             Self::Held { .. } => http::StatusCode::CONFLICT,
             Self::Incompatible { .. } => http::StatusCode::UPGRADE_REQUIRED,
             Self::NotCreated { .. } => http::StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Ended { .. } => http::StatusCode::GONE,
+            Self::Ended(_) => http::StatusCode::GONE,
             Self::Malformed { .. } => http::StatusCode::BAD_REQUEST,
         }
-    }
-}
-
-/// Ends the session, for a reason that the caller knows.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
-pub struct EndRequest {
-    /// The reason's word.
-    pub reason: String,
-    /// For a person.
-    #[serde(default)]
-    pub message: String,
-}
-
-/// Why an agent ends its session by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EndReason {
-    /// The client asked for it.
-    ClientEnded,
-    /// The hard limit.
-    TimedOut,
-    /// No command and no frame for too long.
-    IdleTimeout,
-    /// Nobody came.
-    NeverConnected,
-    /// The last socket of a session that lives by its sockets was closed.
-    Disconnected,
-    /// The browser exited.
-    BrowserCrashed,
-    /// The driver exited, or never started.
-    DriverCrashed,
-    /// A process of the container was killed, which went over its memory limit.
-    OutOfMemory,
-    /// The pod was told to stop.
-    PodDeleted,
-}
-
-impl EndReason {
-    /// Every reason.
-    pub const ALL: [Self; 9] = [
-        Self::ClientEnded,
-        Self::TimedOut,
-        Self::IdleTimeout,
-        Self::NeverConnected,
-        Self::Disconnected,
-        Self::BrowserCrashed,
-        Self::DriverCrashed,
-        Self::OutOfMemory,
-        Self::PodDeleted,
-    ];
-
-    /// Its word, the same as in the API.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ClientEnded => "ClientEnded",
-            Self::TimedOut => "TimedOut",
-            Self::IdleTimeout => "IdleTimeout",
-            Self::NeverConnected => "NeverConnected",
-            Self::Disconnected => "Disconnected",
-            Self::BrowserCrashed => "BrowserCrashed",
-            Self::DriverCrashed => "DriverCrashed",
-            Self::OutOfMemory => "OutOfMemory",
-            Self::PodDeleted => "PodDeleted",
-        }
-    }
-}
-
-/// The code of a Close frame (RFC 6455, section 7.4.1) for a session that ended so: 1000 for an end that the client made, 1011
-/// for what broke, 1001 for the rest.
-#[must_use]
-pub fn close_code(reason: &str) -> u16 {
-    match reason {
-        "ClientEnded" | "Disconnected" | "Released" => 1000,
-        "BrowserCrashed" | "DriverCrashed" | "OutOfMemory" | "AgentLost" => 1011,
-        _ => 1001,
-    }
-}
-
-/// The last word of an agent, in its container's termination message.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
-pub struct Termination {
-    /// The reason's word.
-    pub reason: String,
-    /// For a person.
-    #[serde(default)]
-    pub message: String,
-}
-
-/// What Kubernetes keeps of a termination message.
-const MAX_TERMINATION_BYTES: usize = 4096;
-
-impl Termination {
-    /// The JSON text, short enough for a termination message.
-    #[must_use]
-    pub fn render(&self) -> String {
-        let mut message = self.message.as_str();
-        loop {
-            let text = serde_json::json!({"reason": self.reason, "message": message}).to_string();
-            if text.len() <= MAX_TERMINATION_BYTES || message.is_empty() {
-                return text;
-            }
-            let excess = text.len() - MAX_TERMINATION_BYTES;
-            // A byte of the message may be up to six of JSON.
-            let mut end = message.len() - excess.div_ceil(6).min(message.len());
-            while !message.is_char_boundary(end) {
-                end -= 1;
-            }
-            message = &message[..end];
-        }
-    }
-
-    /// Reads a termination message; `None` where it is not an agent's.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        serde_json::from_str(text).ok()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_last_word_is_cut_to_what_kubernetes_keeps() {
-        let termination =
-            Termination { reason: "DriverCrashed".into(), message: "ä\"".repeat(4000) };
-        let text = termination.render();
-        assert!(text.len() <= MAX_TERMINATION_BYTES);
-        let read = Termination::parse(&text).unwrap();
-        assert_eq!(read.reason, "DriverCrashed");
-        assert!(termination.message.starts_with(&read.message));
-        assert!(read.message.len() > 1000);
-    }
-
-    #[test]
-    fn what_is_no_agents_word_is_none() {
-        assert_eq!(Termination::parse("panicked at main.rs"), None);
     }
 }

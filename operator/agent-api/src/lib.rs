@@ -4,4 +4,9 @@
 
 pub mod api_key;
 pub mod bind;
+pub mod end;
+pub mod pod_ref;
 pub mod token;
+
+pub use end::End;
+pub use pod_ref::PodRef;

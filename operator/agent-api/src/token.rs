@@ -9,6 +9,8 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
+use crate::PodRef;
+
 /// The bytes of an installation key.
 pub const KEY_BYTES: usize = 32;
 
@@ -40,8 +42,8 @@ impl InstallationKey {
 
     /// The token of one pod. Its name ends in a part that is never used twice, so the token is the pod's alone.
     #[must_use]
-    pub fn pod_token(&self, namespace: &str, pod: &str) -> PodToken {
-        PodToken(hex::encode(self.derive("pod-token", &[namespace, pod])))
+    pub fn pod_token(&self, pod: &PodRef) -> PodToken {
+        PodToken(hex::encode(self.derive("pod-token", &[&pod.namespace, &pod.name])))
     }
 
     /// What makes a URL a credential: for that session alone, until that second since 1970.
@@ -173,20 +175,27 @@ mod tests {
 
     #[test]
     fn a_token_is_accepted_by_its_own_pod_alone() {
-        let token = key().pod_token("team-a", "checkout-1");
+        let token = key().pod_token(&PodRef::new("team-a", "checkout-1"));
         assert!(token.hash().accepts(token.reveal()));
-        assert!(!key().pod_token("team-a", "checkout-2").hash().accepts(token.reveal()));
-        assert!(!key().pod_token("team-b", "checkout-1").hash().accepts(token.reveal()));
+        assert!(
+            !key().pod_token(&PodRef::new("team-a", "checkout-2")).hash().accepts(token.reveal())
+        );
+        assert!(
+            !key().pod_token(&PodRef::new("team-b", "checkout-1")).hash().accepts(token.reveal())
+        );
     }
 
     #[test]
     fn names_cannot_be_shifted_into_each_other() {
-        assert_ne!(key().pod_token("a", "bc"), key().pod_token("ab", "c"));
+        assert_ne!(
+            key().pod_token(&PodRef::new("a", "bc")),
+            key().pod_token(&PodRef::new("ab", "c"))
+        );
     }
 
     #[test]
     fn an_agent_proves_that_it_was_told_the_hash() {
-        let hash = key().pod_token("team-a", "checkout-1").hash();
+        let hash = key().pod_token(&PodRef::new("team-a", "checkout-1")).hash();
         assert!(hash.is_proven_by("challenge", &hash.prove("challenge")));
         assert!(!hash.is_proven_by("another", &hash.prove("challenge")));
         assert_eq!(TokenHash::from_hex(&hash.to_hex()), Some(hash));
@@ -230,7 +239,7 @@ mod tests {
 
     #[test]
     fn secrets_show_nothing_of_themselves() {
-        let token = key().pod_token("a", "b");
+        let token = key().pod_token(&PodRef::new("a", "b"));
         assert_eq!(format!("{token:?}{:?}", key()), "PodTokenInstallationKey");
     }
 }

@@ -1,8 +1,9 @@
 //! Giving this pod to a session: once, and to one holder only.
 
+use crds::Reason;
 use std::{sync::Arc, time::Duration};
 
-use agent_api::bind::{BindRefusal, BindReply, BindRequest, EndReason, Termination, VERSION};
+use agent_api::bind::{BindRefusal, BindReply, BindRequest, VERSION};
 use rustix::process::Pid;
 use tokio::time::{Instant, timeout};
 
@@ -48,7 +49,7 @@ pub async fn bind(shared: &Arc<Shared>, request: BindRequest) -> Result<BindRepl
 /// Why there is no session: where the driver has ended it is that, and not what came of it here.
 async fn not_created(shared: &Shared, message: String) -> BindRefusal {
     match timeout(SAY_SO, shared.ending.wait()).await {
-        Ok(Termination { reason, message }) => BindRefusal::Ended { reason, message },
+        Ok(end) => BindRefusal::Ended(end),
         Err(_) => BindRefusal::NotCreated { message },
     }
 }
@@ -109,6 +110,6 @@ pub async fn give_up_unbound(shared: Arc<Shared>, limit: Duration) {
     // Held for good where nobody came: a bind that arrives now finds the end.
     if shared.bound.lock().await.is_none() {
         let message = format!("nobody bound this pod within {} seconds", limit.as_secs());
-        shared.ending.begin(EndReason::NeverConnected.as_str(), message);
+        shared.ending.begin(Reason::NeverConnected, message);
     }
 }

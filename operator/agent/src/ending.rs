@@ -1,11 +1,12 @@
 //! The one end of an agent: the first reason counts.
 
+use crds::Reason;
 use std::{
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
-use agent_api::bind::{EndReason, Termination, close_code};
+use agent_api::{End, end::close_code};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use webdriver::error::WebDriverError;
@@ -15,6 +16,8 @@ use crate::{
     session::{SOON, life::Life},
 };
 
+/// The Close frame's code for a peer that goes away (RFC 6455, section 7.4.1).
+const GOING_AWAY: u16 = 1001;
 /// How long a command that is running may take to say that it ended the browser.
 const SAY_SO: Duration = Duration::from_secs(1);
 /// How long the driver's own end may take to be seen: with it goes its browser, whose connections are the first to break.
@@ -26,7 +29,7 @@ pub const LAST_WINDOW: &str = "the last window was closed";
 #[derive(Clone, Debug, Default)]
 pub struct Ending {
     begun: CancellationToken,
-    last_word: Arc<OnceLock<Termination>>,
+    last_word: Arc<OnceLock<End>>,
     kills: Option<Kills>,
 }
 
@@ -37,13 +40,12 @@ impl Ending {
     }
 
     /// Ends the session, unless it is ending already.
-    pub fn begin(&self, reason: &str, message: impl Into<String>) {
-        let is_crash = matches!(reason, "BrowserCrashed" | "DriverCrashed");
+    pub fn begin(&self, reason: Reason, message: impl Into<String>) {
+        let is_crash = matches!(reason, Reason::BrowserCrashed | Reason::DriverCrashed);
         let last_word = if is_crash && self.has_kills() {
-            let reason = EndReason::OutOfMemory.as_str().to_owned();
-            Termination { reason, message: memory::MESSAGE.to_owned() }
+            End::new(Reason::OutOfMemory, memory::MESSAGE)
         } else {
-            Termination { reason: reason.to_owned(), message: message.into() }
+            End::new(reason, message)
         };
         if self.last_word.set(last_word).is_ok() {
             self.begun.cancel();
@@ -74,9 +76,9 @@ impl Ending {
     /// The browser is gone, and nothing else will say why.
     pub fn begin_lost(&self, last_window: bool, why: &str) {
         if last_window && !self.has_kills() {
-            self.begin(EndReason::ClientEnded.as_str(), LAST_WINDOW);
+            self.begin(Reason::ClientEnded, LAST_WINDOW);
         } else {
-            self.begin(EndReason::BrowserCrashed.as_str(), format!("the browser is gone: {why}"));
+            self.begin(Reason::BrowserCrashed, format!("the browser is gone: {why}"));
         }
     }
 
@@ -92,21 +94,21 @@ impl Ending {
 
     /// The code of the Close frames that say it.
     pub fn close_code(&self) -> u16 {
-        close_code(self.last_word.get().map_or("", |word| word.reason.as_str()))
+        self.last_word.get().map_or(GOING_AWAY, |word| close_code(word.reason))
     }
 
     /// What a command gets that comes too late.
     pub fn error(&self) -> WebDriverError {
         match self.last_word.get() {
-            Some(word) => WebDriverError::session_over(&word.reason, &word.message),
+            Some(word) => WebDriverError::session_over(word.reason.as_str(), &word.message),
             None => WebDriverError::invalid_session_id(),
         }
     }
 
     /// Waits for the end, and gives its reason.
-    pub async fn wait(&self) -> Termination {
+    pub async fn wait(&self) -> End {
         self.begun.cancelled().await;
-        let unknown = || Termination { reason: "AgentLost".to_owned(), message: String::new() };
+        let unknown = || End::new(Reason::AgentLost, "");
         self.last_word.get().cloned().unwrap_or_else(unknown)
     }
 }
@@ -121,15 +123,15 @@ mod tests {
     async fn the_first_reason_counts() {
         let ending = Ending::default();
         assert!(!ending.has_begun());
-        ending.begin("ClientEnded", "");
-        ending.begin("DriverCrashed", "because of the end");
+        ending.begin(Reason::ClientEnded, "");
+        ending.begin(Reason::DriverCrashed, "because of the end");
         assert!(ending.has_begun());
         assert_eq!(ending.close_code(), 1000);
-        assert_eq!(ending.wait().await.reason, "ClientEnded");
+        assert_eq!(ending.wait().await.reason, Reason::ClientEnded);
     }
 
     /// What happens to a session whose browser goes; gives the reason.
-    async fn reason(happens: impl AsyncFnOnce(&Life, &Ending)) -> String {
+    async fn reason(happens: impl AsyncFnOnce(&Life, &Ending)) -> Reason {
         let (life, ending) = (Life::begin(Instant::now()), Ending::default());
         happens(&life, &ending).await;
         ending.wait().await.reason
@@ -138,13 +140,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_browser_that_goes_has_crashed_unless_its_last_window_was_closed_before() {
         let crashed = reason(async |life, ending| ending.browser_gone(life, "").await).await;
-        assert_eq!(crashed, "BrowserCrashed");
+        assert_eq!(crashed, Reason::BrowserCrashed);
 
         let left = reason(async |life, ending| {
             drop(life.close_window());
             ending.browser_gone(life, "").await;
         });
-        assert_eq!(left.await, "ClientEnded");
+        assert_eq!(left.await, Reason::ClientEnded);
 
         let left_windows = reason(async |life, ending| {
             let (_running, close) = (life.command(), life.close_window());
@@ -154,7 +156,7 @@ mod tests {
             };
             tokio::join!(ending.browser_gone(life, ""), answer);
         });
-        assert_eq!(left_windows.await, "BrowserCrashed");
+        assert_eq!(left_windows.await, Reason::BrowserCrashed);
 
         let leaves_meanwhile = reason(async |life, ending| {
             let (_running, close) = (life.command(), life.close_window());
@@ -164,7 +166,7 @@ mod tests {
             };
             tokio::join!(ending.browser_gone(life, ""), leave);
         });
-        assert_eq!(leaves_meanwhile.await, "ClientEnded");
+        assert_eq!(leaves_meanwhile.await, Reason::ClientEnded);
 
         let afterwards = reason(async |life, ending| {
             let close = async {
@@ -173,7 +175,7 @@ mod tests {
             };
             tokio::join!(ending.browser_gone(life, ""), close);
         });
-        assert_eq!(afterwards.await, "BrowserCrashed");
+        assert_eq!(afterwards.await, Reason::BrowserCrashed);
     }
 
     #[tokio::test(start_paused = true)]
@@ -182,10 +184,10 @@ mod tests {
             drop(life.close_window());
             let driver = async {
                 tokio::task::yield_now().await;
-                ending.begin("DriverCrashed", "");
+                ending.begin(Reason::DriverCrashed, "");
             };
             tokio::join!(ending.browser_gone(life, ""), driver);
         });
-        assert_eq!(reason.await, "DriverCrashed");
+        assert_eq!(reason.await, Reason::DriverCrashed);
     }
 }

@@ -18,12 +18,10 @@ mod socket;
 mod upload;
 mod web_driver;
 
+use crds::Reason;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use agent_api::{
-    bind::{EndReason, Prepare, Termination},
-    token::TokenHash,
-};
+use agent_api::{End, bind::Prepare, token::TokenHash};
 use net::{
     agent::AGENT_IDLE,
     server::{Limits, serve},
@@ -87,7 +85,7 @@ pub enum Error {
 ///
 /// # Errors
 /// The agent cannot listen, or cannot leave its last word.
-pub async fn run(config: Config, stop: CancellationToken) -> Result<Termination, Error> {
+pub async fn run(config: Config, stop: CancellationToken) -> Result<End, Error> {
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|source| Error::Listen { address: config.listen, source })?;
@@ -118,14 +116,14 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<Termination,
         () = stop.cancelled() => match timeout(REASON, ending.wait()).await {
             Ok(last_word) => last_word,
             Err(_) => {
-                ending.begin(EndReason::PodDeleted.as_str(), "the pod was told to stop");
+                ending.begin(Reason::PodDeleted, "the pod was told to stop");
                 ending.wait().await
             }
         },
     };
-    tracing::info!(reason = last_word.reason, message = last_word.message, "the session ends");
+    tracing::info!(reason = %last_word.reason, message = last_word.message, "the session ends");
     // First of all, so that it is there however the rest goes.
-    std::fs::write(&config.termination_log, last_word.render())
+    std::fs::write(&config.termination_log, last_word.to_termination_message())
         .map_err(|source| Error::TerminationLog { path: config.termination_log.clone(), source })?;
     if timeout(DRAIN, tasks.wait()).await.is_err() {
         tracing::debug!("some connections were cut");

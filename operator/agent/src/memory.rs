@@ -3,7 +3,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use agent_api::bind::EndReason;
+use crds::Reason;
 
 use crate::ending::Ending;
 
@@ -48,7 +48,7 @@ pub async fn watch(kills: Kills, ending: Ending) {
         tokio::select! {
             () = begun.cancelled() => return,
             () = tokio::time::sleep(EVERY) => if kills.any() {
-                ending.begin(EndReason::OutOfMemory.as_str(), MESSAGE);
+                ending.begin(Reason::OutOfMemory, MESSAGE);
             },
         }
     }

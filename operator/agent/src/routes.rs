@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use agent_api::bind::{
-    AUTHENTICATE_PATH, BIND_PATH, BindRefusal, CHALLENGE_HEADER, END_PATH, EndRequest, HEALTH_PATH,
-    PROOF_HEADER, PROVE_PATH, SCREEN_PATH,
+use agent_api::{
+    End,
+    bind::{
+        AUTHENTICATE_PATH, BIND_PATH, BindRefusal, CHALLENGE_HEADER, END_PATH, HEALTH_PATH,
+        PROOF_HEADER, PROVE_PATH, SCREEN_PATH,
+    },
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use net::{
@@ -92,9 +95,9 @@ async fn operate_bind(shared: &Arc<Shared>, body: Body) -> Response {
 }
 
 async fn operate_end(shared: &Shared, body: Body) -> Response {
-    match read::<EndRequest>(body).await {
+    match read::<End>(body).await {
         Ok(request) => {
-            shared.ending.begin(&request.reason, request.message);
+            shared.ending.begin(request.reason, request.message);
             StatusCode::ACCEPTED.into_response()
         }
         Err(message) => warp::reply::with_status(message, StatusCode::BAD_REQUEST).into_response(),

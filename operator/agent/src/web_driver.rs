@@ -1,8 +1,9 @@
 //! What a client asks of the session: commands over HTTP, and sockets.
 
+use crds::Reason;
 use std::{path::Path, sync::Arc, time::Duration};
 
-use agent_api::bind::{Driver, EndReason};
+use agent_api::bind::Driver;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use hyper::upgrade::OnUpgrade;
@@ -94,7 +95,7 @@ pub async fn run(shared: &Arc<Shared>, incoming: Incoming, trusted: bool) -> Res
             // The driver and its browser end with the agent.
             Some(_) => {
                 drain(incoming.body).await;
-                shared.ending.begin(EndReason::ClientEnded.as_str(), "Delete Session");
+                shared.ending.begin(Reason::ClientEnded, "Delete Session");
                 success(&Value::Null)
             }
             None => refuse(incoming, WebDriverError::invalid_session_id()).await,
@@ -176,7 +177,7 @@ async fn run_command(
         Ok(Meaning::Plain) => {}
         Ok(Meaning::ClosesPage) => session.life.closing().suspected(Instant::now()),
         Ok(Meaning::Quits) => {
-            shared.ending.begin(EndReason::ClientEnded.as_str(), QUIT);
+            shared.ending.begin(Reason::ClientEnded, QUIT);
             return success(&json!({}));
         }
         Err(error) => return failure(&error),
@@ -287,7 +288,7 @@ async fn look_at(
         .unwrap_or_default();
     if let Some(closing) = closing {
         if parts.status.is_success() && value == Value::Array(Vec::new()) {
-            shared.ending.begin(EndReason::ClientEnded.as_str(), LAST_WINDOW);
+            shared.ending.begin(Reason::ClientEnded, LAST_WINDOW);
         }
         closing.answered();
     }

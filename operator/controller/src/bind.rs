@@ -3,9 +3,8 @@
 use std::{net::IpAddr, time::Duration};
 
 use agent_api::{
-    bind::{
-        BIND_PATH, BindRefusal, BindReply, BindRequest, END_PATH, EndRequest, Settings, VERSION,
-    },
+    End,
+    bind::{BIND_PATH, BindRefusal, BindReply, BindRequest, END_PATH, Settings, VERSION},
     token::PodToken,
 };
 use crds::{BrowserSession, Reason, names};
@@ -100,7 +99,7 @@ pub async fn bind(
 /// Tells an agent that its session is over, so that its clients hear why. Best effort: the pod goes anyway.
 pub async fn end(ip: IpAddr, token: PodToken, reason: Reason, message: &str) {
     let agent = Agent::new(ip, token);
-    let request = EndRequest { reason: reason.to_string(), message: message.to_owned() };
+    let request = End { reason, message: message.to_owned() };
     match timeout(END_TIMEOUT, post(&agent, END_PATH, &request)).await {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => tracing::debug!(error, "the agent did not hear of its end"),
@@ -144,9 +143,7 @@ fn read(status: StatusCode, body: &[u8]) -> Result<BindReply, Error> {
             Reason::AgentLost,
             format!("the pod is held by the session with uid {holder}"),
         )),
-        Ok(BindRefusal::Ended { reason, message }) => {
-            Err(refused(Reason::parse(&reason).unwrap_or(Reason::AgentLost), message))
-        }
+        Ok(BindRefusal::Ended(End { reason, message })) => Err(refused(reason, message)),
         Ok(BindRefusal::Malformed { message }) => Err(refused(Reason::AgentIncompatible, message)),
         Err(_) => Err(refused(
             Reason::AgentIncompatible,
@@ -165,12 +162,12 @@ mod tests {
             BindRefusal::NotCreated { message: "m".into() },
             BindRefusal::Incompatible { version: 9 },
             BindRefusal::Held { holder: "u".into() },
-            BindRefusal::Ended { reason: "DriverCrashed".into(), message: "m".into() },
+            BindRefusal::Ended(End::new(Reason::DriverCrashed, "m")),
         ] {
             let expected = match refusal {
                 BindRefusal::NotCreated { .. } => Reason::SessionNotCreated,
                 BindRefusal::Held { .. } => Reason::AgentLost,
-                BindRefusal::Ended { .. } => Reason::DriverCrashed,
+                BindRefusal::Ended(_) => Reason::DriverCrashed,
                 _ => Reason::AgentIncompatible,
             };
             let body = serde_json::to_vec(&refusal).unwrap();

@@ -3,6 +3,7 @@
 use std::{error::Error as _, net::IpAddr, sync::Arc, time::Duration};
 
 use agent_api::{
+    PodRef,
     bind::BindReply,
     token::{InstallationKey, PodToken},
 };
@@ -52,7 +53,7 @@ pub struct Context {
 
 impl Context {
     fn token(&self, key: &Key) -> PodToken {
-        self.key.pod_token(&key.namespace, &pod_name(key))
+        self.key.pod_token(&PodRef::new(&key.namespace, pod_name(key)))
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use agent_api::token::InstallationKey;
+use agent_api::{PodRef, token::InstallationKey};
 use crds::{BrowserSession, Reason, capabilities::CapabilitySet, names::Protocol};
 use futures::StreamExt;
 use kube::{
@@ -401,7 +401,7 @@ fn nonce(session: &BrowserSession) -> Option<String> {
 fn ready(session: &BrowserSession, uid: &str, key: &InstallationKey) -> Option<Entry> {
     let status = session.status.as_ref().filter(|_| session.is_ready())?;
     let ip: IpAddr = status.pod_ip.as_deref()?.parse().ok()?;
-    let token = key.pod_token(&session.namespace()?, status.pod_name.as_deref()?);
+    let token = key.pod_token(&PodRef::new(session.namespace()?, status.pod_name.as_deref()?));
     Some(Entry {
         session_id: status.session_id.clone()?,
         uid: uid.to_owned(),

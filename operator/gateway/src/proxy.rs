@@ -2,7 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agent_api::bind::close_code;
+use agent_api::end::close_code;
+use crds::Reason;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
 use net::{
@@ -87,9 +88,10 @@ impl Cuts {
     async fn verdict(&self) -> Farewell {
         self.entry.over.cancelled().await;
         match self.entry.why.get() {
-            Some(Over { reason, .. }) => {
-                Farewell { code: close_code(reason), reason: reason.clone() }
-            }
+            Some(Over { reason, .. }) => Farewell {
+                code: Reason::parse(reason).map_or(GOING_AWAY, close_code),
+                reason: reason.clone(),
+            },
             None => Farewell { code: GOING_AWAY, reason: "the session is over".to_owned() },
         }
     }

@@ -164,12 +164,13 @@ fn parse<T>(reply: &[u8], look: impl FnOnce(&httparse::Response<'_, '_>) -> T) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use agent_api::token::InstallationKey;
+    use agent_api::{PodRef, token::InstallationKey};
 
     #[test]
     fn only_the_pods_own_agent_is_believed() {
         let key = InstallationKey::new(&[1; 32]).unwrap();
-        let (token, other) = (key.pod_token("a", "b"), key.pod_token("a", "c"));
+        let (token, other) =
+            (key.pod_token(&PodRef::new("a", "b")), key.pod_token(&PodRef::new("a", "c")));
         let reply = |hash: agent_api::token::TokenHash, status| {
             format!("HTTP/1.1 {status} X\r\n{PROOF_HEADER}: {}\r\n\r\n", hash.prove("c"))
         };

@@ -2,11 +2,9 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use agent_api::{
-    bind::{EndReason, Prepare},
-    token::TokenHash,
-};
+use agent_api::{bind::Prepare, token::TokenHash};
 use anyhow::Context;
+use crds::Reason;
 use support::signals;
 
 use super::common::LogArgs;
@@ -72,7 +70,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     };
     let stop = signals::shutdown().context("listen for signals")?;
     let last_word = agent::run(config, stop).await?;
-    if last_word.reason == EndReason::PodDeleted.as_str() {
+    if last_word.reason == Reason::PodDeleted {
         // Of a container that exits with 0 the pod has succeeded, and the kubelet then forgets why it stopped it.
         std::process::exit(TOLD_TO_STOP);
     }

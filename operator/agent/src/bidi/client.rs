@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use agent_api::bind::EndReason;
+use crds::Reason;
 use futures::{SinkExt, StreamExt};
 use hyper::upgrade::OnUpgrade;
 use serde_json::{Value, json};
@@ -58,7 +58,7 @@ async fn attend(
             () = stop.cancelled() => {
                 let last_word = ending.wait().await;
                 let rest = queued.rest();
-                close(&mut to_client, rest, ending.close_code().into(), &last_word.reason).await;
+                close(&mut to_client, rest, ending.close_code().into(), last_word.reason.as_str()).await;
                 hear_out(&mut from_client).await;
                 return true;
             }
@@ -150,7 +150,7 @@ async fn answer(text: Utf8Bytes, client: ClientId, hub: &Hub, ending: &Ending) -
             }
             // This task sends the answer before it looks at the end again, and then Close.
             "session.end" | "browser.close" => {
-                ending.begin(EndReason::ClientEnded.as_str(), command.method.clone());
+                ending.begin(Reason::ClientEnded, command.method.clone());
                 return Some(bidi::success(command.id, &json!({})));
             }
             _ => (command.id, closes(&command, text.len())),

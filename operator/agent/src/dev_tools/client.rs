@@ -9,8 +9,8 @@ use std::{
     time::Duration,
 };
 
-use agent_api::bind::EndReason;
 use bytes::Bytes;
+use crds::Reason;
 use futures::{
     SinkExt, StreamExt,
     stream::{SplitSink, SplitStream},
@@ -106,7 +106,7 @@ async fn attend(
         End::Quit(answer) => {
             let mut rest = queued.rest();
             rest.push(Message::text(answer));
-            ending.begin(EndReason::ClientEnded.as_str(), QUIT);
+            ending.begin(Reason::ClientEnded, QUIT);
             Some(over(rest, ending).await)
         }
         End::HungUp(_) => Some((queued.rest(), CloseCode::Normal, HUNG_UP.to_owned())),
@@ -136,7 +136,7 @@ async fn attend(
 /// The last words of a session, behind what waits.
 async fn over(rest: Vec<Message>, ending: &Ending) -> (Vec<Message>, CloseCode, String) {
     let last_word = ending.wait().await;
-    (rest, ending.close_code().into(), last_word.reason)
+    (rest, ending.close_code().into(), last_word.reason.to_string())
 }
 
 /// From the client to the browser.

@@ -11,12 +11,13 @@ mod sandbox;
 mod shown;
 mod system;
 
+use crds::Reason;
 use std::sync::{
     Arc,
     atomic::{AtomicI32, Ordering},
 };
 
-use agent_api::bind::{Driver, EndReason, NewSession, Prepare};
+use agent_api::bind::{Driver, NewSession, Prepare};
 use net::BoxError;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
@@ -112,7 +113,7 @@ impl Prepared {
                         prepare_session(port, prepare, options, publish)
                     });
                 let message = ended.await;
-                ending.begin(EndReason::DriverCrashed.as_str(), message);
+                ending.begin(Reason::DriverCrashed, message);
             }
         });
         Self { state, options }

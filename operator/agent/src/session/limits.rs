@@ -1,8 +1,9 @@
 //! When a session has lived long enough.
 
+use crds::Reason;
 use std::{sync::Arc, time::Duration};
 
-use agent_api::bind::{EndReason, Settings};
+use agent_api::bind::Settings;
 use tokio::time::Instant;
 
 use super::life::{Life, Use};
@@ -18,7 +19,7 @@ pub async fn watch(life: Arc<Life>, settings: Settings, ending: Ending) {
     loop {
         let (now, (due, reason)) = (Instant::now(), next(&settings, &life.usage()));
         if due <= now {
-            ending.begin(reason.as_str(), message(reason, &settings));
+            ending.begin(reason, message(reason, &settings));
             return;
         }
         let look_again = if idle.is_zero() { due } else { due.min(now + idle) };
@@ -31,20 +32,19 @@ pub async fn watch(life: Arc<Life>, settings: Settings, ending: Ending) {
 }
 
 /// The nearest deadline, and what it means.
-fn next(settings: &Settings, usage: &Use) -> (Instant, EndReason) {
+fn next(settings: &Settings, usage: &Use) -> (Instant, Reason) {
     let seconds = |n: u32| Duration::from_secs(n.into());
-    let hard = (usage.bound + seconds(settings.timeout_seconds), EndReason::TimedOut);
-    let connect = (settings.connect_timeout_seconds > 0 && usage.last.is_none()).then(|| {
-        (usage.bound + seconds(settings.connect_timeout_seconds), EndReason::NeverConnected)
-    });
+    let hard = (usage.bound + seconds(settings.timeout_seconds), Reason::TimedOut);
+    let connect = (settings.connect_timeout_seconds > 0 && usage.last.is_none())
+        .then(|| (usage.bound + seconds(settings.connect_timeout_seconds), Reason::NeverConnected));
     let idle = usage
         .last
         .filter(|_| settings.idle_timeout_seconds > 0 && usage.running == 0)
-        .map(|last| (last + seconds(settings.idle_timeout_seconds), EndReason::IdleTimeout));
+        .map(|last| (last + seconds(settings.idle_timeout_seconds), Reason::IdleTimeout));
     let left = usage.left.filter(|_| lives_by_its_sockets(settings)).map(|left| {
         // Nobody can come back to a session that only its one socket reached.
         let grace = if left.closed || settings.bidi_only { Duration::ZERO } else { DROPPED_GRACE };
-        (left.at + grace, EndReason::Disconnected)
+        (left.at + grace, Reason::Disconnected)
     });
     [connect, idle, left]
         .into_iter()
@@ -57,16 +57,16 @@ fn lives_by_its_sockets(settings: &Settings) -> bool {
     settings.keep_alive.map_or(settings.bidi_only, |keep_alive| !keep_alive)
 }
 
-fn message(reason: EndReason, settings: &Settings) -> String {
+fn message(reason: Reason, settings: &Settings) -> String {
     match reason {
-        EndReason::TimedOut => {
+        Reason::TimedOut => {
             format!("the session reached timeoutSeconds: {}", settings.timeout_seconds)
         }
-        EndReason::IdleTimeout => format!(
+        Reason::IdleTimeout => format!(
             "no command and no frame for idleTimeoutSeconds: {}",
             settings.idle_timeout_seconds
         ),
-        EndReason::NeverConnected => format!(
+        Reason::NeverConnected => format!(
             "nobody used the session within connectTimeoutSeconds: {}",
             settings.connect_timeout_seconds
         ),
@@ -106,18 +106,18 @@ mod tests {
         let patient =
             Settings { idle_timeout_seconds: 0, connect_timeout_seconds: 0, ..settings() };
         for (settings, usage, due, reason) in [
-            (settings(), unused, at(20), EndReason::NeverConnected),
-            (settings(), used, at(15), EndReason::IdleTimeout),
-            (settings(), Use { running: 1, ..used }, at(100), EndReason::TimedOut),
-            (settings(), Use { last: Some(at(95)), ..used }, at(100), EndReason::TimedOut),
-            (patient.clone(), unused, at(100), EndReason::TimedOut),
-            (patient, used, at(100), EndReason::TimedOut),
-            (settings(), closed, at(15), EndReason::IdleTimeout),
-            (by_sockets.clone(), closed, at(2), EndReason::Disconnected),
-            (by_sockets, dropped, at(15), EndReason::IdleTimeout),
-            (bidi_only.clone(), closed, at(2), EndReason::Disconnected),
-            (bidi_only, dropped, at(2), EndReason::Disconnected),
-            (kept, closed, at(15), EndReason::IdleTimeout),
+            (settings(), unused, at(20), Reason::NeverConnected),
+            (settings(), used, at(15), Reason::IdleTimeout),
+            (settings(), Use { running: 1, ..used }, at(100), Reason::TimedOut),
+            (settings(), Use { last: Some(at(95)), ..used }, at(100), Reason::TimedOut),
+            (patient.clone(), unused, at(100), Reason::TimedOut),
+            (patient, used, at(100), Reason::TimedOut),
+            (settings(), closed, at(15), Reason::IdleTimeout),
+            (by_sockets.clone(), closed, at(2), Reason::Disconnected),
+            (by_sockets, dropped, at(15), Reason::IdleTimeout),
+            (bidi_only.clone(), closed, at(2), Reason::Disconnected),
+            (bidi_only, dropped, at(2), Reason::Disconnected),
+            (kept, closed, at(15), Reason::IdleTimeout),
         ] {
             assert_eq!(next(&settings, &usage), (due, reason), "{settings:?} {usage:?}");
         }
@@ -133,7 +133,7 @@ mod tests {
             life.touch();
         }
         assert!(!ending.has_begun());
-        assert_eq!(ending.wait().await.reason, "IdleTimeout");
+        assert_eq!(ending.wait().await.reason, Reason::IdleTimeout);
         assert_eq!(begun.elapsed().as_secs(), 48 + 10);
         watching.await.unwrap();
     }
@@ -146,7 +146,7 @@ mod tests {
         let command = life.command();
         tokio::time::sleep(Duration::from_secs(60)).await;
         drop(command);
-        assert_eq!(ending.wait().await.reason, "IdleTimeout");
+        assert_eq!(ending.wait().await.reason, Reason::IdleTimeout);
         assert_eq!(begun.elapsed().as_secs(), 60 + 10);
         watching.await.unwrap();
     }

@@ -21,7 +21,7 @@ use tokio_tungstenite::{
     },
 };
 
-use agent_api::bind::EndReason;
+use crds::Reason;
 
 pub use outbox::{Outbox, Queued, outbox};
 
@@ -106,7 +106,7 @@ pub async fn close(to_client: &mut Sink, last: Vec<Message>, code: CloseCode, re
         for message in last {
             to_client.feed(message).await?;
         }
-        if reason == EndReason::PodDeleted.as_str() {
+        if reason == Reason::PodDeleted.as_str() {
             return to_client.flush().await;
         }
         to_client.send(Message::Close(Some(frame))).await?;

@@ -240,6 +240,7 @@ fn mount(name: &str, path: &str) -> VolumeMount {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use agent_api::PodRef;
     use agent_api::token::InstallationKey;
     use placement::place;
     use serde_json::json;
@@ -270,8 +271,10 @@ mod tests {
         .unwrap();
         let key = Key::of_session(&session).unwrap();
         let placement = place(&session.spec, &classes).unwrap();
-        let token =
-            InstallationKey::new(&[0; 32]).unwrap().pod_token("team-a", &pod_name(&key)).hash();
+        let token = InstallationKey::new(&[0; 32])
+            .unwrap()
+            .pod_token(&PodRef::new("team-a", pod_name(&key)))
+            .hash();
 
         let built = serde_json::to_value(pod(&key, &session, &placement, &token)).unwrap();
 
