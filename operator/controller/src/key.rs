@@ -1,7 +1,10 @@
 //! What work is keyed by: one session in one life.
 
 use crds::BrowserSession;
-use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use k8s_openapi::{
+    api::core::v1::Pod,
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+};
 use kube::{Resource, ResourceExt};
 
 /// One session object; another object of the same name has another uid, and so another key.
@@ -31,15 +34,55 @@ impl Key {
     }
 
     /// The key of the session that owns what has this metadata: a pod, or its own Service.
+    /// Kind and group decide, never the version: an owner reference keeps the version it was written
+    /// with, and a new one must not orphan every running pod.
     pub fn of_owner(owned: &ObjectMeta) -> Option<Self> {
         let owner = owned.owner_references.iter().flatten().find(|owner| {
-            owner.kind == BrowserSession::kind(&())
-                && owner.api_version == BrowserSession::api_version(&())
+            owner.kind == BrowserSession::kind(&()) && group_of(owner) == BrowserSession::group(&())
         })?;
         Some(Self {
             namespace: owned.namespace.clone()?,
             name: owner.name.clone(),
             uid: owner.uid.clone(),
         })
+    }
+}
+
+/// The API group of an owner; empty for the core group, whose versions are written without one.
+fn group_of(owner: &OwnerReference) -> &str {
+    owner.api_version.split_once('/').map_or("", |(group, _)| group)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owned_by(kind: &str, api_version: &str) -> Option<Key> {
+        Key::of_owner(&ObjectMeta {
+            namespace: Some("team-a".into()),
+            owner_references: Some(vec![OwnerReference {
+                api_version: api_version.into(),
+                kind: kind.into(),
+                name: "checkout".into(),
+                uid: "u1".into(),
+                ..OwnerReference::default()
+            }]),
+            ..ObjectMeta::default()
+        })
+    }
+
+    #[test]
+    fn a_session_owns_its_pod_whatever_the_version_of_the_reference() {
+        let key = Key { namespace: "team-a".into(), name: "checkout".into(), uid: "u1".into() };
+        for (kind, api_version, expected) in [
+            ("BrowserSession", "browser-operator.io/v1alpha1", Some(&key)),
+            ("BrowserSession", "browser-operator.io/v1beta1", Some(&key)),
+            ("BrowserSession", "browser-operator.io/v1", Some(&key)),
+            ("BrowserSession", "browser-operator.io.example/v1alpha1", None),
+            ("BrowserSession", "v1", None),
+            ("BrowserPool", "browser-operator.io/v1alpha1", None),
+        ] {
+            assert_eq!(owned_by(kind, api_version).as_ref(), expected, "{api_version} {kind}");
+        }
     }
 }
