@@ -1,7 +1,6 @@
-//! A namespace of a test's own: made fresh, gone afterwards, kept with its story where the test failed.
+//! A namespace of a test's own, and what a test does and awaits in it.
 
 use std::{
-    panic::{AssertUnwindSafe, resume_unwind},
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
@@ -12,7 +11,6 @@ use crds::{
     conditions::{READY, STALLED},
     names::{MANAGED_BY, MANAGED_BY_LABEL, SESSION_UID_LABEL},
 };
-use futures::FutureExt;
 use k8s_openapi::{
     api::{
         authentication::v1::{TokenRequest, TokenRequestSpec},
@@ -29,13 +27,11 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
 
 use crate::{
     classic::Classic,
     cluster::Cluster,
     objects::session_json,
-    story,
     wait::{eventually, until, until_all},
 };
 
@@ -45,9 +41,6 @@ pub const READY_LIMIT: Duration = Duration::from_secs(60);
 pub const END_LIMIT: Duration = Duration::from_secs(30);
 /// How long a pod may take to go.
 pub const GONE_LIMIT: Duration = Duration::from_secs(45);
-
-/// How many tests of a process run at a time: more browsers than a small machine holds would only wait for each other.
-static ROOM: Semaphore = Semaphore::const_new(4);
 
 /// The ServiceAccount that may make sessions in its namespace.
 const RUNNER: &str = "runner";
@@ -61,32 +54,8 @@ pub struct Namespace {
     pub name: String,
 }
 
-/// Runs a test in a fresh namespace. Afterwards its sessions are deleted, and nothing may be left of them.
-///
-/// # Errors
-/// The test's, or what was left. The namespace is kept then, and what happened in it is printed.
-pub async fn with_namespace(test: impl AsyncFnOnce(Namespace) -> Result<()>) -> Result<()> {
-    let _turn = ROOM.acquire().await.context("a turn")?;
-    let namespace = Namespace::make(Cluster::connect().await?).await?;
-    let whole = async {
-        test(namespace.clone()).await?;
-        namespace.clear().await
-    };
-    match AssertUnwindSafe(Box::pin(whole)).catch_unwind().await {
-        Ok(Ok(())) => namespace.remove().await,
-        Ok(Err(error)) => {
-            story::tell(&namespace, &format!("{error:#}")).await;
-            Err(error)
-        }
-        Err(panic) => {
-            story::tell(&namespace, "an assertion failed").await;
-            resume_unwind(panic)
-        }
-    }
-}
-
 impl Namespace {
-    async fn make(cluster: Cluster) -> Result<Self> {
+    pub(crate) async fn make(cluster: Cluster) -> Result<Self> {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let namespace: KubeNamespace = serde_json::from_value(json!({
@@ -102,7 +71,7 @@ impl Namespace {
         Ok(Self { cluster, name: made.name_any() })
     }
 
-    async fn clear(&self) -> Result<()> {
+    pub(crate) async fn clear(&self) -> Result<()> {
         self.sessions()
             .delete_collection(&DeleteParams::default(), &ListParams::default())
             .await
@@ -111,7 +80,7 @@ impl Namespace {
     }
 
     /// Its end takes the API server some seconds, which nobody needs to wait for.
-    async fn remove(&self) -> Result<()> {
+    pub(crate) async fn remove(&self) -> Result<()> {
         Api::<KubeNamespace>::all(self.cluster.client.clone())
             .delete(&self.name, &DeleteParams::default())
             .await

@@ -3,7 +3,6 @@
 use std::{pin::pin, time::Duration};
 
 use anyhow::{Context, Result};
-use crds::Reason;
 use kube::{ResourceExt, api::DeleteParams};
 use tokio::time::{Instant, timeout};
 
@@ -12,6 +11,7 @@ use super::{
     client::{Client, Said},
     end, harm,
     outage::Component,
+    outcome::Outcome,
     plan::{Birth, Deed, End, Harm, Plan},
     random::Random,
     record::Record,
@@ -32,20 +32,8 @@ const USED_ON: Duration = Duration::from_secs(15);
 /// A pause between commands to a session that should be over.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A cycle that is over.
-pub struct Ended {
-    /// What happened.
-    pub record: Record,
-    /// Why its session ended; `None` if there was none.
-    pub reason: Option<String>,
-    /// Which reasons would have been right.
-    pub fitting: Vec<Reason>,
-    /// What was not as it must be.
-    pub wrong: Vec<String>,
-}
-
 /// Runs a cycle.
-pub async fn run(stage: &Stage<'_>, plan: Plan, random: &mut Random) -> Ended {
+pub async fn run(stage: &Stage<'_>, plan: Plan, random: &mut Random) -> Outcome {
     let record = Record::new(plan);
     let mut wrong = Vec::new();
     let mut keep = |error: anyhow::Error| wrong.push(format!("{error:#}"));
@@ -65,7 +53,7 @@ pub async fn run(stage: &Stage<'_>, plan: Plan, random: &mut Random) -> Ended {
         wrong.extend(case.wrong(&fitting, told));
         (life.and_then(|life| life.reason()), fitting)
     });
-    Ended { record, reason, fitting, wrong }
+    Outcome { record, reason, fitting, wrong }
 }
 
 /// Has a session made and used, and does to it what is to be done. Gives its client, while there is one.
@@ -124,7 +112,7 @@ async fn use_it(
     let commands = if is_unused { 0 } else { plan.commands };
     for _ in 0..commands {
         if client.command(stage, record, random).await? == Said::Broke {
-            is_over_within(stage, session, PAUSE).await;
+            stage.is_over_within(session, PAUSE).await;
         }
     }
     match plan.deed {
@@ -132,7 +120,7 @@ async fn use_it(
             // Whatever it was that broke, it has to be used once to be idle.
             while end == End::IdleTimeout
                 && client.command(stage, record, random).await? == Said::Broke
-                && !is_over_within(stage, session, PAUSE).await
+                && !stage.is_over_within(session, PAUSE).await
             {}
             end::perform(stage, record, random, session, client, end).await
         }
@@ -141,13 +129,13 @@ async fn use_it(
                 harm::inflict(stage, record, session, harm).await?;
             }
             let begun = Instant::now();
-            while begun.elapsed() < USED_ON && !is_over_within(stage, session, PAUSE).await {
+            while begun.elapsed() < USED_ON && !stage.is_over_within(session, PAUSE).await {
                 // A session that was made on a bare socket has no other.
                 if plan.birth != Birth::Bidi || client.socket.is_some() {
                     client.command(stage, record, random).await?;
                 }
             }
-            let is_over = is_over_within(stage, session, Duration::ZERO).await;
+            let is_over = stage.is_over_within(session, Duration::ZERO).await;
             if !is_over && lives_on(stage, record) {
                 record.tell("it lives on");
                 let end = if plan.birth == Birth::Bidi { End::SessionEnds } else { End::Delete };
@@ -177,12 +165,6 @@ fn lives_on(stage: &Stage<'_>, record: &Record) -> bool {
 
 async fn over(stage: &Stage<'_>, session: &str) -> Result<()> {
     stage.observer.until("over", OVER, |seen| seen.is_over(session).then_some(())).await
-}
-
-/// Whether a session is over, or is within that time.
-pub async fn is_over_within(stage: &Stage<'_>, session: &str, limit: Duration) -> bool {
-    let over = stage.observer.until("over", limit, |seen| seen.is_over(session).then_some(()));
-    over.await.is_ok()
 }
 
 /// Its end, what its client is told, its pod, its Event, and its record where that does not stay.

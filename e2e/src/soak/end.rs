@@ -14,7 +14,6 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     client::{Client, Said},
-    cycle::is_over_within,
     plan::{Birth, Deed, End},
     random::Random,
     record::Record,
@@ -62,7 +61,7 @@ pub async fn perform(
             Ok(())
         }
         End::HardTimeout => {
-            while !is_over_within(stage, session, PAUSE).await {
+            while !stage.is_over_within(session, PAUSE).await {
                 if client.command(stage, record, random).await? == Said::Broke {
                     // The next one may tell of the same; nothing is lost by waiting for the end.
                     break;
@@ -109,7 +108,7 @@ async fn delete(
             Err(_) => record.broke("no answer to DELETE"),
         }
         // The first may have been heard, and its answer lost.
-        if is_over_within(stage, session, SOON).await {
+        if stage.is_over_within(session, SOON).await {
             return Ok(());
         }
     }
@@ -138,7 +137,7 @@ async fn by_command(
             Err(_) => record.broke(&format!("no answer to {method}")),
         }
         client.socket = None;
-        if is_over_within(stage, session, SOON).await {
+        if stage.is_over_within(session, SOON).await {
             return Ok(());
         }
     }
@@ -159,7 +158,7 @@ async fn reopen(
             Ok(()) => break,
             Err(error) => record.broke(&format!("{error:#}")),
         }
-        if is_over_within(stage, session, SOON).await {
+        if stage.is_over_within(session, SOON).await {
             break;
         }
         ensure!(begun.elapsed() < PERSISTENCE, "no socket for a session that goes on");

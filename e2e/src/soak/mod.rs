@@ -17,6 +17,7 @@ pub mod leftovers;
 mod life;
 mod observer;
 mod outage;
+mod outcome;
 mod plan;
 mod process;
 mod random;

@@ -5,11 +5,11 @@ use std::fmt::Write;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt, api::LogParams};
 
-use super::{cycle::Ended, stage::Stage};
+use super::{outcome::Outcome, stage::Stage};
 use crate::operator;
 
 /// Prints it.
-pub async fn tell(stage: &Stage<'_>, seed: u64, ended: &Ended) {
+pub async fn tell(stage: &Stage<'_>, seed: u64, ended: &Outcome) {
     let (plan, kept) = (&ended.record.plan, ended.record.kept());
     let mut text = format!(
         "\n===== seed {seed}, cycle {}: {}\n{plan:?}\nfitting: {:?}\n{}",

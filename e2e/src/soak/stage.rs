@@ -10,7 +10,9 @@ use k8s_openapi::api::{
 use kube::{Api, ResourceExt, api::PostParams};
 use tokio::time::{Duration, Instant};
 
-use super::{cycle::Ended, observer::Observer, outage::Component, plan::Browser, random::Random};
+use super::{
+    observer::Observer, outage::Component, outcome::Outcome, plan::Browser, random::Random,
+};
 use crate::{Classic, Namespace, operator::is_ready};
 
 /// How long there may be no gateway at all.
@@ -107,11 +109,17 @@ impl<'a> Stage<'a> {
         Ok(granted.status.context("a token")?.token)
     }
 
+    /// Whether a session is over, or is within that time.
+    pub async fn is_over_within(&self, session: &str, limit: Duration) -> bool {
+        let over = self.observer.until("over", limit, |seen| seen.is_over(session).then_some(()));
+        over.await.is_ok()
+    }
+
     /// What went well and is gone need not be remembered.
-    pub fn forget(&self, ended: &Ended) {
-        let Some(uid) = ended.record.kept().session else { return };
+    pub fn forget(&self, outcome: &Outcome) {
+        let Some(uid) = outcome.record.kept().session else { return };
         self.observer.note(|seen| {
-            if ended.wrong.is_empty()
+            if outcome.wrong.is_empty()
                 && seen.lives.get(&uid).is_some_and(|life| life.gone.is_some())
             {
                 seen.lives.remove(&uid);

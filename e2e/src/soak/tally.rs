@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap, fmt};
 
-use super::{cycle::Ended, plan::Deed};
+use super::{outcome::Outcome, plan::Deed};
 
 /// Counts.
 #[derive(Default)]
@@ -24,7 +24,7 @@ fn add<K: Ord>(counts: &mut BTreeMap<K, u64>, key: K) {
 
 impl Tally {
     /// A cycle is over.
-    pub fn count(&self, ended: &Ended) {
+    pub fn count(&self, ended: &Outcome) {
         let mut counts = self.0.borrow_mut();
         let plan = &ended.record.plan;
         let has_session = ended.record.kept().session.is_some();

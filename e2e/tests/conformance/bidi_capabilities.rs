@@ -4,8 +4,9 @@ use anyhow::{Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::{
-    ground::{Ground, NO_BROWSER, with},
-    rule::{Rule, all, each, rule},
+    fixture::{Fixture, NO_BROWSER, with},
+    rows::{all, each},
+    rule::{Rule, rule},
 };
 
 pub fn rules() -> Vec<Rule> {
@@ -21,8 +22,8 @@ pub fn rules() -> Vec<Rule> {
 }
 
 /// The code with which a `session.new` fails.
-async fn code(ground: &Ground, params: &Value) -> Result<String> {
-    let mut bidi = ground.bare_socket().await?;
+async fn code(fixture: &Fixture, params: &Value) -> Result<String> {
+    let mut bidi = fixture.bare_socket().await?;
     let reply = bidi.exchange("session.new", params.clone()).await?;
     match reply["error"].as_str() {
         Some(code) => Ok(code.to_owned()),
@@ -35,37 +36,37 @@ async fn code(ground: &Ground, params: &Value) -> Result<String> {
 
 /// Checks that every one of these parameters fails so.
 async fn fail(
-    ground: &Ground,
+    fixture: &Fixture,
     params: impl IntoIterator<Item = Value>,
     wanted: &str,
 ) -> Result<()> {
     all(params, Value::to_string, async |params| {
-        let code = code(ground, params).await?;
+        let code = code(fixture, params).await?;
         ensure!(code == wanted, "{code}");
         Ok(())
     })
     .await
 }
 
-async fn refused(ground: &Ground, sets: Vec<Value>) -> Result<()> {
+async fn refused(fixture: &Fixture, sets: Vec<Value>) -> Result<()> {
     let params = sets.into_iter().flat_map(|set| {
         [
-            json!({"capabilities": {"alwaysMatch": ground.of_browser(&set)}}),
-            json!({"capabilities": {"firstMatch": [ground.of_browser(&json!({})), ground.of_browser(&set)]}}),
+            json!({"capabilities": {"alwaysMatch": fixture.of_browser(&set)}}),
+            json!({"capabilities": {"firstMatch": [fixture.of_browser(&json!({})), fixture.of_browser(&set)]}}),
         ]
     });
-    fail(ground, params, "invalid argument").await
+    fail(fixture, params, "invalid argument").await
 }
 
 /// They are of the right form; what nothing matches is the browserName.
-async fn taken(ground: &Ground, sets: Vec<Value>) -> Result<()> {
+async fn taken(fixture: &Fixture, sets: Vec<Value>) -> Result<()> {
     let params = sets
         .iter()
         .map(|set| json!({"capabilities": {"alwaysMatch": with(set, "browserName", NO_BROWSER)}}));
-    fail(ground, params, "session not created").await
+    fail(fixture, params, "session not created").await
 }
 
-async fn forms(ground: &Ground) -> Result<()> {
+async fn forms(fixture: &Fixture) -> Result<()> {
     let params = each(json!([
         {}, {"capabilities": null}, {"capabilities": []}, {"capabilities": "x"},
         {"capabilities": {"alwaysMatch": null}}, {"capabilities": {"alwaysMatch": []}},
@@ -73,10 +74,10 @@ async fn forms(ground: &Ground) -> Result<()> {
         {"capabilities": {"firstMatch": []}}, {"capabilities": {"firstMatch": [null]}},
         {"capabilities": {"firstMatch": [{}, []]}}, {"desiredCapabilities": {}},
     ]));
-    fail(ground, params, "invalid argument").await
+    fail(fixture, params, "invalid argument").await
 }
 
-async fn nulls(ground: &Ground) -> Result<()> {
+async fn nulls(fixture: &Fixture) -> Result<()> {
     let names = [
         "acceptInsecureCerts",
         "browserName",
@@ -85,14 +86,14 @@ async fn nulls(ground: &Ground) -> Result<()> {
         "proxy",
         "unhandledPromptBehavior",
     ];
-    refused(ground, names.map(|name| json!({name: null})).into()).await?;
+    refused(fixture, names.map(|name| json!({name: null})).into()).await?;
     let map = json!({"unhandledPromptBehavior": {"alert": null}});
-    refused(ground, vec![map]).await
+    refused(fixture, vec![map]).await
 }
 
-async fn types(ground: &Ground) -> Result<()> {
+async fn types(fixture: &Fixture) -> Result<()> {
     refused(
-        ground,
+        fixture,
         each(json!([
             {"acceptInsecureCerts": 1}, {"acceptInsecureCerts": "true"}, {"browserName": 1}, {"browserVersion": true},
             {"platformName": []}, {"proxy": "direct"}, {"webSocketUrl": "true"}, {"webSocketUrl": 1},
@@ -103,7 +104,7 @@ async fn types(ground: &Ground) -> Result<()> {
     .await
 }
 
-async fn prompts(ground: &Ground) -> Result<()> {
+async fn prompts(fixture: &Fixture) -> Result<()> {
     let mut sets = each(json!([
         "accept", "dismiss", "ignore", "dismiss and notify", [], 1, true, {"other": "accept"}, {"alert": "other"},
         {"alert": 1}, {"fallbackDefault": "accept"},
@@ -113,19 +114,19 @@ async fn prompts(ground: &Ground) -> Result<()> {
         sets.push(json!({kind: "dismiss and notify"}));
     }
     let sets = sets.into_iter().map(|value| json!({"unhandledPromptBehavior": value}));
-    refused(ground, sets.collect()).await
+    refused(fixture, sets.collect()).await
 }
 
-async fn prompt_maps(ground: &Ground) -> Result<()> {
+async fn prompt_maps(fixture: &Fixture) -> Result<()> {
     let mut maps = vec![json!({})];
     for kind in ["alert", "beforeUnload", "confirm", "default", "file", "prompt"] {
         maps.extend(["accept", "dismiss", "ignore"].map(|handler| json!({kind: handler})));
     }
-    taken(ground, maps.into_iter().map(|map| json!({"unhandledPromptBehavior": map})).collect())
+    taken(fixture, maps.into_iter().map(|map| json!({"unhandledPromptBehavior": map})).collect())
         .await
 }
 
-async fn proxies(ground: &Ground) -> Result<()> {
+async fn proxies(fixture: &Fixture) -> Result<()> {
     let proxy = |list: Value| each(list).into_iter().map(|proxy| json!({"proxy": proxy})).collect();
     let wrong = proxy(json!([
         {}, {"proxyType": "other"}, {"proxyType": null}, {"proxyType": "pac"},
@@ -135,20 +136,20 @@ async fn proxies(ground: &Ground) -> Result<()> {
         {"proxyType": "manual", "httpProxy": 1}, {"proxyType": "manual", "noProxy": "a"},
         {"proxyType": "manual", "httpProxy": null},
     ]));
-    refused(ground, wrong).await?;
+    refused(fixture, wrong).await?;
     let right = proxy(json!([
         {"proxyType": "direct"}, {"proxyType": "system"}, {"proxyType": "autodetect"}, {"proxyType": "manual"},
         {"proxyType": "pac", "proxyAutoconfigUrl": "http://a.example/proxy.pac"},
         {"proxyType": "manual", "socksProxy": "a.example:1", "socksVersion": 5, "noProxy": ["b.example"]},
     ]));
-    taken(ground, right).await
+    taken(fixture, right).await
 }
 
-async fn merging(ground: &Ground) -> Result<()> {
-    let set = ground.of_browser(&json!({}));
+async fn merging(fixture: &Fixture) -> Result<()> {
+    let set = fixture.of_browser(&json!({}));
     let params = [
         json!({"capabilities": {"alwaysMatch": set, "firstMatch": [set]}}),
         json!({"capabilities": {"alwaysMatch": set, "firstMatch": [{}, {"browserName": NO_BROWSER}]}}),
     ];
-    fail(ground, params, "invalid argument").await
+    fail(fixture, params, "invalid argument").await
 }

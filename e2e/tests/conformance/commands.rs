@@ -5,8 +5,10 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::{
-    ground::{Ground, INVALID_SESSION, NOBODYS},
-    rule::{Rule, all, rule},
+    fixture::{Fixture, NOBODYS},
+    reply::INVALID_SESSION,
+    rows::all,
+    rule::{Rule, rule},
 };
 
 /// Every path below a session, and the methods that commands have there.
@@ -75,30 +77,30 @@ pub fn rules() -> Vec<Rule> {
 /// A method, what stands behind the session's id, and that id.
 type Row<'a> = (Method, &'static str, &'a str);
 
-async fn refused(ground: &Ground, rows: Vec<Row<'_>>, refusal: (u16, &str)) -> Result<()> {
+async fn refused(fixture: &Fixture, rows: Vec<Row<'_>>, refusal: (u16, &str)) -> Result<()> {
     let name = |(method, rest, id): &Row<'_>| {
         format!("{method} {rest} of {}", if *id == NOBODYS { "no session" } else { "a session" })
     };
     all(rows, name, async |(method, rest, id)| {
         let body = (*method == Method::POST).then(|| json!({}));
         let path = format!("/session/{id}{rest}");
-        ground.fails(method.clone(), &path, body.as_ref(), refusal).await
+        fixture.fails(method.clone(), &path, body.as_ref(), refusal).await
     })
     .await
 }
 
-async fn known(ground: &Ground) -> Result<()> {
+async fn known(fixture: &Fixture) -> Result<()> {
     let mut rows = Vec::new();
     for (rest, methods) in COMMANDS {
         for method in methods {
             rows.push((Method::from_bytes(method.as_bytes())?, rest, NOBODYS));
         }
     }
-    refused(ground, rows, INVALID_SESSION).await
+    refused(fixture, rows, INVALID_SESSION).await
 }
 
-async fn wrong(ground: &Ground) -> Result<()> {
-    let plain = ground.plain().await?;
+async fn wrong(fixture: &Fixture) -> Result<()> {
+    let plain = fixture.plain().await?;
     let own = &plain.id;
     let mut rows = Vec::new();
     for (rest, methods) in COMMANDS {
@@ -110,5 +112,5 @@ async fn wrong(ground: &Ground) -> Result<()> {
             }
         }
     }
-    refused(ground, rows, (405, "unknown method")).await
+    refused(fixture, rows, (405, "unknown method")).await
 }

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 use crate::{
-    ground::Ground,
+    fixture::Fixture,
     rule::{Rule, rule},
     validation::{refused, taken},
 };
@@ -26,25 +26,25 @@ pub fn rules() -> Vec<Rule> {
     ]
 }
 
-async fn other_timeout(ground: &Ground) -> Result<()> {
+async fn other_timeout(fixture: &Fixture) -> Result<()> {
     let values = json!([
         {"invalid": 10}, {"invalid": null}, {"Script": 10}, {"page load": 10}, {"": 1}, {"script": 10, "invalid": 10},
     ]);
-    refused(ground, "timeouts", values).await
+    refused(fixture, "timeouts", values).await
 }
 
-async fn fraction(ground: &Ground) -> Result<()> {
+async fn fraction(fixture: &Fixture) -> Result<()> {
     let values = json!([{"script": 2.5}, {"pageLoad": 2.5}, {"implicit": 2.5}, {"implicit": 0.1}]);
-    refused(ground, "timeouts", values).await
+    refused(fixture, "timeouts", values).await
 }
 
-async fn null_timeout(ground: &Ground) -> Result<()> {
+async fn null_timeout(fixture: &Fixture) -> Result<()> {
     let values = json!([{"pageLoad": null}, {"implicit": null}, {"script": null, "pageLoad": 1}]);
-    taken(ground, "timeouts", values).await?;
-    ground
+    taken(fixture, "timeouts", values).await?;
+    fixture
         .with_session(json!({"timeouts": {"pageLoad": null, "script": 7.0}}), async |session| {
             let told = &session.capabilities["timeouts"];
-            let set = ground.get(&session.path("/timeouts")).await?;
+            let set = fixture.get(&session.path("/timeouts")).await?;
             for timeouts in [told, &set] {
                 let numbers = (timeouts["script"].as_f64(), timeouts["implicit"].as_f64());
                 let null = timeouts.get("pageLoad") == Some(&Value::Null);
@@ -55,39 +55,39 @@ async fn null_timeout(ground: &Ground) -> Result<()> {
         .await
 }
 
-async fn window_rect(ground: &Ground) -> Result<()> {
-    refused(ground, "setWindowRect", json!([true, false, 1, "true", {}])).await
+async fn window_rect(fixture: &Fixture) -> Result<()> {
+    refused(fixture, "setWindowRect", json!([true, false, 1, "true", {}])).await
 }
 
-async fn other_proxy_key(ground: &Ground) -> Result<()> {
+async fn other_proxy_key(fixture: &Fixture) -> Result<()> {
     let values = json!([
         {"proxyType": "direct", "other": 1}, {"proxyType": "direct", "other": null},
         {"proxyType": "manual", "HttpProxy": "a:1"},
         {"proxyType": "manual", "class": "org.openqa.selenium.Proxy"}, {"proxyType": "manual", "socksUsername": "a"},
     ]);
-    refused(ground, "proxy", values).await
+    refused(fixture, "proxy", values).await
 }
 
-async fn no_proxy(ground: &Ground) -> Result<()> {
+async fn no_proxy(fixture: &Fixture) -> Result<()> {
     let values = json!([
         {"proxyType": "manual", "noProxy": "a"}, {"proxyType": "manual", "noProxy": ""},
         {"proxyType": "direct", "noProxy": "a.example,b.example"},
     ]);
-    refused(ground, "proxy", values).await
+    refused(fixture, "proxy", values).await
 }
 
-async fn half(ground: &Ground) -> Result<()> {
+async fn half(fixture: &Fixture) -> Result<()> {
     let values = json!([
         {}, {"proxyType": "pac"}, {"proxyType": "pac", "httpProxy": "a.example:1"},
         {"proxyType": "manual", "socksProxy": "a.example:1"}, {"proxyType": "direct", "socksProxy": "a.example:1"},
     ]);
-    refused(ground, "proxy", values).await
+    refused(fixture, "proxy", values).await
 }
 
 /// An endpoint has one, we have as many as there is room for.
-async fn several(ground: &Ground) -> Result<()> {
-    let (one, other) = (ground.plain().await?, ground.shared().await?);
-    ground.get(&one.path("/window")).await?;
-    ground.get(&other.path("/window")).await?;
+async fn several(fixture: &Fixture) -> Result<()> {
+    let (one, other) = (fixture.plain().await?, fixture.shared().await?);
+    fixture.get(&one.path("/window")).await?;
+    fixture.get(&other.path("/window")).await?;
     Ok(())
 }

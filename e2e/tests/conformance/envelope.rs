@@ -3,11 +3,13 @@
 use anyhow::{Context, Result, ensure};
 use e2e::Reply;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
-    ground::{Ground, NOBODYS, shortened},
-    rule::{Rows, Rule, rule},
+    fixture::{Fixture, NOBODYS},
+    reply::shortened,
+    rows::Rows,
+    rule::{Rule, rule},
 };
 
 pub fn rules() -> Vec<Rule> {
@@ -19,32 +21,8 @@ pub fn rules() -> Vec<Rule> {
     ]
 }
 
-/// Checks what every reply must have: `send a response` and `send an error`, to the letter.
-pub fn check(reply: &Reply) -> Result<()> {
-    for (name, text) in
-        [("content-type", "application/json; charset=utf-8"), ("cache-control", "no-cache")]
-    {
-        let values: Vec<_> = reply.headers.get_all(name).iter().collect();
-        ensure!(values == [text], "{name} is {values:?}");
-    }
-    let object = reply.body.as_object().context("the body is no object")?;
-    ensure!(object.len() == 1 && object.contains_key("value"), "the body is no envelope");
-    if reply.status == 200 {
-        return Ok(());
-    }
-    let error = reply.body["value"].as_object().context("an error is an object")?;
-    for key in ["error", "message", "stacktrace"] {
-        ensure!(error.get(key).is_some_and(Value::is_string), "{key} is no text");
-    }
-    ensure!(error.get("data").is_none_or(Value::is_object), "data is no object");
-    let known = ["error", "message", "stacktrace", "data"];
-    let other = error.keys().find(|key| !known.contains(&key.as_str()));
-    ensure!(other.is_none(), "an error has no {other:?}");
-    Ok(())
-}
-
-/// `Ground::send` looks at the envelope.
-async fn own(ground: &Ground) -> Result<()> {
+/// `Fixture::send` looks at the envelope.
+async fn own(fixture: &Fixture) -> Result<()> {
     let mut rows = Rows::default();
     let nobodys = format!("/session/{NOBODYS}");
     let unmatched = json!({"capabilities": {"alwaysMatch": {"browserName": "none"}}}).to_string();
@@ -62,7 +40,7 @@ async fn own(ground: &Ground) -> Result<()> {
         (Method::DELETE, nobodys.as_str(), None, 404),
         (Method::GET, "/session/no-uuid/url", None, 404),
     ] {
-        let outcome = ground.send_text(method.clone(), path, body.map(ToOwned::to_owned)).await;
+        let outcome = fixture.send_text(method.clone(), path, body.map(ToOwned::to_owned)).await;
         let outcome = outcome.and_then(|reply| has_status(&reply, status));
         rows.row(format!("{method} {path}"), outcome);
     }
@@ -79,8 +57,8 @@ fn has_status(reply: &Reply, status: u16) -> Result<()> {
     Ok(())
 }
 
-async fn of_browser(ground: &Ground) -> Result<()> {
-    let session = ground.shared().await?;
+async fn of_browser(fixture: &Fixture) -> Result<()> {
+    let session = fixture.shared().await?;
     let mut rows = Rows::default();
     let script = json!({"script": "return 'ä\u{1F600}'", "args": []});
     let nothing = json!({"using": "css selector", "value": "#nothing"});
@@ -101,18 +79,18 @@ async fn of_browser(ground: &Ground) -> Result<()> {
         (Method::DELETE, "/url", None, 405),
         (Method::PUT, "/url", None, 405),
     ] {
-        let outcome = ground.send(method.clone(), &session.path(rest), body).await;
+        let outcome = fixture.send(method.clone(), &session.path(rest), body).await;
         let outcome = outcome.and_then(|reply| has_status(&reply, status));
         rows.row(format!("{method} {rest}"), outcome);
     }
     rows.done()
 }
 
-async fn null(ground: &Ground) -> Result<()> {
-    let session = ground.plain_alone().await?;
+async fn null(fixture: &Fixture) -> Result<()> {
+    let session = fixture.plain_alone().await?;
     let mut rows = Rows::default();
     for (method, rest, body) in [
-        (Method::POST, "/url", Some(json!({"url": ground.page("/")}))),
+        (Method::POST, "/url", Some(json!({"url": fixture.page("/")}))),
         (Method::POST, "/refresh", Some(json!({}))),
         (Method::POST, "/back", Some(json!({}))),
         (Method::POST, "/forward", Some(json!({}))),
@@ -126,7 +104,7 @@ async fn null(ground: &Ground) -> Result<()> {
         (Method::DELETE, "/cookie", None),
         (Method::DELETE, "/cookie/nothing", None),
     ] {
-        let outcome = ground.value(method.clone(), &session.path(rest), body.as_ref()).await;
+        let outcome = fixture.value(method.clone(), &session.path(rest), body.as_ref()).await;
         let outcome = outcome.and_then(|value| {
             ensure!(value.is_null(), "{value}");
             Ok(())
@@ -137,10 +115,10 @@ async fn null(ground: &Ground) -> Result<()> {
 }
 
 /// A client that sees `status` or `sessionId` beside `value` takes the server for one from before the standard.
-async fn value_only(ground: &Ground) -> Result<()> {
-    let session = ground.plain().await?;
+async fn value_only(fixture: &Fixture) -> Result<()> {
+    let session = fixture.plain().await?;
     for path in ["/status".to_owned(), session.path("/url"), session.path("/timeouts")] {
-        let reply = ground.client.send(Method::GET, &path, None).await?;
+        let reply = fixture.client.send(Method::GET, &path, None).await?;
         let keys: Vec<&String> = reply.body.as_object().context("an object")?.keys().collect();
         ensure!(keys == ["value"], "{path}: {keys:?}");
     }

@@ -7,9 +7,11 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 use crate::{
-    ground::{Ground, Session, expect},
+    fixture::{Fixture, Session},
     order::ELEMENT,
-    rule::{Rows, Rule, rule},
+    reply::expect,
+    rows::Rows,
+    rule::{Rule, rule},
 };
 
 /// The key of a shadow root's reference.
@@ -31,36 +33,36 @@ pub fn rules() -> Vec<Rule> {
 
 /// A browser in which something goes wrong.
 struct Bad<'a> {
-    ground: &'a Ground,
+    fixture: &'a Fixture,
     session: &'a Session,
 }
 
 impl Bad<'_> {
     async fn run(&self, script: &str) -> Result<Value> {
         let body = json!({"script": script, "args": []});
-        self.ground.post(&self.session.path("/execute/sync"), body).await
+        self.fixture.post(&self.session.path("/execute/sync"), body).await
     }
 
     async fn find(&self, selector: &str) -> Result<String> {
         let body = json!({"using": "css selector", "value": selector});
-        let element = self.ground.post(&self.session.path("/element"), body).await?;
+        let element = self.fixture.post(&self.session.path("/element"), body).await?;
         Ok(element[ELEMENT].as_str().context("an element")?.to_owned())
     }
 
     async fn get(&self, rest: &str, refusal: (u16, &str)) -> Result<()> {
-        self.ground.fails(Method::GET, &self.session.path(rest), None, refusal).await
+        self.fixture.fails(Method::GET, &self.session.path(rest), None, refusal).await
     }
 
     async fn post(&self, rest: &str, body: Value, refusal: (u16, &str)) -> Result<()> {
-        self.ground.fails(Method::POST, &self.session.path(rest), Some(&body), refusal).await
+        self.fixture.fails(Method::POST, &self.session.path(rest), Some(&body), refusal).await
     }
 }
 
-async fn codes(ground: &Ground) -> Result<()> {
-    let session = ground.plain_alone().await?;
-    let page = json!({"url": ground.page("/")});
-    ground.post(&session.path("/url"), page).await?;
-    let bad = Bad { ground, session: &session };
+async fn codes(fixture: &Fixture) -> Result<()> {
+    let session = fixture.plain_alone().await?;
+    let page = json!({"url": fixture.page("/")});
+    fixture.post(&session.path("/url"), page).await?;
+    let bad = Bad { fixture, session: &session };
     bad.run(PAGE).await?;
     let mut rows = Rows::default();
     of_elements(&bad, &mut rows).await?;
@@ -105,7 +107,7 @@ async fn of_shadows(bad: &Bad<'_>, rows: &mut Rows) -> Result<()> {
     rows.row("no shadow root", bad.get(&format!("/element/{below}/shadow"), refusal).await);
     let host = bad.find("#host").await?;
     let path = bad.session.path(&format!("/element/{host}/shadow"));
-    let shadow = bad.ground.get(&path).await?;
+    let shadow = bad.fixture.get(&path).await?;
     let shadow = shadow[SHADOW].as_str().context("a shadow root")?.to_owned();
     bad.run("document.querySelector('#host').remove()").await?;
     let find = json!({"using": "css selector", "value": "b"});
@@ -121,10 +123,10 @@ async fn of_the_rest(bad: &Bad<'_>, rows: &mut Rows) -> Result<()> {
     rows.row("javascript error", bad.post("/execute/sync", script("throw 'x'"), refusal).await);
     rows.row("a syntax error", bad.post("/execute/sync", script("}"), refusal).await);
     let short = json!({"script": 100});
-    bad.ground.post(&bad.session.path("/timeouts"), short).await?;
+    bad.fixture.post(&bad.session.path("/timeouts"), short).await?;
     let refusal = (500, "script timeout");
     rows.row("script timeout", bad.post("/execute/async", script(""), refusal).await);
-    bad.ground.post(&bad.session.path("/timeouts"), json!({"script": 30_000})).await?;
+    bad.fixture.post(&bad.session.path("/timeouts"), json!({"script": 30_000})).await?;
 
     rows.row("no such alert", bad.get("/alert/text", (404, "no such alert")).await);
     let accept = bad.post("/alert/accept", json!({}), (404, "no such alert")).await;
@@ -145,30 +147,30 @@ async fn of_the_rest(bad: &Bad<'_>, rows: &mut Rows) -> Result<()> {
     Ok(())
 }
 
-async fn alert(ground: &Ground) -> Result<()> {
-    let session = ground.plain_alone().await?;
-    let bad = Bad { ground, session: &session };
+async fn alert(fixture: &Fixture) -> Result<()> {
+    let session = fixture.plain_alone().await?;
+    let bad = Bad { fixture, session: &session };
     bad.run("setTimeout(() => alert('hear this'))").await?;
-    let text = async || ground.get(&session.path("/alert/text")).await;
+    let text = async || fixture.get(&session.path("/alert/text")).await;
     let text = eventually(Duration::from_secs(10), text).await?;
     ensure!(text == "hear this", "the alert says {text}");
-    let reply = ground.send(Method::GET, &session.path("/title"), None).await?;
+    let reply = fixture.send(Method::GET, &session.path("/title"), None).await?;
     expect(&reply, (500, "unexpected alert open"))?;
     let data = &reply.body["value"]["data"];
     ensure!(*data == json!({"text": "hear this"}), "data is {data}");
     Ok(())
 }
 
-async fn slow_page(ground: &Ground) -> Result<()> {
-    let session = ground.plain_alone().await?;
+async fn slow_page(fixture: &Fixture) -> Result<()> {
+    let session = fixture.plain_alone().await?;
     let (url, timeouts) = (session.path("/url"), session.path("/timeouts"));
-    ground.post(&timeouts, json!({"pageLoad": 300})).await?;
+    fixture.post(&timeouts, json!({"pageLoad": 300})).await?;
     // Its load event comes only after two seconds of this.
     let slow =
         "data:text/html,<script>for (const t = Date.now(); Date.now() - t < 2000;);</script>";
     let slow = json!({"url": slow});
-    let outcome = ground.fails(Method::POST, &url, Some(&slow), (500, "timeout")).await;
-    ground.post(&timeouts, json!({"pageLoad": 300_000})).await?;
-    ground.post(&url, json!({"url": ground.page("/")})).await?;
+    let outcome = fixture.fails(Method::POST, &url, Some(&slow), (500, "timeout")).await;
+    fixture.post(&timeouts, json!({"pageLoad": 300_000})).await?;
+    fixture.post(&url, json!({"url": fixture.page("/")})).await?;
     outcome
 }

@@ -6,10 +6,11 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::{
-    ground::Ground,
+    fixture::Fixture,
     messages::check_error,
     raw::{BINARY, CLOSE, Frames, PING, PONG, TEXT, frame},
-    rule::{Rows, Rule, rule},
+    rows::Rows,
+    rule::{Rule, rule},
 };
 
 /// A frame that goes on with a message.
@@ -29,13 +30,13 @@ pub fn rules() -> Vec<Rule> {
 }
 
 /// Runs a check on a new socket of both kinds.
-async fn both(ground: &Ground, check: impl AsyncFn(&mut Frames) -> Result<()>) -> Result<()> {
-    let own = ground.shared().await?.path("");
+async fn both(fixture: &Fixture, check: impl AsyncFn(&mut Frames) -> Result<()>) -> Result<()> {
+    let own = fixture.shared().await?.path("");
     let mut rows = Rows::default();
     for (name, path) in [("no session", "/session"), ("session", own.as_str())] {
         let outcome = async {
             let mut socket =
-                Frames::open(&ground.namespace.cluster.settings.gateway_url, path).await?;
+                Frames::open(&fixture.namespace.cluster.settings.gateway_url, path).await?;
             check(&mut socket).await
         };
         rows.row(name, outcome.await);
@@ -47,8 +48,8 @@ fn status(id: u64) -> Vec<u8> {
     json!({"id": id, "method": "session.status", "params": {}}).to_string().into_bytes()
 }
 
-async fn binary(ground: &Ground) -> Result<()> {
-    both(ground, async |socket| {
+async fn binary(fixture: &Fixture) -> Result<()> {
+    both(fixture, async |socket| {
         for payload in [status(1), b"\xff\xfe".to_vec(), Vec::new()] {
             socket.message(BINARY, &payload).await?;
             check_error(&socket.hear().await?, &Value::Null, "invalid argument")?;
@@ -62,8 +63,8 @@ async fn binary(ground: &Ground) -> Result<()> {
     .await
 }
 
-async fn fragments(ground: &Ground) -> Result<()> {
-    both(ground, async |socket| {
+async fn fragments(fixture: &Fixture) -> Result<()> {
+    both(fixture, async |socket| {
         let message = status(6);
         let (start, rest) = message.split_at(10);
         let (middle, end) = rest.split_at(10);
@@ -93,8 +94,8 @@ async fn fragments(ground: &Ground) -> Result<()> {
     .await
 }
 
-async fn pieces(ground: &Ground) -> Result<()> {
-    both(ground, async |socket| {
+async fn pieces(fixture: &Fixture) -> Result<()> {
+    both(fixture, async |socket| {
         for byte in frame(TEXT, true, &status(1)) {
             socket.raw(&[byte]).await?;
             tokio::time::sleep(Duration::from_micros(200)).await;
@@ -113,8 +114,8 @@ async fn pieces(ground: &Ground) -> Result<()> {
     .await
 }
 
-async fn large(ground: &Ground) -> Result<()> {
-    both(ground, async |socket| {
+async fn large(fixture: &Fixture) -> Result<()> {
+    both(fixture, async |socket| {
         let filling = "x".repeat(500_000);
         let message = json!({"id": 1, "method": "session.status", "params": {"filling": filling}});
         socket.message(TEXT, message.to_string().as_bytes()).await?;
@@ -125,8 +126,8 @@ async fn large(ground: &Ground) -> Result<()> {
     .await
 }
 
-async fn ping(ground: &Ground) -> Result<()> {
-    both(ground, async |socket| {
+async fn ping(fixture: &Fixture) -> Result<()> {
+    both(fixture, async |socket| {
         for payload in [b"".as_slice(), b"x", &[0xff; 125]] {
             socket.message(PING, payload).await?;
             loop {
@@ -147,9 +148,9 @@ async fn ping(ground: &Ground) -> Result<()> {
 }
 
 /// "it typically echos the status code it received" (RFC 6455, section 5.5.1).
-async fn close(ground: &Ground) -> Result<()> {
+async fn close(fixture: &Fixture) -> Result<()> {
     for code in [1000_u16, 1001, 3000, 4999] {
-        both(ground, async |socket| {
+        both(fixture, async |socket| {
             let payload = [code.to_be_bytes().as_slice(), b"bye"].concat();
             socket.message(CLOSE, &payload).await?;
             let answer = socket.close_code().await?;
@@ -163,7 +164,7 @@ async fn close(ground: &Ground) -> Result<()> {
     Ok(())
 }
 
-async fn violations(ground: &Ground) -> Result<()> {
+async fn violations(fixture: &Fixture) -> Result<()> {
     let unmasked = [vec![0x81, 0x02], b"{}".to_vec()].concat();
     let mut reserved_bit = frame(TEXT, true, &status(1));
     reserved_bit[0] |= 0x40;
@@ -179,7 +180,7 @@ async fn violations(ground: &Ground) -> Result<()> {
         ("a fragment of no message", frame(MORE, true, b"{}")),
         ("a message inside another", [frame(TEXT, false, b"{"), frame(TEXT, true, b"}")].concat()),
     ] {
-        let outcome = both(ground, async |socket| {
+        let outcome = both(fixture, async |socket| {
             socket.raw(&bytes).await?;
             let code = socket.close_code().await?;
             ensure!(code == Some(1002), "{code:?}");
@@ -190,8 +191,8 @@ async fn violations(ground: &Ground) -> Result<()> {
     rows.done()
 }
 
-async fn not_utf8(ground: &Ground) -> Result<()> {
-    both(ground, async |socket| {
+async fn not_utf8(fixture: &Fixture) -> Result<()> {
+    both(fixture, async |socket| {
         socket.message(TEXT, b"{\"id\": \xff}").await?;
         let code = socket.close_code().await?;
         ensure!(code == Some(1007), "{code:?}");

@@ -8,9 +8,10 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
-    ground::{Ground, NOBODYS},
+    fixture::{Fixture, NOBODYS},
     raw,
-    rule::{Rows, Rule, all, rule},
+    rows::{Rows, all},
+    rule::{Rule, rule},
 };
 
 /// The answer to the key that `raw` sends (RFC 6455, section 1.3).
@@ -28,18 +29,18 @@ pub fn rules() -> Vec<Rule> {
     ]
 }
 
-fn gateway(ground: &Ground) -> &str {
-    &ground.namespace.cluster.settings.gateway_url
+fn gateway(fixture: &Fixture) -> &str {
+    &fixture.namespace.cluster.settings.gateway_url
 }
 
-async fn taken(ground: &Ground) -> Result<()> {
-    let own = ground.shared().await?.path("");
+async fn taken(fixture: &Fixture) -> Result<()> {
+    let own = fixture.shared().await?.path("");
     let mut rows = Rows::default();
     for prefix in ["", "/wd/hub"] {
         for path in ["/session", own.as_str()] {
             let outcome = async {
                 let path = format!("{prefix}{path}");
-                let (_, reply, _) = raw::handshake(gateway(ground), &path, &[]).await?;
+                let (_, reply, _) = raw::handshake(gateway(fixture), &path, &[]).await?;
                 ensure!(reply.status == 101, "{}", reply.status);
                 let accept = reply.header("sec-websocket-accept");
                 ensure!(accept == Some(ACCEPT), "Sec-WebSocket-Accept is {accept:?}");
@@ -53,8 +54,8 @@ async fn taken(ground: &Ground) -> Result<()> {
     rows.done()
 }
 
-async fn refused(ground: &Ground) -> Result<()> {
-    let own = ground.shared().await?.path("");
+async fn refused(fixture: &Fixture) -> Result<()> {
+    let own = fixture.shared().await?.path("");
     let paths = [
         "/".to_owned(),
         "/nothing".to_owned(),
@@ -76,7 +77,7 @@ async fn refused(ground: &Ground) -> Result<()> {
         paths,
         |path| path.replace(&own, "/session/{id}"),
         async |path| {
-            let (_, reply, _) = raw::handshake(gateway(ground), path, &[]).await?;
+            let (_, reply, _) = raw::handshake(gateway(fixture), path, &[]).await?;
             ensure!(reply.status == 404, "{}", reply.status);
             Ok(())
         },
@@ -84,28 +85,28 @@ async fn refused(ground: &Ground) -> Result<()> {
     .await
 }
 
-async fn without(ground: &Ground) -> Result<()> {
-    let path = ground.plain().await?.path("");
-    let (_, reply, _) = raw::handshake(gateway(ground), &path, &[]).await?;
+async fn without(fixture: &Fixture) -> Result<()> {
+    let path = fixture.plain().await?.path("");
+    let (_, reply, _) = raw::handshake(gateway(fixture), &path, &[]).await?;
     ensure!(reply.status == 404, "{}", reply.status);
     Ok(())
 }
 
-async fn no_upgrade(ground: &Ground) -> Result<()> {
+async fn no_upgrade(fixture: &Fixture) -> Result<()> {
     let refusal = (405, "unknown method");
-    ground.fails(Method::GET, "/session", None, refusal).await?;
-    ground.fails(Method::GET, &ground.shared().await?.path(""), None, refusal).await?;
+    fixture.fails(Method::GET, "/session", None, refusal).await?;
+    fixture.fails(Method::GET, &fixture.shared().await?.path(""), None, refusal).await?;
     // An Upgrade to something else is none to a WebSocket.
     let request = "GET /session HTTP/1.1\r\nHost: gateway\r\nConnection: Upgrade, close\r\nUpgrade: h2c\r\n\r\n";
-    let reply = raw::Http::talk(gateway(ground), request.as_bytes()).await?.reply()?;
+    let reply = raw::Http::talk(gateway(fixture), request.as_bytes()).await?.reply()?;
     ensure!(reply.status == 405, "with Upgrade: h2c: {} {}", reply.status, reply.text());
     Ok(())
 }
 
 /// RFC 6455, section 4.2.1; an answer in the 400s is all that it asks for.
-async fn malformed(ground: &Ground) -> Result<()> {
+async fn malformed(fixture: &Fixture) -> Result<()> {
     let mut rows = Rows::default();
-    let own = ground.shared().await?.path("");
+    let own = fixture.shared().await?.path("");
     for path in ["/session", own.as_str()] {
         for header in [
             ("Sec-WebSocket-Key", ""),
@@ -114,7 +115,7 @@ async fn malformed(ground: &Ground) -> Result<()> {
             ("Sec-WebSocket-Version", "8"),
         ] {
             let outcome = async {
-                let (_, reply, _) = raw::handshake(gateway(ground), path, &[header]).await?;
+                let (_, reply, _) = raw::handshake(gateway(fixture), path, &[header]).await?;
                 ensure!((400..500).contains(&reply.status), "{}", reply.status);
                 Ok(())
             };
@@ -126,14 +127,14 @@ async fn malformed(ground: &Ground) -> Result<()> {
 }
 
 /// A client fails a connection on which it is told what it did not offer, or what it must not take (RFC 6455, 4.1).
-async fn offers(ground: &Ground) -> Result<()> {
-    let own = ground.shared().await?.path("");
+async fn offers(fixture: &Fixture) -> Result<()> {
+    let own = fixture.shared().await?.path("");
     for path in ["/session", own.as_str()] {
         let offers = [
             ("Sec-WebSocket-Extensions", "permessage-nothing; x=1, x-other"),
             ("Sec-WebSocket-Protocol", "a, b"),
         ];
-        let (_, reply, _) = raw::handshake(gateway(ground), path, &offers).await?;
+        let (_, reply, _) = raw::handshake(gateway(fixture), path, &offers).await?;
         ensure!(reply.status == 101, "{}", reply.status);
         for name in ["sec-websocket-extensions", "sec-websocket-protocol"] {
             ensure!(reply.header(name).is_none(), "{name}: {:?}", reply.header(name));
@@ -142,10 +143,10 @@ async fn offers(ground: &Ground) -> Result<()> {
     Ok(())
 }
 
-async fn slowly(ground: &Ground) -> Result<()> {
-    let own = ground.shared().await?.path("");
+async fn slowly(fixture: &Fixture) -> Result<()> {
+    let own = fixture.shared().await?.path("");
     for path in ["/session", own.as_str()] {
-        let mut stream = raw::dial(gateway(ground)).await?;
+        let mut stream = raw::dial(gateway(fixture)).await?;
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: gateway\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"

@@ -9,8 +9,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    ground::{Ground, INVALID_SESSION},
-    rule::{Rows, Rule, rule},
+    fixture::Fixture,
+    reply::INVALID_SESSION,
+    rows::Rows,
+    rule::{Rule, rule},
 };
 
 /// How long sockets may stay open after their session's end.
@@ -21,22 +23,22 @@ pub fn rules() -> Vec<Rule> {
         rule(
             "B.6",
             "session.end answers {}, then every socket is closed (BiDi only)",
-            async |ground| end_bare(ground, "session.end").await,
+            async |fixture| end_bare(fixture, "session.end").await,
         ),
         rule(
             "B.6",
             "session.end answers {}, then every socket is closed (Classic and BiDi)",
-            async |ground| end_shared(ground, "session.end").await,
+            async |fixture| end_shared(fixture, "session.end").await,
         ),
         rule(
             "B.6",
             "browser.close answers {}, then every socket is closed (BiDi only)",
-            async |ground| end_bare(ground, "browser.close").await,
+            async |fixture| end_bare(fixture, "browser.close").await,
         ),
         rule(
             "B.6",
             "browser.close answers {}, then every socket is closed (Classic and BiDi)",
-            async |ground| end_shared(ground, "browser.close").await,
+            async |fixture| end_shared(fixture, "browser.close").await,
         ),
         rule("B.6", "a session can be made right after the reply to session.end", replacement),
         rule("B.6", "Delete Session closes every socket", delete),
@@ -48,72 +50,72 @@ pub fn rules() -> Vec<Rule> {
 }
 
 /// Ends a session that speaks BiDi only.
-async fn end_bare(ground: &Ground, method: &str) -> Result<()> {
-    let mut bare = ground.new_bare().await?;
-    let object = ground.object(bare.id()?).await?;
+async fn end_bare(fixture: &Fixture, method: &str) -> Result<()> {
+    let mut bare = fixture.new_bare().await?;
+    let object = fixture.object(bare.id()?).await?;
     let result = bare.bidi.command(method, json!({})).await?;
     ensure!(result == json!({}), "the result is {result}");
     bare.bidi.closed(CLOSED).await.context("the socket after the reply")?;
-    ground.over(&object, Reason::ClientEnded).await
+    fixture.over(&object, Reason::ClientEnded).await
 }
 
-async fn replacement(ground: &Ground) -> Result<()> {
-    let mut bare = ground.new_bare().await?;
+async fn replacement(fixture: &Fixture) -> Result<()> {
+    let mut bare = fixture.new_bare().await?;
     bare.bidi.command("session.end", json!({})).await?;
-    let mut next = ground.new_bare().await.context("right after the reply")?;
+    let mut next = fixture.new_bare().await.context("right after the reply")?;
     next.bidi.context().await?;
     next.bidi.command("session.end", json!({})).await.map(drop)
 }
 
 /// Ends a session that speaks Classic as well, by one of its two sockets.
-async fn end_shared(ground: &Ground, method: &str) -> Result<()> {
-    let session = ground.new_session(&json!({"webSocketUrl": true})).await?;
-    ground
+async fn end_shared(fixture: &Fixture, method: &str) -> Result<()> {
+    let session = fixture.new_session(&json!({"webSocketUrl": true})).await?;
+    fixture
         .and_remove(session, async |session| {
-            let object = ground.object(&session.id).await?;
-            let mut one = ground.socket(session).await?;
-            let mut other = ground.socket(session).await?;
+            let object = fixture.object(&session.id).await?;
+            let mut one = fixture.socket(session).await?;
+            let mut other = fixture.socket(session).await?;
             other.context().await?;
             let result = one.command(method, json!({"vendor:more": 1})).await?;
             ensure!(result == json!({}), "the result is {result}");
             let gone =
-                ground.fails(Method::GET, &session.path("/url"), None, INVALID_SESSION).await;
+                fixture.fails(Method::GET, &session.path("/url"), None, INVALID_SESSION).await;
             gone.context("Get Current URL right after the reply")?;
             let (first, second) = tokio::join!(one.closed(CLOSED), other.closed(CLOSED));
             first.context("the asker's socket")?;
             second.context("the other socket")?;
-            let refusal = Bidi::refusal(&ground.namespace.cluster.socket_url(&session.id)).await?;
+            let refusal = Bidi::refusal(&fixture.namespace.cluster.socket_url(&session.id)).await?;
             ensure!(refusal == 404, "a handshake gets {refusal}");
             let path = session.path("");
-            ground.fails(Method::DELETE, &path, None, INVALID_SESSION).await?;
-            ground.over(&object, Reason::ClientEnded).await
+            fixture.fails(Method::DELETE, &path, None, INVALID_SESSION).await?;
+            fixture.over(&object, Reason::ClientEnded).await
         })
         .await
 }
 
-async fn delete(ground: &Ground) -> Result<()> {
-    let session = ground.new_session(&json!({"webSocketUrl": true})).await?;
-    let mut one = ground.socket(&session).await?;
-    let mut other = ground.socket(&session).await?;
+async fn delete(fixture: &Fixture) -> Result<()> {
+    let session = fixture.new_session(&json!({"webSocketUrl": true})).await?;
+    let mut one = fixture.socket(&session).await?;
+    let mut other = fixture.socket(&session).await?;
     other.context().await?;
-    let value = ground.delete(&session.path("")).await?;
+    let value = fixture.delete(&session.path("")).await?;
     ensure!(value == Value::Null, "it answered {value}");
     let (first, second) = tokio::join!(one.closed(CLOSED), other.closed(CLOSED));
     first?;
     second.map(drop)
 }
 
-async fn outlives(ground: &Ground) -> Result<()> {
-    ground
+async fn outlives(fixture: &Fixture) -> Result<()> {
+    fixture
         .with_session(json!({"webSocketUrl": true}), async |session| {
-            let mut bidi = ground.socket(session).await?;
+            let mut bidi = fixture.socket(session).await?;
             let context = bidi.context().await?;
             bidi.close().await?;
-            ground.get(&session.path("/url")).await.context("after a Close frame")?;
+            fixture.get(&session.path("/url")).await.context("after a Close frame")?;
             // One that is only dropped.
-            drop(ground.socket(session).await?);
-            ground.get(&session.path("/url")).await.context("after a drop")?;
-            let mut again = ground.socket(session).await.context("a new socket")?;
+            drop(fixture.socket(session).await?);
+            fixture.get(&session.path("/url")).await.context("after a drop")?;
+            let mut again = fixture.socket(session).await.context("a new socket")?;
             let same = again.context().await?;
             ensure!(same == context, "the context was {context} and is {same}");
             Ok(())
@@ -122,16 +124,16 @@ async fn outlives(ground: &Ground) -> Result<()> {
 }
 
 /// Nobody can attach to it again, so that it would be there for nobody.
-async fn with_socket(ground: &Ground) -> Result<()> {
-    let bare = ground.new_bare().await?;
-    let object = ground.object(bare.id()?).await?;
+async fn with_socket(fixture: &Fixture) -> Result<()> {
+    let bare = fixture.new_bare().await?;
+    let object = fixture.object(bare.id()?).await?;
     bare.bidi.close().await?;
-    ground.over(&object, Reason::Disconnected).await
+    fixture.over(&object, Reason::Disconnected).await
 }
 
 /// "A session created this way will not be accessible via HTTP" (BiDi, "session.new").
-async fn no_http(ground: &Ground) -> Result<()> {
-    let mut bare = ground.bare().await?.lock().await;
+async fn no_http(fixture: &Fixture) -> Result<()> {
+    let mut bare = fixture.bare().await?.lock().await;
     let id = bare.id()?.to_owned();
     let mut rows = Rows::default();
     for (method, rest, body) in [
@@ -144,7 +146,7 @@ async fn no_http(ground: &Ground) -> Result<()> {
         (Method::DELETE, "", None),
     ] {
         let path = format!("/session/{id}{rest}");
-        let outcome = ground.fails(method.clone(), &path, body.as_ref(), INVALID_SESSION).await;
+        let outcome = fixture.fails(method.clone(), &path, body.as_ref(), INVALID_SESSION).await;
         rows.row(format!("{method} {rest}"), outcome);
     }
     rows.row("the session afterwards", bare.bidi.context().await.map(drop));
@@ -152,9 +154,9 @@ async fn no_http(ground: &Ground) -> Result<()> {
 }
 
 /// Its path is no resource: only New Session with webSocketUrl adds one (BiDi, "Establishing a Connection").
-async fn no_other(ground: &Ground) -> Result<()> {
-    let mut bare = ground.bare().await?.lock().await;
-    let refusal = Bidi::refusal(&ground.namespace.cluster.socket_url(bare.id()?)).await?;
+async fn no_other(fixture: &Fixture) -> Result<()> {
+    let mut bare = fixture.bare().await?.lock().await;
+    let refusal = Bidi::refusal(&fixture.namespace.cluster.socket_url(bare.id()?)).await?;
     ensure!(refusal == 404, "a handshake gets {refusal}");
     bare.bidi.context().await.map(drop)
 }

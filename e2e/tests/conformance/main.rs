@@ -14,12 +14,13 @@
 //! are those of Rust's own tests, and mean nothing here.
 
 mod bidi_capabilities;
+mod browser;
 mod commands;
 mod decisions;
 mod envelope;
 mod errors;
+mod fixture;
 mod frames;
-mod ground;
 mod handshake;
 mod lifetime;
 mod matching;
@@ -29,9 +30,12 @@ mod new;
 mod order;
 mod prompts;
 mod raw;
+mod reply;
 mod report;
 mod response;
+mod rows;
 mod rule;
+mod run;
 mod session_end;
 mod status;
 mod subscribing;
@@ -39,7 +43,8 @@ mod validation;
 
 use std::process::ExitCode;
 
-use rule::{Browser, Rule};
+use browser::Browser;
+use rule::Rule;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -57,7 +62,7 @@ async fn main() -> ExitCode {
     // One after the other: the smallest node that the suite is run on holds six browsers.
     let mut columns = Vec::new();
     for browser in browsers {
-        columns.push(ground::run(browser, &rules).await);
+        columns.push(run::run(browser, &rules).await);
     }
     report::print(&rules, &columns)
 }

@@ -4,8 +4,9 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::{
-    ground::{Ground, NO_BROWSER},
-    rule::{Rows, Rule, each, rule},
+    fixture::{Fixture, NO_BROWSER},
+    rows::{Rows, each},
+    rule::{Rule, rule},
 };
 
 pub fn rules() -> Vec<Rule> {
@@ -21,10 +22,10 @@ pub fn rules() -> Vec<Rule> {
     ]
 }
 
-async fn shared(ground: &Ground) -> Result<()> {
+async fn shared(fixture: &Fixture) -> Result<()> {
     let mut rows = Rows::default();
     for pair in each(json!([
-        [{"browserName": ground.browser.name()}, {"browserName": ground.browser.name()}],
+        [{"browserName": fixture.browser.name()}, {"browserName": fixture.browser.name()}],
         [{"acceptInsecureCerts": true}, {"acceptInsecureCerts": true}],
         [{"acceptInsecureCerts": true}, {"acceptInsecureCerts": false}],
         [{"pageLoadStrategy": "eager"}, {"pageLoadStrategy": "eager"}],
@@ -35,28 +36,28 @@ async fn shared(ground: &Ground) -> Result<()> {
         [{"vendor:name": {}}, {"vendor:name": {}}],
     ])) {
         let capabilities =
-            json!({"alwaysMatch": ground.of_browser(&pair[0]), "firstMatch": [pair[1]]});
-        rows.row(&pair, ground.invalid(capabilities).await);
+            json!({"alwaysMatch": fixture.of_browser(&pair[0]), "firstMatch": [pair[1]]});
+        rows.row(&pair, fixture.invalid(capabilities).await);
     }
     rows.done()
 }
 
-async fn later(ground: &Ground) -> Result<()> {
-    let always = ground.of_browser(&json!({"acceptInsecureCerts": false}));
+async fn later(fixture: &Fixture) -> Result<()> {
+    let always = fixture.of_browser(&json!({"acceptInsecureCerts": false}));
     let first = json!([{}, {"pageLoadStrategy": "eager"}, {"acceptInsecureCerts": false}]);
-    ground.invalid(json!({"alwaysMatch": always, "firstMatch": first})).await
+    fixture.invalid(json!({"alwaysMatch": always, "firstMatch": first})).await
 }
 
-async fn hopeless(ground: &Ground) -> Result<()> {
+async fn hopeless(fixture: &Fixture) -> Result<()> {
     let always = json!({"browserName": NO_BROWSER, "acceptInsecureCerts": false});
     let first = json!([{}, {"acceptInsecureCerts": true}]);
-    ground.invalid(json!({"alwaysMatch": always, "firstMatch": first})).await
+    fixture.invalid(json!({"alwaysMatch": always, "firstMatch": first})).await
 }
 
-async fn apart(ground: &Ground) -> Result<()> {
+async fn apart(fixture: &Fixture) -> Result<()> {
     let first = json!([
         {"browserName": NO_BROWSER, "vendor:name": 1}, {"browserName": NO_BROWSER, "vendor:name": 1},
         {"browserName": "none either"},
     ]);
-    ground.unmatched(json!({"firstMatch": first})).await
+    fixture.unmatched(json!({"firstMatch": first})).await
 }

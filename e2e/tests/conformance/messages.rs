@@ -6,8 +6,9 @@ use e2e::Bidi;
 use serde_json::{Value, json};
 
 use crate::{
-    ground::Ground,
-    rule::{Rows, Rule, rule},
+    fixture::Fixture,
+    rows::Rows,
+    rule::{Rule, rule},
 };
 
 /// Every command of the specification, by module.
@@ -52,59 +53,61 @@ const MORE: [&str; 7] = [
 
 pub fn rules() -> Vec<Rule> {
     vec![
-        rule("B.2", "what is no command gets an error with id null (no session)", async |ground| {
-            nameless(&mut ground.bare_socket().await?).await
-        }),
-        rule("B.2", "what is no command gets an error with id null (session)", async |ground| {
-            nameless(&mut of_session(ground).await?).await
+        rule(
+            "B.2",
+            "what is no command gets an error with id null (no session)",
+            async |fixture| nameless(&mut fixture.bare_socket().await?).await,
+        ),
+        rule("B.2", "what is no command gets an error with id null (session)", async |fixture| {
+            nameless(&mut of_session(fixture).await?).await
         }),
         rule(
             "B.2",
             "a command of the wrong form gets invalid argument (no session)",
-            async |ground| wrong_form(&mut ground.bare_socket().await?).await,
+            async |fixture| wrong_form(&mut fixture.bare_socket().await?).await,
         ),
         rule(
             "B.2",
             "a command of the wrong form gets invalid argument (session)",
-            async |ground| wrong_form(&mut of_session(ground).await?).await,
+            async |fixture| wrong_form(&mut of_session(fixture).await?).await,
         ),
         rule(
             "B.2",
             "a method that is no command's gets unknown command (no session)",
-            async |ground| unknown(&mut ground.bare_socket().await?).await,
+            async |fixture| unknown(&mut fixture.bare_socket().await?).await,
         ),
         rule(
             "B.2",
             "a method that is no command's gets unknown command (session)",
-            async |ground| unknown(&mut of_session(ground).await?).await,
+            async |fixture| unknown(&mut of_session(fixture).await?).await,
         ),
         rule(
             "B.2",
             "an id is any integer from 0 to 2^53-1, echoed exactly (no session)",
-            async |ground| ids(&mut ground.bare_socket().await?).await,
+            async |fixture| ids(&mut fixture.bare_socket().await?).await,
         ),
         rule(
             "B.2",
             "an id is any integer from 0 to 2^53-1, echoed exactly (session)",
-            async |ground| ids(&mut of_session(ground).await?).await,
+            async |fixture| ids(&mut of_session(fixture).await?).await,
         ),
-        rule("B.2", "more members are no error (no session)", async |ground| {
-            extensible(&mut ground.bare_socket().await?).await
+        rule("B.2", "more members are no error (no session)", async |fixture| {
+            extensible(&mut fixture.bare_socket().await?).await
         }),
-        rule("B.2", "more members are no error (session)", async |ground| {
-            extensible(&mut of_session(ground).await?).await
+        rule("B.2", "more members are no error (session)", async |fixture| {
+            extensible(&mut of_session(fixture).await?).await
         }),
         rule("B.2", "every command but two gets invalid session id before a session", sessionless),
         rule("B.2", "an error of the browser has its code, and the asker's id", of_browser),
         rule(
             "B.2",
             "commands may be sent before the replies to earlier ones (no session)",
-            async |ground| many(&mut ground.bare_socket().await?).await,
+            async |fixture| many(&mut fixture.bare_socket().await?).await,
         ),
         rule(
             "B.2",
             "commands may be sent before the replies to earlier ones (session)",
-            async |ground| many(&mut of_session(ground).await?).await,
+            async |fixture| many(&mut of_session(fixture).await?).await,
         ),
         rule("B.2", "commands behind a session.new that succeeds are the session's", behind_new),
         rule(
@@ -115,8 +118,8 @@ pub fn rules() -> Vec<Rule> {
     ]
 }
 
-async fn of_session(ground: &Ground) -> Result<Bidi> {
-    ground.socket(ground.shared().await?).await
+async fn of_session(fixture: &Fixture) -> Result<Bidi> {
+    fixture.socket(fixture.shared().await?).await
 }
 
 /// Checks the form of an error: its id is there even for null.
@@ -294,8 +297,8 @@ async fn extensible(bidi: &mut Bidi) -> Result<()> {
     rows.done()
 }
 
-async fn sessionless(ground: &Ground) -> Result<()> {
-    let mut bidi = ground.bare_socket().await?;
+async fn sessionless(fixture: &Fixture) -> Result<()> {
+    let mut bidi = fixture.bare_socket().await?;
     let own = COMMANDS.into_iter().flat_map(|(module, names)| {
         names.split_whitespace().map(move |name| format!("{module}.{name}"))
     });
@@ -306,8 +309,8 @@ async fn sessionless(ground: &Ground) -> Result<()> {
     errors(&mut bidi, "invalid session id", &messages).await
 }
 
-async fn of_browser(ground: &Ground) -> Result<()> {
-    let mut bidi = of_session(ground).await?;
+async fn of_browser(fixture: &Fixture) -> Result<()> {
+    let mut bidi = of_session(fixture).await?;
     let mut rows = Rows::default();
     for (id, method, params, code) in [
         (11, "browsingContext.getTree", json!({"root": "none"}), "no such frame"),
@@ -341,13 +344,13 @@ async fn many(bidi: &mut Bidi) -> Result<()> {
     Ok(())
 }
 
-async fn behind_new(ground: &Ground) -> Result<()> {
-    let mut bidi = ground.bare_socket().await?;
+async fn behind_new(fixture: &Fixture) -> Result<()> {
+    let mut bidi = fixture.bare_socket().await?;
     for (id, method, params) in [
-        (1, "session.new", ground.wanted_by_bidi()),
+        (1, "session.new", fixture.wanted_by_bidi()),
         (2, "browsingContext.getTree", json!({})),
         (3, "session.status", json!({})),
-        (4, "session.new", ground.wanted_by_bidi()),
+        (4, "session.new", fixture.wanted_by_bidi()),
         (5, "foo.bar", json!({})),
     ] {
         bidi.say(json!({"id": id, "method": method, "params": params}).to_string()).await?;
@@ -366,10 +369,10 @@ async fn behind_new(ground: &Ground) -> Result<()> {
     bidi.command("session.end", json!({})).await.map(drop)
 }
 
-async fn behind_failure(ground: &Ground) -> Result<()> {
-    let mut bidi = ground.bare_socket().await?;
+async fn behind_failure(fixture: &Fixture) -> Result<()> {
+    let mut bidi = fixture.bare_socket().await?;
     let refused =
-        json!({"capabilities": {"alwaysMatch": {"browserName": crate::ground::NO_BROWSER}}});
+        json!({"capabilities": {"alwaysMatch": {"browserName": crate::fixture::NO_BROWSER}}});
     bidi.say(json!({"id": 1, "method": "session.new", "params": refused}).to_string()).await?;
     bidi.say(json!({"id": 2, "method": "browsingContext.getTree", "params": {}}).to_string())
         .await?;

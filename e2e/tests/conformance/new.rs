@@ -5,9 +5,10 @@ use e2e::Bidi;
 use serde_json::{Value, json};
 
 use crate::{
-    ground::{Ground, NO_BROWSER},
+    fixture::{Fixture, NO_BROWSER},
     response::check_uuid,
-    rule::{Is, Rows, Rule, rule},
+    rows::{Is, Rows},
+    rule::{Rule, rule},
 };
 
 pub fn rules() -> Vec<Rule> {
@@ -22,11 +23,11 @@ pub fn rules() -> Vec<Rule> {
     ]
 }
 
-async fn status(ground: &Ground) -> Result<()> {
+async fn status(fixture: &Fixture) -> Result<()> {
     let mut rows = Rows::default();
-    let shared = ground.shared().await?;
+    let shared = fixture.shared().await?;
     for (name, mut bidi) in
-        [("bare", ground.bare_socket().await?), ("session", ground.socket(shared).await?)]
+        [("bare", fixture.bare_socket().await?), ("session", fixture.socket(shared).await?)]
     {
         let status = bidi.command("session.status", json!({})).await?;
         let check = || {
@@ -39,8 +40,8 @@ async fn status(ground: &Ground) -> Result<()> {
     rows.done()
 }
 
-async fn exactly(ground: &Ground) -> Result<()> {
-    let bare = ground.bare().await?.lock().await;
+async fn exactly(fixture: &Fixture) -> Result<()> {
+    let bare = fixture.bare().await?.lock().await;
     let result = bare.result.as_object().context("an object")?;
     let mut keys: Vec<&String> = result.keys().collect();
     keys.sort_unstable();
@@ -48,8 +49,8 @@ async fn exactly(ground: &Ground) -> Result<()> {
     check_uuid(bare.id()?)
 }
 
-async fn members(ground: &Ground) -> Result<()> {
-    let mut bare = ground.bare().await?.lock().await;
+async fn members(fixture: &Fixture) -> Result<()> {
+    let mut bare = fixture.bare().await?.lock().await;
     let told = bare.result["capabilities"].clone();
     let told = told.as_object().context("capabilities")?;
     let mut rows = Rows::default();
@@ -83,7 +84,7 @@ async fn members(ground: &Ground) -> Result<()> {
         };
         rows.row(name, check());
     }
-    let named = told["browserName"] == ground.browser.name();
+    let named = told["browserName"] == fixture.browser.name();
     rows.row(
         "browserName",
         named.then_some(()).with_context(|| format!("it is {}", told["browserName"])),
@@ -97,8 +98,8 @@ async fn members(ground: &Ground) -> Result<()> {
     rows.done()
 }
 
-async fn socket_url(ground: &Ground) -> Result<()> {
-    let bare = ground.bare().await?.lock().await;
+async fn socket_url(fixture: &Fixture) -> Result<()> {
+    let bare = fixture.bare().await?.lock().await;
     match bare.result["capabilities"].get("webSocketUrl") {
         None => Ok(()),
         Some(url) => {
@@ -108,14 +109,14 @@ async fn socket_url(ground: &Ground) -> Result<()> {
     }
 }
 
-async fn second(ground: &Ground) -> Result<()> {
-    let mut bare = ground.bare().await?.lock().await;
+async fn second(fixture: &Fixture) -> Result<()> {
+    let mut bare = fixture.bare().await?.lock().await;
     let mut rows = Rows::default();
-    let wanted = ground.wanted_by_bidi();
+    let wanted = fixture.wanted_by_bidi();
     let code = bare.bidi.failure("session.new", wanted.clone()).await;
     rows.row("made by session.new", is_refused(code));
     bare.bidi.context().await.context("the session afterwards")?;
-    let mut bidi = ground.socket(ground.shared().await?).await?;
+    let mut bidi = fixture.socket(fixture.shared().await?).await?;
     rows.row("made over HTTP", is_refused(bidi.failure("session.new", wanted).await));
     bidi.context().await.context("the session afterwards")?;
     rows.done()
@@ -127,8 +128,8 @@ fn is_refused(code: Result<String>) -> Result<()> {
     Ok(())
 }
 
-async fn failure(ground: &Ground) -> Result<()> {
-    let mut bidi = ground.bare_socket().await?;
+async fn failure(fixture: &Fixture) -> Result<()> {
+    let mut bidi = fixture.bare_socket().await?;
     for (capabilities, code) in [
         (json!({"alwaysMatch": {"acceptInsecureCerts": "yes"}}), "invalid argument"),
         (json!({"alwaysMatch": {"browserName": NO_BROWSER}}), "session not created"),
@@ -140,7 +141,7 @@ async fn failure(ground: &Ground) -> Result<()> {
         ensure!(seen == "invalid session id", "getTree after {capabilities}: {seen}");
         bidi.command("session.status", json!({})).await?;
     }
-    let name = ground.browser.name();
+    let name = fixture.browser.name();
     let first = json!([{"browserName": NO_BROWSER}, {"browserName": name, "browserVersion": ">1"}]);
     let wanted = json!({"capabilities": {"firstMatch": first}});
     let result = bidi.command("session.new", wanted).await?;
@@ -149,9 +150,9 @@ async fn failure(ground: &Ground) -> Result<()> {
     bidi.command("session.end", json!({})).await.map(drop)
 }
 
-async fn matches(ground: &Ground) -> Result<()> {
-    let mut bidi = ground.bare_socket().await?;
-    let name = ground.browser.name();
+async fn matches(fixture: &Fixture) -> Result<()> {
+    let mut bidi = fixture.bare_socket().await?;
+    let name = fixture.browser.name();
     for set in [
         json!({"browserName": name.to_uppercase()}),
         json!({"browserName": name, "platformName": "windows"}),

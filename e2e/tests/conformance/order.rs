@@ -5,10 +5,12 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    envelope,
-    ground::{Ground, INVALID_ARGUMENT, INVALID_SESSION, NO_BROWSER, NOBODYS, NOT_CREATED, expect},
+    browser::Browser,
+    fixture::{Fixture, NO_BROWSER, NOBODYS},
     raw,
-    rule::{Browser, Rows, Rule, all, rule},
+    reply::{INVALID_ARGUMENT, INVALID_SESSION, NOT_CREATED, check_envelope, expect},
+    rows::{Rows, all},
+    rule::{Rule, rule},
 };
 
 /// What a path that is no command's gets.
@@ -45,8 +47,8 @@ pub fn rules() -> Vec<Rule> {
     ]
 }
 
-async fn path(ground: &Ground) -> Result<()> {
-    let plain = ground.plain().await?;
+async fn path(fixture: &Fixture) -> Result<()> {
+    let plain = fixture.plain().await?;
     let mut paths: Vec<String> =
         ["/", "/nothing", "/sessions", "/Session", "/STATUS", "/wd", "/wd/hub"]
             .map(ToOwned::to_owned)
@@ -79,14 +81,14 @@ async fn path(ground: &Ground) -> Result<()> {
     all(rows, name, async |(method, path)| {
         // What is wrong with the body comes last.
         let body = (**method == Method::POST).then(|| json!([]));
-        ground.fails((*method).clone(), path, body.as_ref(), UNKNOWN_COMMAND).await
+        fixture.fails((*method).clone(), path, body.as_ref(), UNKNOWN_COMMAND).await
     })
     .await
 }
 
-async fn trailing_slash(ground: &Ground) -> Result<()> {
+async fn trailing_slash(fixture: &Fixture) -> Result<()> {
     let mut rows = Rows::default();
-    let plain = ground.plain().await?;
+    let plain = fixture.plain().await?;
     let id = &plain.id;
     for (method, path) in [
         (Method::GET, "/status/".to_owned()),
@@ -100,7 +102,7 @@ async fn trailing_slash(ground: &Ground) -> Result<()> {
         (Method::POST, format!("/session/{id}/element/")),
     ] {
         let body = (method == Method::POST).then(|| json!({}));
-        let outcome = ground.fails(method.clone(), &path, body.as_ref(), UNKNOWN_COMMAND).await;
+        let outcome = fixture.fails(method.clone(), &path, body.as_ref(), UNKNOWN_COMMAND).await;
         rows.row(format!("{method} {}", path.replace(id, "{id}")), outcome);
     }
     rows.done()
@@ -122,30 +124,30 @@ fn methods_but(own: &Method) -> Result<Vec<Method>> {
     Ok(methods)
 }
 
-async fn other_methods(ground: &Ground) -> Result<()> {
-    wrong(ground, "/session", &methods_but(&Method::POST)?).await
+async fn other_methods(fixture: &Fixture) -> Result<()> {
+    wrong(fixture, "/session", &methods_but(&Method::POST)?).await
 }
 
-async fn methods_of_status(ground: &Ground) -> Result<()> {
-    wrong(ground, "/status", &methods_but(&Method::GET)?).await
+async fn methods_of_status(fixture: &Fixture) -> Result<()> {
+    wrong(fixture, "/status", &methods_but(&Method::GET)?).await
 }
 
-async fn wrong(ground: &Ground, path: &str, methods: &[Method]) -> Result<()> {
+async fn wrong(fixture: &Fixture, path: &str, methods: &[Method]) -> Result<()> {
     let mut rows = Rows::default();
     for method in methods {
         // With a broken body too: it is the last thing to be looked at.
         let body = (*method == Method::POST).then(|| json!([]));
-        rows.row(method, ground.fails(method.clone(), path, body.as_ref(), UNKNOWN_METHOD).await);
+        rows.row(method, fixture.fails(method.clone(), path, body.as_ref(), UNKNOWN_METHOD).await);
     }
     rows.done()
 }
 
 /// A reply to HEAD has no body; its status and headers are those of the error.
-async fn head(ground: &Ground) -> Result<()> {
+async fn head(fixture: &Fixture) -> Result<()> {
     let mut rows = Rows::default();
-    let plain = ground.plain().await?;
+    let plain = fixture.plain().await?;
     let id = &plain.id;
-    let url = &ground.namespace.cluster.settings.gateway_url;
+    let url = &fixture.namespace.cluster.settings.gateway_url;
     for (path, status) in [
         ("/status".to_owned(), 405),
         ("/session".to_owned(), 405),
@@ -169,19 +171,19 @@ async fn head(ground: &Ground) -> Result<()> {
     rows.done()
 }
 
-async fn query(ground: &Ground) -> Result<()> {
-    let status = ground.get("/status?verbose=1&session=/nothing").await?;
+async fn query(fixture: &Fixture) -> Result<()> {
+    let status = fixture.get("/status?verbose=1&session=/nothing").await?;
     ensure!(status["ready"].is_boolean(), "{status}");
-    let session = ground.plain().await?;
+    let session = fixture.plain().await?;
     ensure!(
-        ground.get(&session.path("/window?x=1")).await?
-            == ground.get(&session.path("/window")).await?
+        fixture.get(&session.path("/window?x=1")).await?
+            == fixture.get(&session.path("/window")).await?
     );
     let path = format!("/session/{NOBODYS}/url?x");
-    ground.fails(Method::GET, &path, None, INVALID_SESSION).await
+    fixture.fails(Method::GET, &path, None, INVALID_SESSION).await
 }
 
-async fn session_before_body(ground: &Ground) -> Result<()> {
+async fn session_before_body(fixture: &Fixture) -> Result<()> {
     let mut rows = Vec::new();
     for id in [NOBODYS, "no-uuid", "0", "null"] {
         for rest in ["/url", "/element", "/execute/sync", "/timeouts", "/window"] {
@@ -190,15 +192,15 @@ async fn session_before_body(ground: &Ground) -> Result<()> {
     }
     let name = |(path, body): &(String, &str)| format!("{path} {body:?}");
     all(rows, name, async |(path, body)| {
-        let reply = ground.send_text(Method::POST, path, Some((*body).to_owned())).await?;
+        let reply = fixture.send_text(Method::POST, path, Some((*body).to_owned())).await?;
         expect(&reply, INVALID_SESSION)
     })
     .await
 }
 
-async fn body(ground: &Ground) -> Result<()> {
+async fn body(fixture: &Fixture) -> Result<()> {
     let mut rows = Rows::default();
-    let session = ground.plain().await?;
+    let session = fixture.plain().await?;
     for rest in [
         "/url",
         "/back",
@@ -226,7 +228,7 @@ async fn body(ground: &Ground) -> Result<()> {
         ];
         // No body at all is not even an empty one.
         for body in bodies.into_iter().map(Some).chain([None]) {
-            let reply = ground.send_text(Method::POST, &path, body.map(ToOwned::to_owned)).await;
+            let reply = fixture.send_text(Method::POST, &path, body.map(ToOwned::to_owned)).await;
             let outcome = reply.and_then(|reply| expect(&reply, INVALID_ARGUMENT));
             rows.row(format!("{rest} {body:?}"), outcome);
         }
@@ -234,14 +236,14 @@ async fn body(ground: &Ground) -> Result<()> {
     rows.done()
 }
 
-async fn no_body(ground: &Ground) -> Result<()> {
-    let session = ground.plain().await?;
+async fn no_body(fixture: &Fixture) -> Result<()> {
+    let session = fixture.plain().await?;
     for body in ["{", "[]", "text"] {
         let path = session.path("/window/handles");
-        let reply = ground.send_text(Method::GET, &path, Some(body.to_owned())).await?;
+        let reply = fixture.send_text(Method::GET, &path, Some(body.to_owned())).await?;
         ensure!(reply.status == 200, "GET with {body}: {} {}", reply.status, reply.body);
         let path = session.path("/actions");
-        let reply = ground.send_text(Method::DELETE, &path, Some(body.to_owned())).await?;
+        let reply = fixture.send_text(Method::DELETE, &path, Some(body.to_owned())).await?;
         ensure!(reply.status == 200, "DELETE with {body}: {} {}", reply.status, reply.body);
     }
     Ok(())
@@ -252,16 +254,16 @@ fn find(id: &str, headers: &str, body: &str) -> String {
     format!("POST /session/{id}/element HTTP/1.1\r\nConnection: close\r\n{headers}\r\n{body}")
 }
 
-async fn reply_to_type(ground: &Ground, kind: &str) -> Result<raw::RawReply> {
-    let plain = ground.plain().await?;
-    let url = &ground.namespace.cluster.settings.gateway_url;
+async fn reply_to_type(fixture: &Fixture, kind: &str) -> Result<raw::RawReply> {
+    let plain = fixture.plain().await?;
+    let url = &fixture.namespace.cluster.settings.gateway_url;
     let body = r#"{"using": "css selector", "value": ":root"}"#;
     let kind = if kind.is_empty() { String::new() } else { format!("Content-Type: {kind}\r\n") };
     let headers = format!("Host: gateway\r\n{kind}Content-Length: {}\r\n", body.len());
     raw::Http::talk(url, find(&plain.id, &headers, body).as_bytes()).await?.reply()
 }
 
-async fn content_type(ground: &Ground) -> Result<()> {
+async fn content_type(fixture: &Fixture) -> Result<()> {
     let mut rows = Rows::default();
     for kind in [
         "",
@@ -272,7 +274,7 @@ async fn content_type(ground: &Ground) -> Result<()> {
         "text/json",
         "application/vnd.example+json",
     ] {
-        let outcome = reply_to_type(ground, kind).await.and_then(|reply| {
+        let outcome = reply_to_type(fixture, kind).await.and_then(|reply| {
             ensure!(reply.status == 200, "{} {}", reply.status, reply.text());
             Ok(())
         });
@@ -282,12 +284,12 @@ async fn content_type(ground: &Ground) -> Result<()> {
 }
 
 /// A browser asks nobody before it sends one of these to another origin, and a page must drive no session.
-async fn types_of_forms(ground: &Ground) -> Result<()> {
+async fn types_of_forms(fixture: &Fixture) -> Result<()> {
     let mut rows = Rows::default();
     for kind in
         ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"]
     {
-        let outcome = reply_to_type(ground, kind).await.and_then(|reply| {
+        let outcome = reply_to_type(fixture, kind).await.and_then(|reply| {
             let refused = reply.status == 400 && reply.text().contains("invalid argument");
             ensure!(refused, "{} {}", reply.status, reply.text());
             Ok(())
@@ -297,10 +299,10 @@ async fn types_of_forms(ground: &Ground) -> Result<()> {
     rows.done()
 }
 
-async fn chunks(ground: &Ground) -> Result<()> {
-    let plain = ground.plain().await?;
+async fn chunks(fixture: &Fixture) -> Result<()> {
+    let plain = fixture.plain().await?;
     let id = &plain.id;
-    let url = &ground.namespace.cluster.settings.gateway_url;
+    let url = &fixture.namespace.cluster.settings.gateway_url;
     let headers = "Host: gateway\r\nTransfer-Encoding: chunked\r\n";
     let body = "9\r\n{\"using\":\r\n10\r\n\"css selector\", \r\n10\r\n\"value\": \":root\"\r\n1\r\n}\r\n0\r\n\r\n";
     let reply = raw::Http::talk(url, find(id, headers, body).as_bytes()).await?.reply()?;
@@ -309,10 +311,10 @@ async fn chunks(ground: &Ground) -> Result<()> {
 }
 
 /// A driver takes only its own names; the gateway has as many as there are ways to it.
-async fn host(ground: &Ground) -> Result<()> {
-    let plain = ground.plain().await?;
+async fn host(fixture: &Fixture) -> Result<()> {
+    let plain = fixture.plain().await?;
     let id = &plain.id;
-    let url = &ground.namespace.cluster.settings.gateway_url;
+    let url = &fixture.namespace.cluster.settings.gateway_url;
     for host in ["gateway.example", "gateway.example:80", "10.0.0.1:4444", "[::1]:1", "localhost"] {
         for path in ["/status".to_owned(), format!("/session/{id}/window")] {
             let request =
@@ -326,8 +328,8 @@ async fn host(ground: &Ground) -> Result<()> {
 
 /// What the segment means is the driver's to say: geckodriver leaves the encoding in a property's name, and
 /// chromedriver takes ASCII only.
-async fn percent(ground: &Ground) -> Result<()> {
-    let session = ground.shared().await?;
+async fn percent(fixture: &Fixture) -> Result<()> {
+    let session = fixture.shared().await?;
     let segments = [
         ("a%2Fb", "a/b"),
         ("a%20b", "a b"),
@@ -337,7 +339,7 @@ async fn percent(ground: &Ground) -> Result<()> {
         ("a+b", "a+b"),
         ("a%2Bb", "a+b"),
     ];
-    let names: Vec<&str> = match ground.browser {
+    let names: Vec<&str> = match fixture.browser {
         Browser::Chrome => segments.iter().map(|(_, decoded)| *decoded).collect(),
         Browser::Firefox => segments.iter().map(|(segment, _)| *segment).collect(),
     };
@@ -345,12 +347,12 @@ async fn percent(ground: &Ground) -> Result<()> {
         for (const name of arguments[0]) root[name] = name;
         return root";
     let body = json!({"script": script, "args": [names]});
-    let root = ground.post(&session.path("/execute/sync"), body).await?;
+    let root = fixture.post(&session.path("/execute/sync"), body).await?;
     let root = root[ELEMENT].as_str().context("an element")?;
     let mut rows = Rows::default();
     for ((segment, _), name) in segments.into_iter().zip(names) {
         let path = session.path(&format!("/element/{root}/property/{segment}"));
-        let outcome = ground.get(&path).await.and_then(|value| {
+        let outcome = fixture.get(&path).await.and_then(|value| {
             ensure!(value == name, "{value}, not {name:?}");
             Ok(())
         });
@@ -359,9 +361,9 @@ async fn percent(ground: &Ground) -> Result<()> {
     rows.done()
 }
 
-async fn malformed(ground: &Ground) -> Result<()> {
+async fn malformed(fixture: &Fixture) -> Result<()> {
     let mut rows = Rows::default();
-    let url = &ground.namespace.cluster.settings.gateway_url;
+    let url = &fixture.namespace.cluster.settings.gateway_url;
     for request in [
         "nonsense\r\n\r\n",
         "GET\r\n\r\n",
@@ -385,12 +387,12 @@ async fn malformed(ground: &Ground) -> Result<()> {
         };
         rows.row(format!("{request:?}"), outcome.await);
     }
-    rows.row("another connection afterwards", ground.get("/status").await.map(drop));
+    rows.row("another connection afterwards", fixture.get("/status").await.map(drop));
     rows.done()
 }
 
-async fn keep_alive(ground: &Ground) -> Result<()> {
-    let url = &ground.namespace.cluster.settings.gateway_url;
+async fn keep_alive(fixture: &Fixture) -> Result<()> {
+    let url = &fixture.namespace.cluster.settings.gateway_url;
     let bogus = format!("/session/{NOBODYS}/url");
     let requests = [
         "GET /status HTTP/1.1\r\nHost: gateway\r\n\r\n".to_owned(),
@@ -407,38 +409,38 @@ async fn keep_alive(ground: &Ground) -> Result<()> {
     Ok(())
 }
 
-async fn goog(ground: &Ground) -> Result<()> {
-    let session = ground.plain().await?;
+async fn goog(fixture: &Fixture) -> Result<()> {
+    let session = fixture.plain().await?;
     let command = json!({"cmd": "Browser.getVersion", "params": {}});
-    let version = ground.post(&session.path("/goog/cdp/execute"), command).await?;
+    let version = fixture.post(&session.path("/goog/cdp/execute"), command).await?;
     ensure!(version["product"].is_string(), "{version}");
     Ok(())
 }
 
-async fn moz(ground: &Ground) -> Result<()> {
-    let session = ground.plain().await?;
-    let context = ground.get(&session.path("/moz/context")).await?;
+async fn moz(fixture: &Fixture) -> Result<()> {
+    let session = fixture.plain().await?;
+    let context = fixture.get(&session.path("/moz/context")).await?;
     ensure!(context == "content", "{context}");
     Ok(())
 }
 
-async fn other_vendor(ground: &Ground) -> Result<()> {
-    let session = ground.plain().await?;
-    let (method, rest, body) = match ground.browser {
+async fn other_vendor(fixture: &Fixture) -> Result<()> {
+    let session = fixture.plain().await?;
+    let (method, rest, body) = match fixture.browser {
         Browser::Chrome => (Method::GET, "/moz/context", None),
         Browser::Firefox => {
             (Method::POST, "/goog/cdp/execute", Some(json!({"cmd": "x", "params": {}})))
         }
     };
-    ground.fails(method, &session.path(rest), body.as_ref(), UNKNOWN_COMMAND).await
+    fixture.fails(method, &session.path(rest), body.as_ref(), UNKNOWN_COMMAND).await
 }
 
-async fn hub(ground: &Ground) -> Result<()> {
-    let gateway = &ground.namespace.cluster.settings.gateway_url;
-    let old = ground.client.at(&format!("{gateway}/wd/hub"));
+async fn hub(fixture: &Fixture) -> Result<()> {
+    let gateway = &fixture.namespace.cluster.settings.gateway_url;
+    let old = fixture.client.at(&format!("{gateway}/wd/hub"));
     let send = async |method: Method, path: String, body: Option<Value>| {
         let reply = old.send(method, &path, body.as_ref()).await?;
-        envelope::check(&reply)?;
+        check_envelope(&reply)?;
         Ok::<_, anyhow::Error>(reply)
     };
     let status = send(Method::GET, "/status".to_owned(), None).await?;
@@ -454,15 +456,15 @@ async fn hub(ground: &Ground) -> Result<()> {
     let none = json!({"capabilities": {"alwaysMatch": {"browserName": NO_BROWSER}}});
     expect(&send(Method::POST, "/session".to_owned(), Some(none)).await?, NOT_CREATED)?;
 
-    let wanted = json!({"capabilities": {"alwaysMatch": ground.of_browser(&json!({}))}});
+    let wanted = json!({"capabilities": {"alwaysMatch": fixture.of_browser(&json!({}))}});
     let made = send(Method::POST, "/session".to_owned(), Some(wanted)).await?;
     let id = made.body["value"]["sessionId"].as_str();
     let id = id.with_context(|| made.body.to_string())?;
-    let url = json!({"url": ground.page("/")});
+    let url = json!({"url": fixture.page("/")});
     send(Method::POST, format!("/session/{id}/url"), Some(url)).await?;
     let title = send(Method::GET, format!("/session/{id}/title"), None).await?;
     ensure!(title.body["value"] == "browser-operator", "{}", title.body);
     let deleted = send(Method::DELETE, format!("/session/{id}"), None).await?;
     ensure!(deleted.status == 200 && deleted.body["value"].is_null(), "{}", deleted.body);
-    ground.fails(Method::DELETE, &format!("/session/{id}"), None, INVALID_SESSION).await
+    fixture.fails(Method::DELETE, &format!("/session/{id}"), None, INVALID_SESSION).await
 }

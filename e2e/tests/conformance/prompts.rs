@@ -5,8 +5,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    ground::{Ground, Session},
-    rule::{Rule, each, rule},
+    fixture::{Fixture, Session},
+    rows::each,
+    rule::{Rule, rule},
     validation::{refused, taken},
 };
 
@@ -31,7 +32,7 @@ pub fn rules() -> Vec<Rule> {
     ]
 }
 
-async fn wrong(ground: &Ground) -> Result<()> {
+async fn wrong(fixture: &Fixture) -> Result<()> {
     let mut values = each(json!([
         true, 1, [], ["accept"], "", "Accept", "IGNORE", "accept and", "accept  and notify", "ignore and notify",
         "notify", {"Alert": "accept"}, {"beforeunload": "accept"}, {"other": "accept"},
@@ -45,23 +46,23 @@ async fn wrong(ground: &Ground) -> Result<()> {
             values.push(json!({kind: handler}));
         }
     }
-    refused(ground, "unhandledPromptBehavior", values.into()).await
+    refused(fixture, "unhandledPromptBehavior", values.into()).await
 }
 
-async fn right(ground: &Ground) -> Result<()> {
+async fn right(fixture: &Fixture) -> Result<()> {
     let mut values = vec![json!({})];
     for handler in HANDLERS {
         values.push(json!(handler));
         values.extend(KINDS.map(|kind| json!({kind: handler})));
     }
-    taken(ground, "unhandledPromptBehavior", values.into()).await
+    taken(fixture, "unhandledPromptBehavior", values.into()).await
 }
 
 /// What becomes of a confirm() that the next command finds open: what the page got, and whether the command was told.
-async fn confirm(ground: &Ground, session: &Session) -> Result<(Value, bool)> {
+async fn confirm(fixture: &Fixture, session: &Session) -> Result<(Value, bool)> {
     let run = async |script: &str| {
         let body = json!({"script": script, "args": []});
-        ground.send(Method::POST, &session.path("/execute/sync"), Some(&body)).await
+        fixture.send(Method::POST, &session.path("/execute/sync"), Some(&body)).await
     };
     // The prompt must be open only after the script that opens it has returned.
     run("setTimeout(() => { window.said = confirm('sure?') })").await?;
@@ -82,36 +83,36 @@ async fn confirm(ground: &Ground, session: &Session) -> Result<(Value, bool)> {
     Ok((said, told))
 }
 
-async fn string(ground: &Ground) -> Result<()> {
-    ground
+async fn string(fixture: &Fixture) -> Result<()> {
+    fixture
         .with_session(json!({"unhandledPromptBehavior": "accept"}), async |session| {
             let told = &session.capabilities["unhandledPromptBehavior"];
             ensure!(told == "accept", "{told}");
-            let outcome = confirm(ground, session).await?;
+            let outcome = confirm(fixture, session).await?;
             ensure!(outcome == (json!(true), false), "a confirm() gave {outcome:?}");
             Ok(())
         })
         .await
 }
 
-async fn map(ground: &Ground) -> Result<()> {
+async fn map(fixture: &Fixture) -> Result<()> {
     let asked = json!({
         "alert": "accept", "beforeUnload": "dismiss", "confirm": "accept and notify", "default": "ignore",
         "prompt": "dismiss and notify",
     });
-    ground
+    fixture
         .with_session(json!({"unhandledPromptBehavior": asked}), async |session| {
             let told = &session.capabilities["unhandledPromptBehavior"];
             ensure!(*told == asked, "{told}, not {asked}");
-            let outcome = confirm(ground, session).await?;
+            let outcome = confirm(fixture, session).await?;
             ensure!(outcome == (json!(true), true), "a confirm() gave {outcome:?}");
             Ok(())
         })
         .await
 }
 
-async fn empty(ground: &Ground) -> Result<()> {
-    ground
+async fn empty(fixture: &Fixture) -> Result<()> {
+    fixture
         .with_session(json!({"unhandledPromptBehavior": {}}), async |session| {
             let told = &session.capabilities["unhandledPromptBehavior"];
             ensure!(*told == json!({}), "{told}");
@@ -120,11 +121,11 @@ async fn empty(ground: &Ground) -> Result<()> {
         .await
 }
 
-async fn by_default(ground: &Ground) -> Result<()> {
-    let session = ground.plain_alone().await?;
+async fn by_default(fixture: &Fixture) -> Result<()> {
+    let session = fixture.plain_alone().await?;
     let told = &session.capabilities["unhandledPromptBehavior"];
     ensure!(told == "dismiss and notify", "{told}");
-    let outcome = confirm(ground, &session).await?;
+    let outcome = confirm(fixture, &session).await?;
     ensure!(outcome == (json!(false), true), "a confirm() gave {outcome:?}");
     Ok(())
 }

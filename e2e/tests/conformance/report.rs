@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use crate::{
-    ground::{Column, Outcome},
     rule::Rule,
+    run::{Column, Outcome},
 };
 
 /// Prints the table, then what failed and how, then the sum.

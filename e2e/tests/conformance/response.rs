@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    ground::{Ground, expect},
-    rule::{Is, Rows, Rule, rule},
+    fixture::Fixture,
+    reply::expect,
+    rows::{Is, Rows},
+    rule::{Rule, rule},
 };
 
 pub fn rules() -> Vec<Rule> {
@@ -30,9 +32,9 @@ pub fn rules() -> Vec<Rule> {
     ]
 }
 
-async fn exactly(ground: &Ground) -> Result<()> {
-    let plain = ground.plain().await?;
-    for session in [&*plain, ground.shared().await?] {
+async fn exactly(fixture: &Fixture) -> Result<()> {
+    let plain = fixture.plain().await?;
+    for session in [&*plain, fixture.shared().await?] {
         let value = session.value.as_object().context("an object")?;
         let mut keys: Vec<&str> = value.keys().map(String::as_str).collect();
         keys.sort_unstable();
@@ -49,18 +51,18 @@ pub fn check_uuid(id: &str) -> Result<()> {
     Ok(())
 }
 
-async fn uuid(ground: &Ground) -> Result<()> {
-    let plain = ground.plain().await?;
-    for session in [&*plain, ground.shared().await?] {
+async fn uuid(fixture: &Fixture) -> Result<()> {
+    let plain = fixture.plain().await?;
+    for session in [&*plain, fixture.shared().await?] {
         check_uuid(&session.id)?;
     }
     Ok(())
 }
 
-async fn all(ground: &Ground) -> Result<()> {
+async fn all(fixture: &Fixture) -> Result<()> {
     let mut rows = Rows::default();
-    let plain = ground.plain().await?;
-    for session in [&*plain, ground.shared().await?] {
+    let plain = fixture.plain().await?;
+    for session in [&*plain, fixture.shared().await?] {
         let capabilities = &session.capabilities;
         let is: [(&str, Is); 11] = [
             ("browserName", Value::is_string),
@@ -87,12 +89,12 @@ async fn all(ground: &Ground) -> Result<()> {
     rows.done()
 }
 
-async fn defaults(ground: &Ground) -> Result<()> {
+async fn defaults(fixture: &Fixture) -> Result<()> {
     let mut rows = Rows::default();
-    let plain = ground.plain().await?;
+    let plain = fixture.plain().await?;
     let told = &plain.capabilities;
     for (name, value) in [
-        ("browserName", json!(ground.browser.name())),
+        ("browserName", json!(fixture.browser.name())),
         ("platformName", json!("linux")),
         ("acceptInsecureCerts", json!(false)),
         ("pageLoadStrategy", json!("normal")),
@@ -117,7 +119,7 @@ async fn defaults(ground: &Ground) -> Result<()> {
     rows.done()
 }
 
-async fn echo(ground: &Ground) -> Result<()> {
+async fn echo(fixture: &Fixture) -> Result<()> {
     let asked = json!({
         "acceptInsecureCerts": true,
         "strictFileInteractability": true,
@@ -127,7 +129,7 @@ async fn echo(ground: &Ground) -> Result<()> {
         "timeouts": {"implicit": 44, "script": 55_000},
         "unhandledPromptBehavior": "accept and notify",
     });
-    ground
+    fixture
         .with_session(asked.clone(), async |session| {
             let mut rows = Rows::default();
             let told = &session.capabilities;
@@ -140,7 +142,7 @@ async fn echo(ground: &Ground) -> Result<()> {
                 };
                 rows.row(name, check());
             }
-            let set = ground.get(&session.path("/timeouts")).await?;
+            let set = fixture.get(&session.path("/timeouts")).await?;
             let same = (set == timeouts).then_some(()).with_context(|| format!("{set}"));
             rows.row("Get Timeouts", same);
             rows.done()
@@ -148,34 +150,34 @@ async fn echo(ground: &Ground) -> Result<()> {
         .await
 }
 
-async fn user_agent(ground: &Ground) -> Result<()> {
-    let session = ground.shared().await?;
+async fn user_agent(fixture: &Fixture) -> Result<()> {
+    let session = fixture.shared().await?;
     let script = json!({"script": "return navigator.userAgent", "args": []});
-    let own = ground.post(&session.path("/execute/sync"), script).await?;
+    let own = fixture.post(&session.path("/execute/sync"), script).await?;
     let told = session.text("userAgent")?;
     ensure!(own == told, "{told:?}, not {own}");
     Ok(())
 }
 
-async fn socket_url(ground: &Ground) -> Result<()> {
-    let session = ground.shared().await?;
+async fn socket_url(fixture: &Fixture) -> Result<()> {
+    let session = fixture.shared().await?;
     let url = session.text("webSocketUrl")?;
-    let wanted = ground.namespace.cluster.socket_url(&session.id);
+    let wanted = fixture.namespace.cluster.socket_url(&session.id);
     ensure!(url == wanted, "{url}, not {wanted}");
     Bidi::connect(url).await?.close().await
 }
 
-async fn no_socket(ground: &Ground) -> Result<()> {
-    let plain = ground.plain().await?;
+async fn no_socket(fixture: &Fixture) -> Result<()> {
+    let plain = fixture.plain().await?;
     let told = &plain.capabilities;
     ensure!(told.get("webSocketUrl").is_none(), "not asked for: {told}");
     for asked in [json!(false), Value::Null] {
-        ground
+        fixture
             .with_session(json!({"webSocketUrl": asked}), async |session| {
                 let told = &session.capabilities;
                 ensure!(told.get("webSocketUrl").is_none(), "{asked} was asked for: {told}");
                 let refusal =
-                    Bidi::refusal(&ground.namespace.cluster.socket_url(&session.id)).await?;
+                    Bidi::refusal(&fixture.namespace.cluster.socket_url(&session.id)).await?;
                 ensure!(refusal == 404, "{asked} was asked for: a handshake gets {refusal}");
                 Ok(())
             })
@@ -186,38 +188,38 @@ async fn no_socket(ground: &Ground) -> Result<()> {
 
 /// "these specific capabilities must not be forwarded to the endpoint node" (WebDriver, "New Session"); Firefox
 /// would tell them again.
-async fn own(ground: &Ground) -> Result<()> {
+async fn own(fixture: &Fixture) -> Result<()> {
     let asked = json!({
         "browser-operator:timeoutSeconds": 600,
         "browser-operator:userMetadata": {"secret": "s"},
         "browser-operator:class": null,
-        "se:remoteUrl": ground.namespace.cluster.settings.gateway_url,
+        "se:remoteUrl": fixture.namespace.cluster.settings.gateway_url,
     });
-    ground
+    fixture
         .with_session(asked, async |session| {
             let told = session.capabilities.as_object().context("a set")?;
             let ours = |name: &&String| {
                 name.starts_with("browser-operator:") || name.as_str() == "se:remoteUrl"
             };
             ensure!(told.keys().find(ours).is_none(), "{}", session.capabilities);
-            let object = ground.namespace.cluster.session_with_id(&session.id).await?;
+            let object = fixture.namespace.cluster.session_with_id(&session.id).await?;
             ensure!(object.spec.timeout_seconds == 600, "timeoutSeconds: {:?}", object.spec);
             Ok(())
         })
         .await?;
     for (name, value) in [("nothing", json!(1)), ("timeoutSeconds", json!("long"))] {
-        let set = ground.of_browser(&json!({format!("browser-operator:{name}"): value}));
+        let set = fixture.of_browser(&json!({format!("browser-operator:{name}"): value}));
         let body = json!({"capabilities": {"alwaysMatch": set}});
-        let reply = ground.send(Method::POST, "/session", Some(&body)).await?;
-        expect(&reply, crate::ground::INVALID_ARGUMENT)?;
+        let reply = fixture.send(Method::POST, "/session", Some(&body)).await?;
+        expect(&reply, crate::reply::INVALID_ARGUMENT)?;
     }
     Ok(())
 }
 
 /// A client that is told `debuggerAddress` dials it, and finds another program there, or none.
-async fn inside(ground: &Ground) -> Result<()> {
-    let plain = ground.plain().await?;
-    for session in [&*plain, ground.shared().await?] {
+async fn inside(fixture: &Fixture) -> Result<()> {
+    let plain = fixture.plain().await?;
+    for session in [&*plain, fixture.shared().await?] {
         let told = &session.capabilities;
         for address in [
             &told["goog:chromeOptions"]["debuggerAddress"],

@@ -1,46 +1,14 @@
-//! What a rule is, and how it is told apart from the others.
+//! A rule: its section, its words and its check.
 
 use std::fmt::{self, Display};
 
-use anyhow::{Result, bail};
-use futures::{StreamExt, future::LocalBoxFuture, stream};
-use serde_json::Value;
+use anyhow::Result;
+use futures::future::LocalBoxFuture;
 
-use crate::ground::Ground;
-
-/// A browser that the rules are run on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Browser {
-    /// Chromium.
-    Chrome,
-    /// Firefox.
-    Firefox,
-}
-
-impl Browser {
-    /// Every browser, in the order of the table's columns.
-    pub const ALL: [Self; 2] = [Self::Chrome, Self::Firefox];
-
-    /// Its browserName.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Chrome => "chrome",
-            Self::Firefox => "firefox",
-        }
-    }
-}
-
-impl Display for Browser {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Chrome => "Chrome",
-            Self::Firefox => "Firefox",
-        })
-    }
-}
+use crate::{browser::Browser, fixture::Fixture};
 
 /// What finds out whether a rule holds.
-type Check = Box<dyn for<'a> Fn(&'a Ground) -> LocalBoxFuture<'a, Result<()>>>;
+type Check = Box<dyn for<'a> Fn(&'a Fixture) -> LocalBoxFuture<'a, Result<()>>>;
 
 /// A rule of the standard, or one that was decided where the standard leaves a choice.
 pub struct Rule {
@@ -57,12 +25,12 @@ pub struct Rule {
 /// A rule that holds on every browser.
 pub fn rule<C>(section: &'static str, text: &'static str, check: C) -> Rule
 where
-    C: AsyncFn(&Ground) -> Result<()> + Copy + 'static,
+    C: AsyncFn(&Fixture) -> Result<()> + Copy + 'static,
 {
     Rule {
         section,
         text,
-        check: Box::new(move |ground| Box::pin(async move { check(ground).await })),
+        check: Box::new(move |fixture| Box::pin(async move { check(fixture).await })),
         meaningless: None,
     }
 }
@@ -77,66 +45,5 @@ impl Rule {
 impl Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.section, self.text)
-    }
-}
-
-/// How many rows of a rule are told: the first ones say what is wrong with the others.
-const ROWS_TOLD: usize = 12;
-
-/// The outcomes of a rule that is a table: every row is looked at, and those that fail are named.
-#[derive(Default)]
-pub struct Rows(Vec<String>);
-
-impl Rows {
-    /// Keeps one row's outcome.
-    pub fn row(&mut self, name: impl Display, outcome: Result<()>) {
-        if let Err(error) = outcome {
-            self.0.push(format!("{name}: {error:#}"));
-        }
-    }
-
-    /// The outcome of all of them.
-    pub fn done(self) -> Result<()> {
-        let more = match self.0.len().saturating_sub(ROWS_TOLD) {
-            0 => String::new(),
-            more => format!("\n... and {more} more"),
-        };
-        let told: Vec<String> = self.0.into_iter().take(ROWS_TOLD).collect();
-        if told.is_empty() { Ok(()) } else { bail!("{}{more}", told.join("\n")) }
-    }
-}
-
-/// How many rows are looked at together: an id that nobody has is answered only after a moment.
-const ROWS_AT_A_TIME: usize = 16;
-
-/// Looks at every row of a table, many at a time, and names those that fail.
-pub async fn all<T>(
-    rows: impl IntoIterator<Item = T>,
-    name: impl Fn(&T) -> String,
-    check: impl AsyncFn(&T) -> Result<()>,
-) -> Result<()> {
-    let check = &check;
-    let outcomes = stream::iter(rows)
-        .map(|row| async move {
-            let outcome = check(&row).await;
-            (row, outcome)
-        })
-        .buffered(ROWS_AT_A_TIME);
-    let outcomes: Vec<(T, Result<()>)> = outcomes.collect().await;
-    let mut rows = Rows::default();
-    for (row, outcome) in outcomes {
-        rows.row(name(&row), outcome);
-    }
-    rows.done()
-}
-
-/// What a value must be.
-pub type Is = fn(&Value) -> bool;
-
-/// The elements of a list that is written as JSON.
-pub fn each(list: Value) -> Vec<Value> {
-    match list {
-        Value::Array(list) => list,
-        one => vec![one],
     }
 }

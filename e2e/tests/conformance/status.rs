@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 
 use crate::{
-    ground::Ground,
+    fixture::Fixture,
     rule::{Rule, rule},
 };
 
@@ -14,16 +14,16 @@ pub fn rules() -> Vec<Rule> {
     ]
 }
 
-async fn told(ground: &Ground) -> Result<()> {
-    let status = ground.get("/status").await?;
+async fn told(fixture: &Fixture) -> Result<()> {
+    let status = fixture.get("/status").await?;
     ensure!(status["ready"].is_boolean() && status["message"].is_string(), "{status}");
     Ok(())
 }
 
 /// Of an endpoint it would be false; we are an intermediary ("its ability to purvey more sessions").
-async fn ready(ground: &Ground) -> Result<()> {
-    let _exists = ground.plain().await?;
-    let status = ground.get("/status").await?;
+async fn ready(fixture: &Fixture) -> Result<()> {
+    let _exists = fixture.plain().await?;
+    let status = fixture.get("/status").await?;
     ensure!(status["ready"] == true, "{status}");
     Ok(())
 }

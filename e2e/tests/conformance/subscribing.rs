@@ -5,8 +5,9 @@ use e2e::Bidi;
 use serde_json::{Value, json};
 
 use crate::{
-    ground::Ground,
-    rule::{Rows, Rule, rule},
+    fixture::Fixture,
+    rows::Rows,
+    rule::{Rule, rule},
 };
 
 pub fn rules() -> Vec<Rule> {
@@ -23,9 +24,9 @@ pub fn rules() -> Vec<Rule> {
     ]
 }
 
-async fn answers(ground: &Ground) -> Result<()> {
-    let session = ground.shared().await?;
-    let (mut one, mut other) = (ground.socket(session).await?, ground.socket(session).await?);
+async fn answers(fixture: &Fixture) -> Result<()> {
+    let session = fixture.shared().await?;
+    let (mut one, mut other) = (fixture.socket(session).await?, fixture.socket(session).await?);
     let tree = json!({"id": 1, "method": "browsingContext.getTree", "params": {}}).to_string();
     let realms = json!({"id": 1, "method": "script.getRealms", "params": {}}).to_string();
     for _ in 0..10 {
@@ -66,17 +67,17 @@ async fn hears(bidi: &mut Bidi, text: &str) -> Result<()> {
     }
 }
 
-async fn events(ground: &Ground) -> Result<()> {
-    ground
+async fn events(fixture: &Fixture) -> Result<()> {
+    fixture
         .with_session(json!({"webSocketUrl": true}), async |session| {
             let (mut one, mut other) =
-                (ground.socket(session).await?, ground.socket(session).await?);
+                (fixture.socket(session).await?, fixture.socket(session).await?);
             let events = json!({"events": ["log.entryAdded"]});
             let result = one.command("session.subscribe", events).await?;
             ensure!(result["subscription"].is_string(), "{result}");
             log(&mut one, "from the one").await?;
             log(&mut other, "from the other").await?;
-            let mut late = ground.socket(session).await?;
+            let mut late = fixture.socket(session).await?;
             log(&mut one, "to all three").await?;
             for text in ["from the one", "from the other", "to all three"] {
                 hears(&mut one, text).await.context("the subscriber")?;
@@ -91,10 +92,10 @@ async fn events(ground: &Ground) -> Result<()> {
         .await
 }
 
-async fn unsubscribing(ground: &Ground) -> Result<()> {
-    ground
+async fn unsubscribing(fixture: &Fixture) -> Result<()> {
+    fixture
         .with_session(json!({"webSocketUrl": true}), async |session| {
-            let mut bidi = ground.socket(session).await?;
+            let mut bidi = fixture.socket(session).await?;
             let subscribe = json!({"events": ["log.entryAdded"]});
             for by_id in [true, false] {
                 let made = bidi.command("session.subscribe", subscribe.clone()).await?;
@@ -120,8 +121,8 @@ async fn unsubscribing(ground: &Ground) -> Result<()> {
         .await
 }
 
-async fn both_kinds(ground: &Ground) -> Result<()> {
-    let mut bidi = ground.socket(ground.shared().await?).await?;
+async fn both_kinds(fixture: &Fixture) -> Result<()> {
+    let mut bidi = fixture.socket(fixture.shared().await?).await?;
     let context = bidi.context().await?;
     let params =
         json!({"events": ["log.entryAdded"], "contexts": [context], "userContexts": ["default"]});
@@ -130,8 +131,8 @@ async fn both_kinds(ground: &Ground) -> Result<()> {
     Ok(())
 }
 
-async fn unknown(ground: &Ground) -> Result<()> {
-    let mut bidi = ground.socket(ground.shared().await?).await?;
+async fn unknown(fixture: &Fixture) -> Result<()> {
+    let mut bidi = fixture.socket(fixture.shared().await?).await?;
     let mut rows = Rows::default();
     for (method, params, wanted) in [
         ("session.subscribe", json!({}), "invalid argument"),

@@ -7,8 +7,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    ground::{Ground, INVALID_ARGUMENT, NO_BROWSER, expect},
-    rule::{Rows, Rule, all, each, rule},
+    fixture::{Fixture, NO_BROWSER},
+    reply::{INVALID_ARGUMENT, expect},
+    rows::{Rows, all, each},
+    rule::{Rule, rule},
 };
 
 pub fn rules() -> Vec<Rule> {
@@ -37,7 +39,7 @@ pub fn rules() -> Vec<Rule> {
     ]
 }
 
-async fn body(ground: &Ground) -> Result<()> {
+async fn body(fixture: &Fixture) -> Result<()> {
     let mut rows = Rows::default();
     for body in [
         "",
@@ -52,42 +54,45 @@ async fn body(ground: &Ground) -> Result<()> {
         "{\"capabilities\": {}",
         "\u{feff}x",
     ] {
-        rows.row(format!("{body:?}"), ground.refuses_text(body.to_owned(), INVALID_ARGUMENT).await);
+        rows.row(
+            format!("{body:?}"),
+            fixture.refuses_text(body.to_owned(), INVALID_ARGUMENT).await,
+        );
     }
-    let none = ground.send(Method::POST, "/session", None).await;
+    let none = fixture.send(Method::POST, "/session", None).await;
     rows.row("no body", none.and_then(|reply| expect(&reply, INVALID_ARGUMENT)));
     rows.done()
 }
 
-async fn capabilities(ground: &Ground) -> Result<()> {
+async fn capabilities(fixture: &Fixture) -> Result<()> {
     let mut rows = Rows::default();
     for value in each(json!([null, true, 1, "{}", [], [{}]])) {
-        rows.row(&value, ground.invalid(value.clone()).await);
+        rows.row(&value, fixture.invalid(value.clone()).await);
     }
-    rows.row("absent", ground.refuses(&json!({"other": {}}), INVALID_ARGUMENT).await);
+    rows.row("absent", fixture.refuses(&json!({"other": {}}), INVALID_ARGUMENT).await);
     rows.done()
 }
 
-async fn desired(ground: &Ground) -> Result<()> {
-    let desired = ground.of_browser(&json!({}));
+async fn desired(fixture: &Fixture) -> Result<()> {
+    let desired = fixture.of_browser(&json!({}));
     let body = json!({"desiredCapabilities": desired});
-    ground.refuses(&body, INVALID_ARGUMENT).await?;
+    fixture.refuses(&body, INVALID_ARGUMENT).await?;
     let body = json!({"desiredCapabilities": desired, "requiredCapabilities": {}});
-    ground.refuses(&body, INVALID_ARGUMENT).await
+    fixture.refuses(&body, INVALID_ARGUMENT).await
 }
 
-async fn always(ground: &Ground) -> Result<()> {
+async fn always(fixture: &Fixture) -> Result<()> {
     let mut rows = Rows::default();
     // Null is not undefined.
     for value in each(json!([null, true, 1, "{}", [], [{}]])) {
-        rows.row(&value, ground.invalid(json!({"alwaysMatch": value})).await);
-        let beside = json!({"alwaysMatch": value, "firstMatch": [ground.of_browser(&json!({}))]});
-        rows.row(format!("{value} beside firstMatch"), ground.invalid(beside).await);
+        rows.row(&value, fixture.invalid(json!({"alwaysMatch": value})).await);
+        let beside = json!({"alwaysMatch": value, "firstMatch": [fixture.of_browser(&json!({}))]});
+        rows.row(format!("{value} beside firstMatch"), fixture.invalid(beside).await);
     }
     rows.done()
 }
 
-async fn first(ground: &Ground) -> Result<()> {
+async fn first(fixture: &Fixture) -> Result<()> {
     let mut rows = Rows::default();
     for value in each(json!([
         null,
@@ -106,45 +111,45 @@ async fn first(ground: &Ground) -> Result<()> {
         [{}, {}, 1],
     ])) {
         let capabilities =
-            json!({"alwaysMatch": ground.of_browser(&json!({})), "firstMatch": value});
-        rows.row(&value, ground.invalid(capabilities).await);
+            json!({"alwaysMatch": fixture.of_browser(&json!({})), "firstMatch": value});
+        rows.row(&value, fixture.invalid(capabilities).await);
     }
     rows.done()
 }
 
 /// The three places where a capability can stand; in the last an earlier entry would match.
-fn places(ground: &Ground, name: &str, value: &Value) -> [Value; 3] {
+fn places(fixture: &Fixture, name: &str, value: &Value) -> [Value; 3] {
     let set = json!({name: value});
-    let rest = if name == "browserName" { json!({}) } else { ground.of_browser(&json!({})) };
+    let rest = if name == "browserName" { json!({}) } else { fixture.of_browser(&json!({})) };
     [
-        json!({"alwaysMatch": ground.of_browser(&set)}),
+        json!({"alwaysMatch": fixture.of_browser(&set)}),
         json!({"alwaysMatch": rest, "firstMatch": [set]}),
         json!({"alwaysMatch": rest, "firstMatch": [{}, set]}),
     ]
 }
 
 /// Checks that a capability is refused with each of the values, in every place.
-pub async fn refused(ground: &Ground, name: &str, values: Value) -> Result<()> {
-    let places = each(values).into_iter().flat_map(|value| places(ground, name, &value));
-    all(places, Value::to_string, async |capabilities| ground.invalid(capabilities.clone()).await)
+pub async fn refused(fixture: &Fixture, name: &str, values: Value) -> Result<()> {
+    let places = each(values).into_iter().flat_map(|value| places(fixture, name, &value));
+    all(places, Value::to_string, async |capabilities| fixture.invalid(capabilities.clone()).await)
         .await
 }
 
 /// Checks that a capability is taken with each of the values.
-pub async fn taken(ground: &Ground, name: &str, values: Value) -> Result<()> {
+pub async fn taken(fixture: &Fixture, name: &str, values: Value) -> Result<()> {
     let sets = each(values).into_iter().map(|value| json!({name: value}));
-    all(sets, Value::to_string, async |set| ground.valid(set).await).await
+    all(sets, Value::to_string, async |set| fixture.valid(set).await).await
 }
 
-async fn types(ground: &Ground) -> Result<()> {
+async fn types(fixture: &Fixture) -> Result<()> {
     let mut rows = Rows::default();
     for name in ["acceptInsecureCerts", "strictFileInteractability", "webSocketUrl"] {
         let values = json!([0, 1, "", "true", "false", [], [true], {}, {"value": true}]);
-        rows.row(name, refused(ground, name, values).await);
+        rows.row(name, refused(fixture, name, values).await);
     }
     for name in ["browserName", "browserVersion", "platformName"] {
         let values = json!([0, 1.5, true, false, [], ["chrome"], {}, {"value": "chrome"}]);
-        rows.row(name, refused(ground, name, values).await);
+        rows.row(name, refused(fixture, name, values).await);
     }
     let values = json!([
         0,
@@ -160,11 +165,11 @@ async fn types(ground: &Ground) -> Result<()> {
         "complete",
         "interactive",
     ]);
-    rows.row("pageLoadStrategy", refused(ground, "pageLoadStrategy", values).await);
+    rows.row("pageLoadStrategy", refused(fixture, "pageLoadStrategy", values).await);
     rows.done()
 }
 
-async fn unknown(ground: &Ground) -> Result<()> {
+async fn unknown(fixture: &Fixture) -> Result<()> {
     let mut rows = Rows::default();
     for name in [
         "userAgent",
@@ -187,24 +192,24 @@ async fn unknown(ground: &Ground) -> Result<()> {
         "accept insecure certs",
         "pageloadStrategy",
     ] {
-        rows.row(format!("{name:?}"), refused(ground, name, json!([true, "text", {}])).await);
+        rows.row(format!("{name:?}"), refused(fixture, name, json!([true, "text", {}])).await);
     }
     rows.done()
 }
 
-async fn booleans(ground: &Ground) -> Result<()> {
+async fn booleans(fixture: &Fixture) -> Result<()> {
     let mut rows = Rows::default();
     for name in ["acceptInsecureCerts", "strictFileInteractability", "webSocketUrl"] {
-        rows.row(name, taken(ground, name, json!([true, false])).await);
+        rows.row(name, taken(fixture, name, json!([true, false])).await);
     }
     rows.done()
 }
 
-async fn strategies(ground: &Ground) -> Result<()> {
-    taken(ground, "pageLoadStrategy", json!(["none", "eager", "normal"])).await
+async fn strategies(fixture: &Fixture) -> Result<()> {
+    taken(fixture, "pageLoadStrategy", json!(["none", "eager", "normal"])).await
 }
 
-async fn not_proxies(ground: &Ground) -> Result<()> {
+async fn not_proxies(fixture: &Fixture) -> Result<()> {
     let mut values = each(json!([
         true, 1, "direct", [], {"proxyType": null}, {"proxyType": 1}, {"proxyType": ""}, {"proxyType": "Direct"},
         {"proxyType": "MANUAL"}, {"proxyType": "other"}, {"proxyType": []}, {"proxytype": "direct"},
@@ -249,10 +254,10 @@ async fn not_proxies(ground: &Ground) -> Result<()> {
     for url in each(json!([null, 1, true, [], {}, "", "no url"])) {
         values.push(json!({"proxyType": "pac", "proxyAutoconfigUrl": url}));
     }
-    refused(ground, "proxy", values.into()).await
+    refused(fixture, "proxy", values.into()).await
 }
 
-async fn proxies(ground: &Ground) -> Result<()> {
+async fn proxies(fixture: &Fixture) -> Result<()> {
     let manual = |key: &str, values: Value| {
         let proxies =
             each(values).into_iter().map(|value| json!({"proxyType": "manual", key: value}));
@@ -282,20 +287,20 @@ async fn proxies(ground: &Ground) -> Result<()> {
         ));
     }
     values.extend(manual("noProxy", json!([[], ["a.example"], ["a.example", "10.0.0.0/8", ""]])));
-    taken(ground, "proxy", values.into()).await
+    taken(fixture, "proxy", values.into()).await
 }
 
 /// "The host may include credentials", and only socksProxy needs something beside it (WebDriver, "Proxy").
-async fn odd_proxies(ground: &Ground) -> Result<()> {
+async fn odd_proxies(fixture: &Fixture) -> Result<()> {
     let values = json!([
         {"proxyType": "manual", "httpProxy": "alice:secret@proxy.example:8080"},
         {"proxyType": "manual", "sslProxy": "alice:secret@proxy.example"},
         {"proxyType": "manual", "socksVersion": 5},
     ]);
-    taken(ground, "proxy", values).await
+    taken(fixture, "proxy", values).await
 }
 
-async fn not_timeouts(ground: &Ground) -> Result<()> {
+async fn not_timeouts(fixture: &Fixture) -> Result<()> {
     let mut values = each(json!([true, 1, "30", [], [1], [{}]]));
     for key in ["script", "pageLoad", "implicit"] {
         for value in each(json!([-1, -0.5, 9_007_199_254_740_992u64, 1e20, "1", "", true, [], {}]))
@@ -304,29 +309,29 @@ async fn not_timeouts(ground: &Ground) -> Result<()> {
         }
         values.push(json!({"script": 1, "pageLoad": 1, "implicit": 1, key: -1}));
     }
-    refused(ground, "timeouts", values.into()).await
+    refused(fixture, "timeouts", values.into()).await
 }
 
-async fn timeouts(ground: &Ground) -> Result<()> {
+async fn timeouts(fixture: &Fixture) -> Result<()> {
     let mut values = each(json!([{}, {"script": 1, "pageLoad": 2, "implicit": 3}]));
     for key in ["script", "pageLoad", "implicit"] {
         for value in each(json!([0, 1, 2.0, 1e3, 9_007_199_254_740_991u64])) {
             values.push(json!({key: value}));
         }
     }
-    taken(ground, "timeouts", values.into()).await
+    taken(fixture, "timeouts", values.into()).await
 }
 
-async fn extensions(ground: &Ground) -> Result<()> {
+async fn extensions(fixture: &Fixture) -> Result<()> {
     let mut rows = Rows::default();
     for name in ["vendor:name", "vendor:", ":name", ":", "a:b:c", "se:name", "vendor:browserName"] {
         let values = json!([true, 1, "text", [], {}, {"nested": [null]}]);
-        rows.row(name, taken(ground, name, values).await);
+        rows.row(name, taken(fixture, name, values).await);
     }
     rows.done()
 }
 
-async fn nulls(ground: &Ground) -> Result<()> {
+async fn nulls(fixture: &Fixture) -> Result<()> {
     let mut rows = Rows::default();
     let names = [
         "acceptInsecureCerts",
@@ -344,25 +349,25 @@ async fn nulls(ground: &Ground) -> Result<()> {
         "vendor:name",
     ];
     for name in names {
-        rows.row(name, ground.valid(&json!({name: null})).await);
+        rows.row(name, fixture.valid(&json!({name: null})).await);
         let first = json!({"firstMatch": [{name: null, "browserName": NO_BROWSER}]});
-        rows.row(format!("{name} in firstMatch"), ground.unmatched(first).await);
+        rows.row(format!("{name} in firstMatch"), fixture.unmatched(first).await);
     }
     // A browserName that is null asks for any browser, and so does not get in the way of another one.
     let both =
         json!({"alwaysMatch": {"browserName": null}, "firstMatch": [{"browserName": NO_BROWSER}]});
-    rows.row("null in alwaysMatch, a value in firstMatch", ground.unmatched(both).await);
+    rows.row("null in alwaysMatch, a value in firstMatch", fixture.unmatched(both).await);
     let both =
         json!({"alwaysMatch": {"browserName": NO_BROWSER}, "firstMatch": [{"browserName": null}]});
-    rows.row("a value in alwaysMatch, null in firstMatch", ground.unmatched(both).await);
+    rows.row("a value in alwaysMatch, null in firstMatch", fixture.unmatched(both).await);
     rows.done()
 }
 
 /// In a namespace in which nothing else is made.
-async fn nothing_left(ground: &Ground) -> Result<()> {
+async fn nothing_left(fixture: &Fixture) -> Result<()> {
     with_namespace(async |namespace| {
         let client = namespace.client().await?;
-        let browser = ground.browser.name();
+        let browser = fixture.browser.name();
         for capabilities in each(json!([
             null,
             [],

@@ -1,78 +1,24 @@
-//! Where the rules of one browser are tried: a namespace, a client, and sessions that many rules look at.
-
-use std::time::Duration;
+//! What the rules of one browser share: a namespace, a client, and sessions that many rules look at.
 
 use anyhow::{Context, Result, bail, ensure};
 use crds::{Phase, Reason};
-use e2e::{Bidi, Classic, Namespace, Reply, with_namespace};
-use futures::{StreamExt, stream};
+use e2e::{Bidi, Classic, Namespace, Reply};
 use kube::ResourceExt;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::{
-    sync::{Mutex, OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard},
-    time::timeout,
-};
+use tokio::sync::{Mutex, OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::{
-    envelope,
-    rule::{Browser, Rule},
+    browser::Browser,
+    reply::{INVALID_ARGUMENT, NOT_CREATED, check_envelope, expect, shortened},
 };
-
-/// How many rules of a browser are tried at a time: most of them wait for a browser, of which the machine holds few.
-const AT_A_TIME: usize = 3;
-/// How long a rule may take.
-const LIMIT: Duration = Duration::from_secs(90);
 
 /// An id of the right form that nobody has.
 pub const NOBODYS: &str = "00000000-0000-8000-8000-000000000000";
 /// A browserName that nothing matches: what is refused for it alone has a right form.
 pub const NO_BROWSER: &str = "no such browser";
 
-/// What came of the rules on one browser.
-pub struct Column {
-    /// The browser.
-    pub browser: Browser,
-    /// One for each rule, in their order.
-    pub outcomes: Vec<Outcome>,
-    /// What is wrong beside the rules, such as sessions that did not go away.
-    pub ruin: Option<String>,
-}
-
-/// What came of a rule.
-#[derive(Clone)]
-pub enum Outcome {
-    /// It holds.
-    Holds,
-    /// It does not, and what was seen instead.
-    Failed(String),
-    /// It says nothing about this browser, and why.
-    Meaningless(&'static str),
-}
-
-/// Tries the rules on a browser, in a namespace of its own.
-pub async fn run(browser: Browser, rules: &[Rule]) -> Column {
-    if rules.is_empty() {
-        return Column { browser, outcomes: Vec::new(), ruin: None };
-    }
-    let mut outcomes = Vec::new();
-    let whole = with_namespace(async |namespace| {
-        let ground = Ground::new(browser, namespace).await?;
-        let tried = stream::iter(rules.iter().enumerate())
-            .map(async |(at, rule)| (at, ground.outcome(rule).await))
-            .buffer_unordered(AT_A_TIME);
-        let mut tried: Vec<(usize, Outcome)> = tried.collect().await;
-        tried.sort_by_key(|(at, _)| *at);
-        outcomes = tried.into_iter().map(|(_, outcome)| outcome).collect();
-        Ok(())
-    });
-    let ruin = whole.await.err().map(|error| format!("{error:#}"));
-    outcomes.resize(rules.len(), Outcome::Failed("not tried".to_owned()));
-    Column { browser, outcomes, ruin }
-}
-
-/// See the module.
-pub struct Ground {
+pub struct Fixture {
     /// The browser that every session here has.
     pub browser: Browser,
     /// Where its sessions are.
@@ -104,25 +50,12 @@ pub struct Bare {
     pub result: Value,
 }
 
-impl Ground {
-    async fn new(browser: Browser, namespace: Namespace) -> Result<Self> {
+impl Fixture {
+    pub async fn new(browser: Browser, namespace: Namespace) -> Result<Self> {
         let token = namespace.runner().await?;
         let client = Classic::new(&namespace.cluster.settings.gateway_url, Some(token.clone()));
         let (shared, plain, bare) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
         Ok(Self { browser, namespace, client, token, shared, plain, bare })
-    }
-
-    async fn outcome(&self, rule: &Rule) -> Outcome {
-        if let Some((browser, why)) = rule.meaningless
-            && browser == self.browser
-        {
-            return Outcome::Meaningless(why);
-        }
-        match timeout(LIMIT, (rule.check)(self)).await {
-            Ok(Ok(())) => Outcome::Holds,
-            Ok(Err(error)) => Outcome::Failed(format!("{error:#}")),
-            Err(_) => Outcome::Failed(format!("no outcome within {LIMIT:?}")),
-        }
     }
 
     /// A page of the test site, as the browser reaches it.
@@ -143,7 +76,7 @@ impl Ground {
         body: Option<String>,
     ) -> Result<Reply> {
         let reply = self.client.send_text(method.clone(), path, body).await?;
-        envelope::check(&reply).with_context(|| {
+        check_envelope(&reply).with_context(|| {
             format!("{method} {path}: {} {}", reply.status, shortened(&reply.body.to_string()))
         })?;
         Ok(reply)
@@ -349,26 +282,6 @@ impl Bare {
     pub fn id(&self) -> Result<&str> {
         self.result["sessionId"].as_str().context("sessionId")
     }
-}
-
-/// The refusal of what is malformed.
-pub const INVALID_ARGUMENT: (u16, &str) = (400, "invalid argument");
-/// The refusal of what cannot be had.
-pub const NOT_CREATED: (u16, &str) = (500, "session not created");
-/// The refusal of a session that is none.
-pub const INVALID_SESSION: (u16, &str) = (404, "invalid session id");
-
-/// Checks that a reply is this refusal.
-pub fn expect(reply: &Reply, refusal: (u16, &str)) -> Result<()> {
-    let seen = (reply.status, reply.error());
-    // A browser's stack trace would only be in the way.
-    ensure!(seen == refusal, "{seen:?} {}, not {refusal:?}", shortened(reply.message()));
-    Ok(())
-}
-
-/// The beginning of a text.
-pub fn shortened(text: &str) -> String {
-    text.chars().take(200).collect()
 }
 
 /// A set of capabilities with one more, unless it has it; what is no set stays as it is.
