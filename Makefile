@@ -18,6 +18,7 @@ ifneq ($(origin KUBECONFIG),command line)
 unexport KUBECONFIG
 endif
 CLUSTER := cargo run --quiet --package cluster --
+HOUSE := cargo run --quiet --package house --
 
 .PHONY: help
 help: ## List the targets
@@ -53,6 +54,7 @@ fmt:
 lint:
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+	for rule in tour subjects; do $(HOUSE) $$rule; done
 
 .PHONY: unit
 unit: ## Run the unit and doc tests

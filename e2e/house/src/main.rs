@@ -5,6 +5,8 @@ mod graph;
 mod names;
 mod packages;
 mod references;
+mod subjects;
+mod tour;
 mod tree;
 
 use std::process::ExitCode;
@@ -29,11 +31,20 @@ enum Command {
         #[arg(long)]
         all: bool,
     },
+    /// Find commits whose subject is not one line of at most 72 characters
+    Subjects {
+        /// The commit after which to begin [default: the last one from before this rule, where the history has it]
+        base: Option<String>,
+    },
+    /// Find files and functions that CONTRIBUTING.md and README.md name and that do not exist
+    Tour,
 }
 
 fn main() -> Result<ExitCode> {
     let clean = match Arguments::parse().command {
         Command::Cycles { packages, all } => cycles::run(&packages, all)?,
+        Command::Subjects { base } => subjects::run(base.as_deref())?,
+        Command::Tour => tour::run()?,
     };
     Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -263,25 +263,28 @@ pub fn attributes(item: &Item) -> &[Attribute] {
 
 /// The names that an item defines: (name, whether it is a type, whether the crate's root has it, too).
 fn defined(item: &Item) -> Vec<(String, bool, bool)> {
-    let (ident, is_type) = match item {
-        Item::Const(i) => (&i.ident, false),
-        Item::Enum(i) => (&i.ident, true),
-        Item::Fn(i) => (&i.sig.ident, false),
-        Item::Static(i) => (&i.ident, false),
-        Item::Struct(i) => (&i.ident, true),
-        Item::Trait(i) => (&i.ident, true),
-        Item::TraitAlias(i) => (&i.ident, true),
-        Item::Type(i) => (&i.ident, true),
-        Item::Union(i) => (&i.ident, true),
-        Item::Macro(i) => {
-            let exported = i.attrs.iter().any(|a| a.path().is_ident("macro_export"));
-            return i.ident.iter().map(|ident| (ident.to_string(), false, exported)).collect();
-        }
-        _ => return Vec::new(),
-    };
-    let mut names = vec![(ident.to_string(), is_type, false)];
-    names.extend(kube_kind(attributes(item)).map(|kind| (kind, true, false)));
-    names
+    let exported = attributes(item).iter().any(|a| a.path().is_ident("macro_export"));
+    let is_type = !matches!(item, Item::Const(_) | Item::Fn(_) | Item::Macro(_) | Item::Static(_));
+    let kind = kube_kind(attributes(item));
+    let names = ident(item).map(ToString::to_string).into_iter().chain(kind);
+    names.map(|name| (name, is_type, exported)).collect()
+}
+
+/// The name that an item defines.
+pub fn ident(item: &Item) -> Option<&syn::Ident> {
+    match item {
+        Item::Const(i) => Some(&i.ident),
+        Item::Enum(i) => Some(&i.ident),
+        Item::Fn(i) => Some(&i.sig.ident),
+        Item::Macro(i) => i.ident.as_ref(),
+        Item::Static(i) => Some(&i.ident),
+        Item::Struct(i) => Some(&i.ident),
+        Item::Trait(i) => Some(&i.ident),
+        Item::TraitAlias(i) => Some(&i.ident),
+        Item::Type(i) => Some(&i.ident),
+        Item::Union(i) => Some(&i.ident),
+        _ => None,
+    }
 }
 
 /// `#[derive(CustomResource)] #[kube(kind = "X")]` defines `X`.
