@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 use warp::{Reply, reply::Response};
 
-use super::{Gateway, bidi, rest};
+use super::{Gateway, bidi, hosted::on_demand::create_on_demand};
 use crate::{directory::Entry, proxy, urls};
 
 /// What an agent puts before a path of its browser's that the gateway is to make a URL of.
@@ -130,7 +130,7 @@ async fn on_demand(gateway: &Gateway, incoming: Incoming) -> Response {
     let base = base(gateway, &incoming);
     let headers = incoming.headers;
     drain(incoming.body).await;
-    match rest::for_cdp(gateway, &headers).await {
+    match create_on_demand(gateway, &headers).await {
         Ok((entry, link, abandon)) => match ask(&entry, "/json/version").await {
             Ok((status, body)) => {
                 if status.is_success() {

@@ -1,10 +1,12 @@
 //! The faces of the gateway: each parses into one internal request and renders one internal answer.
 
 pub mod bidi;
+mod browser_use;
+mod browserbase;
 mod cdp;
 mod classic;
-mod join;
-mod rest;
+mod hosted;
+mod openapi;
 pub mod shown;
 
 use std::{sync::Arc, time::Duration};
@@ -140,19 +142,19 @@ pub fn routes(
 async fn answer(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
     let path = incoming.path.as_str();
     if path.starts_with("/v1/") {
-        rest::browserbase::run(gateway, incoming).await
+        browserbase::run(gateway, incoming).await
     } else if is_rest(path) {
-        rest::browser_use::run(gateway, incoming).await
+        browser_use::run(gateway, incoming).await
     } else if cdp::is_path(path) {
         cdp::run(gateway, incoming).await
     } else if shown::is_path(path) {
         shown::run(gateway, incoming).await
-    } else if join::is_path(path) {
-        join::run(gateway, incoming).await
+    } else if browserbase::selenium::is_path(path) {
+        browserbase::selenium::run(gateway, incoming).await
     } else if path == "/openapi.json" && incoming.method == Method::GET {
         drain(incoming.body).await;
         let json = HeaderValue::from_static("application/json");
-        warp::reply::with_header(rest::document(), header::CONTENT_TYPE, json).into_response()
+        warp::reply::with_header(openapi::document(), header::CONTENT_TYPE, json).into_response()
     } else {
         classic::run(gateway, incoming).await
     }

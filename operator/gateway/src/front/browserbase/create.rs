@@ -1,23 +1,45 @@
-//! The body of `POST /v1/sessions`.
+//! `POST /v1/sessions`.
 
 use crds::{BrowserSessionSpec, OperatingSystem, session::Viewport};
+use serde_json::{Value, json};
 
-use super::super::{features, fields::Fields, later, problem::Problem, spec};
+use super::{api::API, view};
+use crate::front::{
+    Gateway,
+    hosted::{
+        authorize::authorize,
+        create::{base_spec, create},
+        features,
+        fields::Fields,
+        problem::Problem,
+        request::Request,
+        unsupported,
+    },
+};
 
 /// How long a session may live, in seconds.
 const TIMEOUT: (i32, i32) = (60, 21_600);
 
-/// Reads it. Every field of the service's own document is named here or in `later`.
-pub fn read(body: &[u8], namespace: &str) -> Result<BrowserSessionSpec, Problem> {
+pub async fn create_session(gateway: &Gateway, request: &Request) -> Result<Value, Problem> {
+    let caller = authorize(gateway, request, &API, "create").await?;
+    let spec = read(&request.body().await?, &caller.namespace)?;
+    let state = json!({"api": "browserbase"});
+    let (record, abandon) = create(gateway, &caller, &API, spec, state).await?;
+    abandon.disarm();
+    Ok(view::session_with_urls(gateway, request, &record))
+}
+
+/// Reads it. Every field of the service's own document is named here or in `unsupported`.
+fn read(body: &[u8], namespace: &str) -> Result<BrowserSessionSpec, Problem> {
     let mut fields = Fields::of_body(body, false)?;
-    let mut spec = spec(fields.integer("timeout", TIMEOUT.0, TIMEOUT.1));
+    let mut spec = base_spec(fields.integer("timeout", TIMEOUT.0, TIMEOUT.1));
     project(&mut fields, namespace);
-    later::extension(&mut fields, "extensionId");
+    unsupported::extension(&mut fields, "extensionId");
     fields.nested("browserSettings", |settings| browser_settings(settings, &mut spec));
     // Without it a session ends with its last connection.
     spec.keep_alive = Some(fields.boolean("keepAlive").unwrap_or(false));
-    later::proxy(&mut fields, "proxies");
-    later::proxy(&mut fields, "proxySettings");
+    unsupported::proxy(&mut fields, "proxies");
+    unsupported::proxy(&mut fields, "proxySettings");
     spec.region = fields.text("region", 63);
     spec.user_metadata = fields.object("userMetadata");
     fields.done()?;
@@ -25,13 +47,13 @@ pub fn read(body: &[u8], namespace: &str) -> Result<BrowserSessionSpec, Problem>
 }
 
 fn browser_settings(settings: &mut Fields, spec: &mut BrowserSessionSpec) {
-    later::context(settings, "context");
-    later::extension(settings, "extensionId");
+    unsupported::context(settings, "context");
+    unsupported::extension(settings, "extensionId");
     spec.viewport = settings.nested("viewport", viewport).flatten();
-    later::block_ads(settings, "blockAds");
-    later::record(settings, "recordSession");
-    later::log(settings, "logSession");
-    later::allowed_domains(settings, "allowedDomains");
+    unsupported::block_ads(settings, "blockAds");
+    unsupported::record(settings, "recordSession");
+    unsupported::log(settings, "logSession");
+    unsupported::allowed_domains(settings, "allowedDomains");
     spec.features = features::read(settings);
     let word = settings.word("os", &OperatingSystem::ALL.map(OperatingSystem::as_str));
     spec.os = OperatingSystem::ALL.into_iter().find(|os| Some(os.as_str()) == word);
@@ -58,7 +80,6 @@ pub fn project(fields: &mut Fields, namespace: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
 
     fn of(body: &Value) -> Result<BrowserSessionSpec, String> {
         read(body.to_string().as_bytes(), "team-a").map_err(|problem| problem.message())

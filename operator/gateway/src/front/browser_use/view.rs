@@ -1,17 +1,22 @@
-//! How Browser Use shows a session and a browser. Every time carries its zone.
+//! How Browser Use renders a session and a browser. Every time carries its zone.
 
 use serde_json::{Map, Value, json};
 
-use super::super::{noted, records::Record};
+use super::{public_share, resource::Resource};
+use crate::front::{
+    Gateway,
+    hosted::{
+        links::{http_base, signing_key},
+        records::Record,
+        request::Request,
+    },
+};
 
-/// Lives, or is on its way.
+/// It can be driven, or will be.
 pub const ACTIVE: &str = "active";
-/// Has ended.
 pub const STOPPED: &str = "stopped";
-/// Every status.
 pub const STATUSES: [&str; 2] = [ACTIVE, STOPPED];
 
-/// A session's status.
 pub fn status(record: &Record) -> &'static str {
     if record.phase().is_terminal() { STOPPED } else { ACTIVE }
 }
@@ -27,9 +32,8 @@ fn is_in(metadata: &Map<String, Value>, term: &str) -> bool {
         || with_value.is_some_and(|(key, value)| metadata.get(key).is_some_and(|has| has == value))
 }
 
-/// As the list and the create call of sessions show it.
-pub fn session(record: &Record) -> Value {
-    let persist = noted(&record.object)["persistMemory"].as_bool().unwrap_or(true);
+fn session(record: &Record) -> Value {
+    let persist = record.front_state()["persistMemory"].as_bool().unwrap_or(true);
     json!({
         "id": record.id,
         "status": status(record),
@@ -44,8 +48,7 @@ pub fn session(record: &Record) -> Value {
     })
 }
 
-/// As every call of browsers shows it.
-pub fn browser(record: &Record, cdp_url: Option<String>) -> Value {
+fn browser(record: &Record, cdp_url: Option<String>) -> Value {
     json!({
         "id": record.id,
         "status": status(record),
@@ -60,6 +63,30 @@ pub fn browser(record: &Record, cdp_url: Option<String>) -> Value {
         "browserCost": "0",
         "metadata": record.object.spec.user_metadata.clone().unwrap_or_default(),
     })
+}
+
+/// As lists and create calls show it.
+pub fn item(gateway: &Gateway, request: &Request, resource: Resource, record: &Record) -> Value {
+    match resource {
+        Resource::Sessions => session(record),
+        Resource::Browsers => browser(record, cdp_url(gateway, request, record)),
+    }
+}
+
+/// As the calls for one show it.
+pub fn detail(gateway: &Gateway, request: &Request, resource: Resource, record: &Record) -> Value {
+    let mut detail = item(gateway, request, resource, record);
+    if resource == Resource::Sessions {
+        detail["tasks"] = json!([]);
+        detail["publicShareUrl"] = public_share::url(gateway, request, record).into();
+    }
+    detail
+}
+
+/// Where a live browser speaks CDP: an http URL, below which `/json/version` is.
+fn cdp_url(gateway: &Gateway, request: &Request, record: &Record) -> Option<String> {
+    let (base, key) = (http_base(gateway, request), signing_key(gateway, record));
+    (status(record) == ACTIVE).then(|| format!("{base}/cdp/{}?signingKey={key}", record.id))
 }
 
 #[cfg(test)]

@@ -1,9 +1,20 @@
-//! The bodies of `POST /sessions` and `POST /browsers`.
+//! `POST /sessions` and `POST /browsers`.
 
 use crds::{BrowserSessionSpec, Features, session::Viewport};
 use serde_json::{Map, Value, json};
 
-use super::super::{fields::Fields, later, problem::Problem, spec};
+use super::{api::API, resource::Resource, view};
+use crate::front::{
+    Gateway,
+    hosted::{
+        authorize::authorize,
+        create::{base_spec, create as create_record},
+        fields::Fields,
+        problem::Problem,
+        request::Request,
+        unsupported,
+    },
+};
 
 /// The most minutes of a browser, and what the service says of more.
 const MAX_MINUTES: i32 = 240;
@@ -23,8 +34,24 @@ const SCREEN: (i32, i32) = (1920, 1080);
 
 type Read = (BrowserSessionSpec, Value);
 
+pub async fn create(
+    gateway: &Gateway,
+    request: &Request,
+    resource: Resource,
+) -> Result<Value, Problem> {
+    let caller = authorize(gateway, request, &API, "create").await?;
+    let body = request.body().await?;
+    let (spec, state) = match resource {
+        Resource::Sessions => session(&body)?,
+        Resource::Browsers => browser(&body)?,
+    };
+    let (record, abandon) = create_record(gateway, &caller, &API, spec, state).await?;
+    abandon.disarm();
+    Ok(view::item(gateway, request, resource, &record))
+}
+
 /// Reads that of a session.
-pub fn session(body: &[u8]) -> Result<Read, Problem> {
+fn session(body: &[u8]) -> Result<Read, Problem> {
     let mut fields = of_body(body)?;
     let mut spec = common(&mut fields, MINUTES);
     let keep_alive = fields.boolean("keepAlive").unwrap_or(true);
@@ -35,7 +62,7 @@ pub fn session(body: &[u8]) -> Result<Read, Problem> {
 }
 
 /// Reads that of a browser.
-pub fn browser(body: &[u8]) -> Result<Read, Problem> {
+fn browser(body: &[u8]) -> Result<Read, Problem> {
     let mut fields = of_body(body)?;
     let minutes = fields.integer("timeout", 1, i32::MAX / 60).unwrap_or(MINUTES);
     let mut spec = common(&mut fields, minutes);
@@ -44,12 +71,12 @@ pub fn browser(body: &[u8]) -> Result<Read, Problem> {
     spec.user_metadata = fields.object("metadata").map(|metadata| pairs(&mut fields, metadata));
     // A browser's window can be sized whatever is said here.
     let _ = fields.boolean("allowResizing");
-    later::pdf_renderer(&mut fields, "pdfRendererEnabled");
+    unsupported::pdf_renderer(&mut fields, "pdfRendererEnabled");
     spec.features = fields
         .boolean("solveCaptchas")
         .filter(|solve| *solve)
         .map(|solve_captchas| Features { solve_captchas, ..Features::default() });
-    later::extension(&mut fields, "extensionIds");
+    unsupported::extension(&mut fields, "extensionIds");
     fields.done()?;
     if minutes > MAX_MINUTES {
         return Err(Problem::Forbidden(TOO_LONG.to_owned()));
@@ -76,14 +103,14 @@ fn camel(name: &str) -> String {
 }
 
 fn common(fields: &mut Fields, minutes: i32) -> BrowserSessionSpec {
-    let mut spec = spec(Some(minutes.saturating_mul(60)));
+    let mut spec = base_spec(Some(minutes.saturating_mul(60)));
     if let Some(id) = fields.uuid("profileId") {
         fields.put("profileId", id.into());
-        later::context(fields, "profileId");
+        unsupported::context(fields, "profileId");
     }
-    later::proxy(fields, "proxyCountryCode");
-    later::proxy(fields, "customProxy");
-    later::record(fields, "enableRecording");
+    unsupported::proxy(fields, "proxyCountryCode");
+    unsupported::proxy(fields, "customProxy");
+    unsupported::record(fields, "enableRecording");
     spec.start_url = start_url(fields);
     let width = fields.integer("browserScreenWidth", WIDTH.0, WIDTH.1);
     let height = fields.integer("browserScreenHeight", HEIGHT.0, HEIGHT.1);

@@ -1,7 +1,6 @@
-//! Why a request of a REST front is not done. Each front has its own shape for it.
+//! Why a request is refused or has failed. Each service renders it in its own shape.
 
 use http::StatusCode;
-use serde_json::{Value, json};
 
 /// What is wrong with one part of a body or query.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,32 +77,8 @@ impl Problem {
         }
     }
 
-    /// Browserbase's status and body.
-    pub fn browserbase(&self) -> (StatusCode, Value) {
-        let status = self.status(StatusCode::BAD_REQUEST);
-        let error = status.canonical_reason().unwrap_or_default();
-        let body =
-            json!({"statusCode": status.as_u16(), "error": error, "message": self.message()});
-        (status, body)
-    }
-
-    /// Browser Use's status and body: FastAPI's.
-    pub fn browser_use(&self) -> (StatusCode, Value) {
-        let status = self.status(StatusCode::UNPROCESSABLE_ENTITY);
-        let detail = match self {
-            Self::Invalid(faults) => faults
-                .iter()
-                .map(|fault| json!({"loc": loc(&fault.path), "msg": fault.message, "type": fault.kind}))
-                .collect(),
-            Self::Refused(message) => json!([{
-                "loc": ["body"], "msg": message, "type": "value_error",
-            }]),
-            _ => self.message().into(),
-        };
-        (status, json!({"detail": detail}))
-    }
-
-    fn status(&self, invalid: StatusCode) -> StatusCode {
+    /// The status; `invalid` is the service's own for a body or a query that is not what it must be.
+    pub fn status(&self, invalid: StatusCode) -> StatusCode {
         match self {
             Self::Invalid(_) | Self::Refused(_) => invalid,
             Self::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
@@ -115,42 +90,5 @@ impl Problem {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
-    }
-}
-
-/// Indices are numbers there.
-fn loc(path: &[String]) -> Vec<Value> {
-    path.iter()
-        .map(|part| part.parse::<u64>().map_or_else(|_| part.clone().into(), Into::into))
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_front_has_its_own_shape() {
-        let problem = Problem::fault(&["body", "pages", "0", "id"], "missing", "Field required");
-        assert_eq!(
-            problem.browserbase(),
-            (
-                StatusCode::BAD_REQUEST,
-                json!({"statusCode": 400, "error": "Bad Request", "message": "pages.0.id: Field required"})
-            )
-        );
-        assert_eq!(
-            problem.browser_use(),
-            (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                json!({"detail": [{"loc": ["body", "pages", 0, "id"], "msg": "Field required", "type": "missing"}]})
-            )
-        );
-        let full = Problem::Full("no room".to_owned());
-        assert_eq!(
-            full.browser_use(),
-            (StatusCode::TOO_MANY_REQUESTS, json!({"detail": "no room"}))
-        );
-        assert_eq!(full.browserbase().1["message"], "no room");
     }
 }

@@ -13,8 +13,11 @@ use serde_json::json;
 use warp::{Reply, reply::Response};
 use webdriver::{error::WebDriverError, reply, route};
 
-use super::{Gateway, classic};
-use crate::{caller, urls};
+use crate::{
+    caller,
+    front::{Gateway, classic},
+    urls,
+};
 
 /// What is before every path.
 const PREFIX: &str = "/webdriver";

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use crds::{
     BrowserSession, Phase, Reason,
-    names::{CALLER_ANNOTATION, END_ANNOTATION},
+    names::{CALLER_ANNOTATION, END_ANNOTATION, FRONT_ANNOTATION},
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::problem::Problem;
 use crate::{caller::Caller, front::Gateway};
@@ -61,6 +61,12 @@ impl Record {
     pub fn updated(&self) -> Timestamp {
         let conditions = self.object.status.iter().flat_map(|status| &status.conditions);
         conditions.map(|c| c.last_transition_time.0).fold(self.started(), Timestamp::max)
+    }
+
+    /// What its front kept in the annotation when it created the session; null where there is none.
+    pub fn front_state(&self) -> Value {
+        let annotation = self.object.annotations().get(FRONT_ANNOTATION);
+        annotation.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
     }
 }
 

@@ -1,0 +1,75 @@
+//! `GET /sessions` and `GET /browsers`.
+
+use serde_json::{Value, json};
+
+use super::{api::API, resource::Resource, view};
+use crate::front::{
+    Gateway,
+    hosted::{
+        authorize::authorize,
+        problem::Problem,
+        records::{self, Record},
+        request::Request,
+    },
+};
+
+/// The caller's sessions, the newest first: one page of those that match the filters.
+pub async fn list(
+    gateway: &Gateway,
+    request: &Request,
+    resource: Resource,
+) -> Result<Value, Problem> {
+    let caller = authorize(gateway, request, &API, "list").await?;
+    let (size, page) =
+        (number(request, "pageSize", 10, 100)?, number(request, "pageNumber", 1, usize::MAX)?);
+    let filter = match request.parameter("filterBy") {
+        None => None,
+        Some(word) if view::STATUSES.contains(&word.as_str()) => Some(word),
+        Some(_) => {
+            let message = format!("Input should be '{}' or '{}'", view::ACTIVE, view::STOPPED);
+            return Err(Problem::fault(&["query", "filterBy"], "enum", message));
+        }
+    };
+    let terms =
+        if resource == Resource::Browsers { request.parameters("metadata") } else { Vec::new() };
+    // Browsers here belong to no agent's session: asking for one's gives none.
+    let of_agent = resource == Resource::Browsers && request.parameter("agentSessionId").is_some();
+    let records = records::list(gateway, &caller).await?;
+    let matching: Vec<&Record> = records
+        .iter()
+        .filter(|_| !of_agent)
+        .filter(|record| filter.as_ref().is_none_or(|filter| view::status(record) == filter))
+        .filter(|record| terms.iter().all(|term| view::has_metadata(record, term)))
+        .collect();
+    let from = (page - 1).saturating_mul(size);
+    let items: Vec<Value> = matching
+        .iter()
+        .skip(from)
+        .take(size)
+        .map(|record| view::item(gateway, request, resource, record))
+        .collect();
+    Ok(json!({
+        "items": items, "totalItems": matching.len(), "pageNumber": page, "pageSize": size,
+    }))
+}
+
+/// A whole number from 1 to `most`.
+fn number(request: &Request, name: &str, default: usize, most: usize) -> Result<usize, Problem> {
+    let Some(text) = request.parameter(name) else { return Ok(default) };
+    match text.parse() {
+        Ok(number) if (1..=most).contains(&number) => Ok(number),
+        Ok(0) => Err(Problem::fault(
+            &["query", name],
+            "greater_than_equal",
+            "Input should be greater than or equal to 1",
+        )),
+        Ok(_) => Err(Problem::fault(
+            &["query", name],
+            "less_than_equal",
+            format!("Input should be less than or equal to {most}"),
+        )),
+        Err(_) => {
+            Err(Problem::fault(&["query", name], "int_parsing", "Input should be a valid integer"))
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The Browser Use API: its sessions and its browsers. Its agents are not ours to run.
+
+mod api;
+mod create;
+mod list;
+mod problem;
+mod public_share;
+mod resource;
+mod routes;
+mod stop;
+mod view;
+
+pub use routes::run;

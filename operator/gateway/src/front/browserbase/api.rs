@@ -1,0 +1,20 @@
+//! What the shared code needs to know of Browserbase.
+
+use net::forward::BROWSERBASE_KEY;
+
+use crate::{front::hosted::api::HostedApi, metrics::Front};
+
+pub const API: HostedApi = HostedApi {
+    key_header: BROWSERBASE_KEY,
+    front: Front::Browserbase,
+    body_paths: &[
+        ("spec.region", &["region"]),
+        ("spec.userMetadata", &["userMetadata"]),
+        ("spec.os", &["browserSettings", "os"]),
+        ("spec.features.solveCaptchas", &["browserSettings", "solveCaptchas"]),
+        ("spec.features.captchaImageSelector", &["browserSettings", "captchaImageSelector"]),
+        ("spec.features.captchaInputSelector", &["browserSettings", "captchaInputSelector"]),
+        ("spec.features.advancedStealth", &["browserSettings", "advancedStealth"]),
+        ("spec.features.verified", &["browserSettings", "verified"]),
+    ],
+};

@@ -1,0 +1,30 @@
+//! `GET /v1/sessions`.
+
+use serde_json::Value;
+
+use super::{api::API, metadata_query, view};
+use crate::front::{
+    Gateway,
+    hosted::{authorize::authorize, problem::Problem, records, request::Request},
+};
+
+/// The caller's sessions, the newest first, filtered by `status` and `q`.
+pub async fn list_sessions(gateway: &Gateway, request: &Request) -> Result<Value, Problem> {
+    let caller = authorize(gateway, request, &API, "list").await?;
+    let status = match request.parameter("status") {
+        None => None,
+        Some(status) if view::STATUSES.contains(&status.as_str()) => Some(status),
+        Some(_) => {
+            let message = format!("must be one of {}", view::STATUSES.join(", "));
+            return Err(Problem::fault(&["query", "status"], "enum", message));
+        }
+    };
+    let query = request.parameter("q").map(|q| metadata_query::parse(&q)).transpose()?;
+    let records = records::list(gateway, &caller).await?;
+    Ok(records
+        .iter()
+        .filter(|record| status.as_ref().is_none_or(|status| view::status(record) == status))
+        .filter(|record| query.as_ref().is_none_or(|query| query.matches(record)))
+        .map(view::session)
+        .collect())
+}

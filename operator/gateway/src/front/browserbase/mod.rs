@@ -1,0 +1,15 @@
+//! The Browserbase API. A project is a namespace.
+
+mod api;
+mod create;
+mod debug;
+mod list;
+mod metadata_query;
+mod problem;
+mod projects;
+mod release;
+mod routes;
+pub mod selenium;
+mod view;
+
+pub use routes::run;

@@ -1,0 +1,35 @@
+//! Who sends a request, and whether they may.
+
+use super::{api::HostedApi, problem::Problem, request::Request};
+use crate::{
+    caller::{self, Caller},
+    front::Gateway,
+};
+
+/// Authorizes a request by the service's key header or, without one, by `Authorization`. `verb` is one of Kubernetes'.
+pub async fn authorize(
+    gateway: &Gateway,
+    request: &Request,
+    api: &HostedApi,
+    verb: &str,
+) -> Result<Caller, Problem> {
+    let key = request.headers.get(&api.key_header);
+    let key = key.map(|key| key.to_str().unwrap_or_default().to_owned());
+    let credential = key.or_else(|| caller::credential(&request.headers));
+    authorize_credential(gateway, api, credential, verb).await
+}
+
+pub async fn authorize_credential(
+    gateway: &Gateway,
+    api: &HostedApi,
+    credential: Option<String>,
+    verb: &str,
+) -> Result<Caller, Problem> {
+    gateway.callers.admit(credential, None, verb).await.map_err(|error| match error {
+        caller::Error::Unauthenticated(message) => {
+            Problem::Unauthenticated(format!("{message} (header {})", api.key_header))
+        }
+        caller::Error::Forbidden(message) => Problem::Forbidden(message),
+        caller::Error::Unknown(error) => Problem::Failed(error.to_string()),
+    })
+}

@@ -1,0 +1,99 @@
+//! Creating a session for a create call.
+
+use std::time::Duration;
+
+use crds::{
+    BrowserSessionSpec, Capabilities, Reason, capabilities::CapabilitySet, names::Protocol,
+};
+use serde_json::{Value, json};
+
+use super::{
+    api::HostedApi,
+    problem::Problem,
+    records::{self, Record},
+};
+use crate::{
+    caller::Caller,
+    front::Gateway,
+    metrics::Outcome,
+    own::Wanted,
+    sessions::{Abandon, NotMade, Patience},
+};
+
+/// Both services' clients give up after 60 s.
+const CREATE_TIMEOUT: Duration = Duration::from_secs(55);
+const CONNECT_TIMEOUT_SECONDS: i32 = 300;
+/// How long a record is kept.
+const TTL_SECONDS: i32 = 3600;
+
+/// The spec that every session of a hosted API begins with: Chrome, because it speaks CDP; no idle timeout, because its sockets
+/// keep it alive; an end if nobody connects.
+pub fn base_spec(timeout_seconds: Option<i32>) -> BrowserSessionSpec {
+    let chrome = CapabilitySet::from_iter([("browserName".to_owned(), "chrome".into())]);
+    let default: BrowserSessionSpec = serde_json::from_value(json!({})).unwrap_or_default();
+    BrowserSessionSpec {
+        capabilities: Capabilities { always_match: Some(chrome), first_match: None },
+        timeout_seconds: timeout_seconds.unwrap_or(default.timeout_seconds),
+        idle_timeout_seconds: 0,
+        connect_timeout_seconds: CONNECT_TIMEOUT_SECONDS,
+        ttl_seconds_after_finished: Some(TTL_SECONDS),
+        ..default
+    }
+}
+
+/// Creates a session, and returns its record once the browser is up. It is abandoned unless it is disarmed with the answer.
+/// `front_state` is kept in an annotation for the front's later answers.
+pub async fn create(
+    gateway: &Gateway,
+    caller: &Caller,
+    api: &HostedApi,
+    spec: BrowserSessionSpec,
+    front_state: Value,
+) -> Result<(Record, Abandon), Problem> {
+    let created = try_create(gateway, caller, api, spec, front_state).await;
+    let outcome = if created.is_ok() { Outcome::Created } else { Outcome::Refused };
+    gateway.metrics.requested(api.front, outcome);
+    created
+}
+
+async fn try_create(
+    gateway: &Gateway,
+    caller: &Caller,
+    api: &HostedApi,
+    spec: BrowserSessionSpec,
+    front_state: Value,
+) -> Result<(Record, Abandon), Problem> {
+    gateway.accepts().map_err(|error| Problem::Failed(error.message))?;
+    let wanted =
+        Wanted { namespace: None, spec, protocol: Protocol::Classic, front: Some(front_state) };
+    let patience = Patience { limit: CREATE_TIMEOUT, queues: false };
+    let created = gateway.sessions.create(caller, wanted, patience).await;
+    let (entry, abandon) = created.map_err(|error| problem(&error, api))?;
+    let record = records::get(gateway, &caller.namespace, &entry.name).await?;
+    Ok((record, abandon))
+}
+
+fn problem(error: &NotMade, api: &HostedApi) -> Problem {
+    let message = error.to_string();
+    match error {
+        NotMade::Refused(refusal) if refusal.reason == Reason::ContextNotFound => {
+            Problem::NotFound(message)
+        }
+        NotMade::Refused(refusal) => {
+            match api.body_paths.iter().find(|(field, _)| *field == refusal.field) {
+                Some((_, path)) => {
+                    let path: Vec<&str> = ["body"].iter().chain(*path).copied().collect();
+                    Problem::fault(&path, "not_available", refusal.words.clone())
+                }
+                None => Problem::Refused(message),
+            }
+        }
+        NotMade::Invalid(_) => Problem::Refused(message),
+        NotMade::Quota(_) => Problem::Full(message),
+        NotMade::Over(over) if over.is_full() => Problem::Full(message),
+        NotMade::Late(Some(over), _) if over.is_full() => Problem::Full(message),
+        NotMade::Over(_) | NotMade::Late(..) | NotMade::Cluster(_) | NotMade::ShuttingDown => {
+            Problem::Failed(message)
+        }
+    }
+}

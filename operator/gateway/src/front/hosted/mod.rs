@@ -1,0 +1,15 @@
+//! What the APIs of hosted browser services have in common here. Each service's own front reads its requests and renders its
+//! answers; the sessions behind them are the same objects.
+
+pub mod api;
+pub mod authorize;
+pub mod create;
+pub mod features;
+pub mod fields;
+pub mod links;
+pub mod on_demand;
+pub mod problem;
+pub mod records;
+pub mod request;
+pub mod serve;
+pub mod unsupported;

@@ -1,0 +1,71 @@
+//! A request whose body is read only when a handler asks for it.
+
+use std::{net::IpAddr, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use net::{
+    Body,
+    body::{collect_within, drain},
+    request::Incoming,
+};
+use parking_lot::Mutex;
+
+use super::problem::Problem;
+
+/// Bytes.
+const MAX_BODY: usize = 256 << 10;
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// One request to a hosted service's API.
+pub struct Request {
+    pub method: Method,
+    pub path: String,
+    pub query: String,
+    pub headers: HeaderMap,
+    pub peer: IpAddr,
+    body: Mutex<Option<Body>>,
+}
+
+impl Request {
+    pub fn new(incoming: Incoming) -> Self {
+        let Incoming { method, path, query, headers, connection, body, .. } = incoming;
+        Self {
+            method,
+            path,
+            query,
+            headers,
+            peer: connection.peer.ip(),
+            body: Mutex::new(Some(body)),
+        }
+    }
+
+    /// The whole body; a second call gives none. Handlers ask once the caller is authorized, so that a request that is refused
+    /// anyway takes no memory.
+    pub async fn body(&self) -> Result<Bytes, Problem> {
+        let Some(body) = self.body.lock().take() else { return Ok(Bytes::new()) };
+        collect_within(body, MAX_BODY, BODY_TIMEOUT)
+            .await
+            .map_err(|error| Problem::fault(&["body"], "value_error", error.to_string()))
+    }
+
+    /// Reads and drops what no handler asked for, so that the connection can serve its next request.
+    pub async fn drain(self) {
+        if let Some(body) = self.body.into_inner() {
+            drain(body).await;
+        }
+    }
+
+    /// The first value of a query parameter.
+    pub fn parameter(&self, name: &str) -> Option<String> {
+        self.parameters(name).into_iter().next()
+    }
+
+    /// Every value of a query parameter that may be repeated.
+    pub fn parameters(&self, name: &str) -> Vec<String> {
+        url::form_urlencoded::parse(self.query.as_bytes())
+            .filter(|(key, _)| key == name)
+            .map(|(_, value)| value.into_owned())
+            .collect()
+    }
+}

@@ -1,0 +1,45 @@
+//! Runs a service's handler and turns what it returns into a response.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, StatusCode, header};
+use net::request::Incoming;
+use serde_json::Value;
+use warp::{Reply, reply::Response};
+
+use super::{problem::Problem, request::Request};
+use crate::front::Gateway;
+
+/// A service's own status and body for a problem.
+type RenderProblem = fn(&Problem) -> (StatusCode, Value);
+
+/// Answers one request.
+pub async fn serve(
+    gateway: Arc<Gateway>,
+    incoming: Incoming,
+    render_problem: RenderProblem,
+    handler: impl AsyncFnOnce(&Gateway, &Request) -> Result<Response, Problem>,
+) -> Response {
+    let request = Request::new(incoming);
+    let result = handler(&gateway, &request).await;
+    request.drain().await;
+    result.unwrap_or_else(|problem| render(render_problem(&problem)))
+}
+
+fn render((status, body): (StatusCode, Value)) -> Response {
+    let mut response = json_reply(status, &body);
+    let headers = response.headers_mut();
+    // Both services' clients retry 429 and 5xx at once: no room is for the program to wait out, and what is not implemented
+    // never will be by asking again.
+    if [StatusCode::TOO_MANY_REQUESTS, StatusCode::NOT_IMPLEMENTED].contains(&status) {
+        headers.insert("x-should-retry", HeaderValue::from_static("false"));
+    }
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
+    }
+    response
+}
+
+pub fn json_reply(status: StatusCode, body: &Value) -> Response {
+    warp::reply::with_status(warp::reply::json(body), status).into_response()
+}
