@@ -46,7 +46,8 @@ pub struct BrowserClassSpec {
     #[schemars(length(min = 1, max = 32), regex(pattern = "^[a-z0-9]+$"))]
     pub platform_name: String,
 
-    /// The driver in the image. Absent: the browser's own, chromedriver or geckodriver.
+    /// The WebDriver server that the image has and its agent starts. Absent: the browser's own, chromedriver for chrome and
+    /// geckodriver for firefox.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub driver: Option<Driver>,
 
@@ -309,6 +310,15 @@ pub struct Provider {
 }
 
 impl BrowserClassSpec {
+    /// The WebDriver server of its image.
+    #[must_use]
+    pub fn driver(&self) -> Driver {
+        self.driver.unwrap_or(match self.browser_name {
+            BrowserName::Chrome => Driver::Chromedriver,
+            BrowserName::Firefox => Driver::Geckodriver,
+        })
+    }
+
     /// Who gives a feature.
     #[must_use]
     pub fn provider(&self, feature: Feature) -> Option<&Provider> {
@@ -362,7 +372,15 @@ mod tests {
             (json!({"browserName": "firefox", "driver": "geckodriver"}), true),
             (json!({"browserName": "firefox", "driver": "chromedriver"}), false),
         ] {
-            assert_eq!(class(fields.clone()).validate_cel().is_ok(), valid, "{fields}");
+            let class = class(fields.clone());
+            assert_eq!(class.validate_cel().is_ok(), valid, "{fields}");
+            if valid {
+                let own = match class.spec.browser_name {
+                    BrowserName::Chrome => Driver::Chromedriver,
+                    BrowserName::Firefox => Driver::Geckodriver,
+                };
+                assert_eq!(class.spec.driver(), own, "{fields}");
+            }
         }
     }
 

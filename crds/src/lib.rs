@@ -14,6 +14,7 @@ pub mod class;
 pub mod conditions;
 pub mod definitions;
 pub mod names;
+pub mod proxy;
 pub mod reason;
 pub mod session;
 
@@ -25,5 +26,5 @@ pub use class::{
 pub use reason::Reason;
 pub use session::{
     BrowserSession, BrowserSessionSpec, BrowserSessionStatus, Expose, ExposeType, Features, Phase,
-    Viewport,
+    Recording, RecordingMode, Viewport,
 };

@@ -10,6 +10,7 @@ use crate::{
     class::{Feature, OperatingSystem},
     conditions,
     names::{PROTOCOL_ANNOTATION, Protocol},
+    proxy::Proxy,
 };
 
 /// The most seconds that any of a session's limits may have: a day.
@@ -53,7 +54,8 @@ pub const MAX_FREE_BYTES: usize = 16 * 1024;
     validation = Rule::new("!has(self.extensions) || self.extensions.size() == 0").message("spec.extensions is not available in this version"),
     validation = Rule::new("!has(self.allowedDomains) || self.allowedDomains.size() == 0").message("spec.allowedDomains is not available in this version"),
     validation = Rule::new("!self.blockAds").message("spec.blockAds: true is not available in this version; leave it false"),
-    validation = Rule::new("!self.record").message("spec.record: true is not available in this version; leave it false"),
+    validation = Rule::new("!has(self.record) || !self.record").message("spec.record: true is not available in this version; leave it out, and use spec.recording"),
+    validation = Rule::new("!has(self.recording) || self.recording.mode == 'never'").message("spec.recording.mode: only never is available in this version"),
     validation = Rule::new("!self.log").message("spec.log: true is not available in this version; leave it false"),
 )]
 pub struct BrowserSessionSpec {
@@ -146,7 +148,7 @@ pub struct BrowserSessionSpec {
     #[schemars(range(min = -1000, max = 1000))]
     pub priority: i32,
 
-    /// Where the browser's traffic goes. Refused in this version.
+    /// Where the browser's traffic goes. Absent: straight to the server. Refused in this version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<Proxy>,
 
@@ -168,9 +170,13 @@ pub struct BrowserSessionSpec {
     #[serde(default)]
     pub block_ads: bool,
 
-    /// Record the screen. Only false in this version.
-    #[serde(default)]
-    pub record: bool,
+    /// Whether the screen is recorded. Absent: never. Only the mode never in this version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recording: Option<Recording>,
+
+    /// Deprecated, and gone in the next version: use `recording`. Only false, for the objects that have it stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<bool>,
 
     /// Keep the browser's log. Only false in this version.
     #[serde(default)]
@@ -282,50 +288,23 @@ impl ExposeType {
     }
 }
 
-/// Where the browser's traffic goes: the first rule that matches a request's domain decides.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
-pub struct Proxy {
-    /// The rules, in order.
-    #[schemars(length(min = 1, max = 64))]
-    pub rules: Vec<ProxyRule>,
-}
-
-/// One rule of the browser's route.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ProxyRule {
-    /// A domain, `*.` before it for all below it. Absent: every domain.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
-    pub domain_pattern: Option<String>,
-    /// Through a proxy, or straight to the server.
-    #[serde(rename = "type")]
-    pub type_: ProxyType,
-    /// The proxy's URL, for `external`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 2048))]
-    pub server: Option<String>,
-    /// A Secret of the session's namespace with `username` and `password`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub credentials_secret_ref: Option<ContextName>,
-}
-
-/// How a rule's traffic goes.
+/// When the screen is recorded.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ProxyType {
-    /// Through the proxy in `server`.
-    External,
-    /// Straight to the server.
-    Direct,
+pub struct Recording {
+    /// Whether there is a recording, and whether it is kept.
+    pub mode: RecordingMode,
 }
 
-/// The name of an object in the session's namespace.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
-pub struct ContextName {
-    /// The object's name.
-    #[schemars(length(min = 1, max = 253))]
-    pub name: String,
+/// Whether a session's recording is made and kept.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RecordingMode {
+    /// Nothing is recorded.
+    Never,
+    /// Every session is recorded; the recording is kept only where the session failed.
+    OnFailure,
+    /// Every session is recorded, and the recording is kept.
+    Always,
 }
 
 /// A profile to start from.
@@ -367,6 +346,13 @@ pub struct BrowserSessionStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     pub web_driver_url: Option<String>,
+
+    /// Where to speak the Chrome DevTools Protocol with this session. The URL is a credential: whoever has it may drive the
+    /// session until `status.expiresAt`. Absent where the browser has no CDP, as Firefox, and for a session that was made
+    /// over BiDi alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    pub cdp_url: Option<String>,
 
     /// The class that the browser was taken from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -456,7 +442,8 @@ pub enum Phase {
     Starting,
     /// It can be driven.
     Ready,
-    /// It is being taken down.
+    /// Its browser has ended and its client has been told; what outlives it (a recording, a log, a context) is still being
+    /// stored. Not used in this version, where nothing outlives a browser.
     Ending,
     /// It ended because somebody wanted it to.
     Completed,
@@ -536,7 +523,9 @@ mod tests {
             (json!({"context": {"name": "c"}}), "spec.context"),
             (json!({"proxy": {"rules": [{"type": "direct"}]}}), "spec.proxy"),
             (json!({"blockAds": true}), "spec.blockAds"),
-            (json!({"record": true}), "spec.record"),
+            (json!({"record": true}), "spec.record: true"),
+            (json!({"recording": {"mode": "onFailure"}}), "spec.recording.mode"),
+            (json!({"recording": {"mode": "always"}}), "spec.recording.mode"),
             (json!({"log": true}), "spec.log"),
             (json!({"extensions": ["e"]}), "spec.extensions"),
             (json!({"allowedDomains": ["a.example"]}), "spec.allowedDomains"),
@@ -548,8 +537,21 @@ mod tests {
 
     #[test]
     fn harmless_values_of_those_fields_are_accepted() {
-        let spec = json!({"blockAds": false, "record": false, "log": false, "priority": 5, "extensions": []});
-        assert!(session(spec).validate_cel().is_ok());
+        for spec in [
+            json!({"blockAds": false, "record": false, "log": false, "priority": 5, "extensions": []}),
+            json!({"recording": {"mode": "never"}}),
+        ] {
+            let session = session(spec.clone());
+            assert!(session.validate_cel().is_ok(), "{spec}: {:?}", session.validate_cel());
+        }
+    }
+
+    #[test]
+    fn only_an_object_that_has_record_stored_keeps_it() {
+        let stored = session(json!({"record": false}));
+        assert_eq!(serde_json::to_value(&stored.spec).unwrap()["record"], json!(false));
+        let spec = serde_json::to_value(session(json!({})).spec).unwrap();
+        assert_eq!(spec.get("record"), None);
     }
 
     #[test]

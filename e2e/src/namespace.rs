@@ -374,7 +374,9 @@ pub fn check_end(session: &BrowserSession, phase: Phase, reason: Reason) -> Resu
     ensure!(status.phase == Some(phase), "the phase is {:?}, not {phase:?}", status.phase);
     ensure!(status.ended_at.is_some(), "status.endedAt is missing");
     ensure!(
-        status.web_socket_url.is_none() && status.web_driver_url.is_none(),
+        status.web_socket_url.is_none()
+            && status.web_driver_url.is_none()
+            && status.cdp_url.is_none(),
         "status still has URLs"
     );
     ensure!(

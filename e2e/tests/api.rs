@@ -65,6 +65,7 @@ async fn a_session_may_ask_for_everything_that_webdriver_and_the_spec_allow() ->
             json!({"viewport": {"width": 7680, "height": 240}, "keepAlive": false, "startUrl": "about:blank"}),
             json!({"userMetadata": {"build": "4711", "nested": {"list": [1, null]}}, "expose": {}}),
             json!({"blockAds": false, "record": false, "log": false, "priority": 0, "extensions": []}),
+            json!({"recording": {"mode": "never"}}),
         ] {
             namespace
                 .try_out(&session_json("s", spec.clone()))
@@ -110,6 +111,15 @@ async fn a_field_that_is_not_available_yet_is_refused_by_name() -> Result<()> {
                 (json!({"allowedDomains": ["a.example"]}), "spec.allowedDomains is not available"),
                 (json!({"blockAds": true}), "spec.blockAds: true is not available"),
                 (json!({"record": true}), "spec.record: true is not available"),
+                (
+                    json!({"recording": {"mode": "onFailure"}}),
+                    "spec.recording.mode: only never is available",
+                ),
+                (
+                    json!({"recording": {"mode": "always"}}),
+                    "spec.recording.mode: only never is available",
+                ),
+                (json!({"proxy": {"default": {"type": "managed"}}}), "spec.proxy is not available"),
                 (json!({"log": true}), "spec.log: true is not available"),
             ],
         )
@@ -271,7 +281,6 @@ async fn an_empty_spec_gets_the_documented_defaults() -> Result<()> {
                 "ignoreCertificateErrors": false,
                 "log": false,
                 "priority": 0,
-                "record": false,
                 "timeoutSeconds": 1800,
             })
         );

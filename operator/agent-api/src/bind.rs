@@ -133,6 +133,9 @@ pub struct BindReply {
     pub capabilities: Map<String, Value>,
     /// Whether the session speaks BiDi.
     pub bidi: bool,
+    /// Whether the browser has the Chrome DevTools Protocol. Absent in the answer of an older agent: not known, so no.
+    #[serde(default)]
+    pub dev_tools: bool,
     /// What was asked for and did not work without failing the session, for Events.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,

@@ -68,8 +68,12 @@ async fn make(shared: &Arc<Shared>, request: BindRequest) -> Result<BindReply, S
             Some(connecting.await.map_err(|error| format!("the driver's BiDi socket: {error}"))?)
         }
     };
-    let reply =
-        BindReply { capabilities: upstream.capabilities.clone(), bidi: hub.is_some(), warnings };
+    let reply = BindReply {
+        capabilities: upstream.capabilities.clone(),
+        bidi: hub.is_some(),
+        dev_tools: upstream.dev_tools.is_some(),
+        warnings,
+    };
     shared.tasks.spawn(watch_limits(life.clone(), settings.clone(), shared.ending.clone()));
     // The hub knows more of the end of a browser that speaks BiDi.
     if let (None, Some(process)) = (&hub, upstream.browser) {

@@ -261,6 +261,7 @@ fn end<'a>(session: &BrowserSession, reason: Reason, message: &str, now: Timesta
     status.ended_at = Some(Time(now));
     status.web_socket_url = None;
     status.web_driver_url = None;
+    status.cdp_url = None;
     status.queue_position = None;
     let verdict = Verdict { ready: false, stalled: true, reason, message: message.to_owned() };
     publish(&mut status, session, &verdict, now);
@@ -297,6 +298,7 @@ pub fn ready(session: &BrowserSession, bound: Bound<'_>, now: Timestamp) -> Brow
         session_id: Some(bound.session_id),
         web_socket_url: bound.web_socket_url,
         web_driver_url: bound.web_driver_url,
+        cdp_url: None,
         class_name: label(names::CLASS_LABEL),
         region: label(names::REGION_LABEL),
         providers: providers(bound.pod),
