@@ -25,6 +25,7 @@ use agent_api::{End, bind::Prepare, token::TokenHash};
 use net::{
     agent::AGENT_IDLE,
     server::{Limits, serve},
+    tcp,
 };
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -103,7 +104,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<End, Error> 
     }
     tasks.spawn(bind::give_up_unbound(shared.clone(), config.unbound_timeout));
     tasks.spawn(serve(
-        listener,
+        tcp::Listener::from(listener),
         warp::service(routes::routes(shared.clone())),
         LIMITS,
         ending.begun(),

@@ -11,8 +11,8 @@ use net::{
     BoxError,
     body::{collect, collect_within, drain},
     forward::{self, empty},
+    handshake,
     request::Incoming,
-    tunnel,
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -64,7 +64,7 @@ pub async fn run(shared: &Arc<Shared>, incoming: Incoming, trusted: bool) -> Res
             .filter(|session| session.is(id) && (trusted || session.settings.exposed))
             .cloned()
     };
-    let wants_socket = tunnel::wants_websocket(&incoming.method, &incoming.headers);
+    let wants_socket = handshake::wants_websocket(&incoming.method, &incoming.headers);
     let path = incoming.path.clone();
     if let Some((id, asked)) = dev_tools_of(&path)
         && asked.is_socket() == wants_socket
@@ -128,15 +128,15 @@ fn open_bidi(
     let (Some(hub), Some(upgrade)) = (session.hub.clone(), upgrade) else {
         return not_here();
     };
-    let accept = match tunnel::handshake_key(headers) {
+    let accept = match handshake::key(headers) {
         Ok(key) => derive_accept_key(key.as_bytes()),
-        Err(why) => return tunnel::refused_handshake(why),
+        Err(why) => return handshake::refused(why),
     };
     let Ok(accept) = HeaderValue::from_str(&accept) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
     shared.tasks.spawn(bidi::serve(upgrade, session, hub, shared.ending.clone()));
-    tunnel::switching_protocols(accept)
+    handshake::accepted(accept)
 }
 
 /// What a path asks of which session's DevTools.

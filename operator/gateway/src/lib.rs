@@ -19,7 +19,10 @@ use std::{sync::Arc, time::Duration};
 use agent_api::token::InstallationKey;
 use jiff::Timestamp;
 use kube::Client;
-use net::server::{Limits, serve};
+use net::{
+    server::{Limits, serve},
+    tcp,
+};
 use prometheus_client::registry::Registry;
 use support::health::Ready;
 use tokio::{net::TcpListener, time::timeout};
@@ -139,7 +142,14 @@ pub async fn run(
         stop: stop.clone(),
         closing: closing.clone(),
     });
-    serve(listener, warp::service(front::routes(gateway)), LIMITS, stop, tasks.clone()).await;
+    serve(
+        tcp::Listener::from(listener),
+        warp::service(front::routes(gateway)),
+        LIMITS,
+        stop,
+        tasks.clone(),
+    )
+    .await;
     ready.set(false);
 
     tasks.close();

@@ -10,8 +10,10 @@ use net::{
     Body,
     agent::{self, Agent},
     forward::{self, empty},
-    tunnel::{self, End, Farewell},
+    handshake,
+    tunnel::{Endpoint, relay},
 };
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
 use tokio_util::sync::CancellationToken;
 use warp::{Reply, reply::Response};
 
@@ -56,7 +58,7 @@ pub async fn handshake(
 ) -> Result<Handshake, agent::Error> {
     let uri = uri(&format!("/session/{}{rest}", entry.session_id))?;
     let mut request = forward::request(Method::GET, uri, HeaderMap::new(), empty());
-    request.headers_mut().extend(tunnel::handshake(key.clone()));
+    request.headers_mut().extend(handshake::request_headers(key.clone()));
     let response = entry.agent.send(request).await?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(Handshake::Refused(forward::reply(response)));
@@ -64,7 +66,7 @@ pub async fn handshake(
     let accept = response.headers().get(header::SEC_WEBSOCKET_ACCEPT).cloned();
     let upgrade = hyper::upgrade::on(response);
     Ok(match accept {
-        Some(accept) => Handshake::Accepted(tunnel::switching_protocols(accept), upgrade),
+        Some(accept) => Handshake::Accepted(handshake::accepted(accept), upgrade),
         None => Handshake::Refused(StatusCode::BAD_GATEWAY.into_response()),
     })
 }
@@ -72,7 +74,7 @@ pub async fn handshake(
 /// How long the last words of a session that is over may take through its tunnels.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 /// The Close frame's code for a peer that goes away (RFC 6455, section 7.4.1).
-const GOING_AWAY: u16 = 1001;
+const GOING_AWAY: CloseCode = CloseCode::Away;
 
 /// What ends a tunnel from this side.
 #[derive(Clone, Debug)]
@@ -85,21 +87,21 @@ pub struct Cuts {
 
 impl Cuts {
     /// When its session is over, and why.
-    async fn verdict(&self) -> Farewell {
+    async fn verdict(&self) -> CloseFrame {
         self.entry.over.cancelled().await;
         match self.entry.why.get() {
-            Some(Over { reason, .. }) => Farewell {
-                code: Reason::parse(reason).map_or(GOING_AWAY, close_code),
-                reason: reason.clone(),
+            Some(Over { reason, .. }) => CloseFrame {
+                code: Reason::parse(reason).map_or(GOING_AWAY, |reason| close_code(reason).into()),
+                reason: reason.as_str().into(),
             },
-            None => Farewell { code: GOING_AWAY, reason: "the session is over".to_owned() },
+            None => CloseFrame { code: GOING_AWAY, reason: "the session is over".into() },
         }
     }
 
-    async fn farewell(&self) -> Farewell {
+    async fn farewell(&self) -> CloseFrame {
         tokio::select! {
             () = self.closing.cancelled() => {
-                Farewell { code: GOING_AWAY, reason: CLOSING.to_owned() }
+                CloseFrame { code: GOING_AWAY, reason: CLOSING.into() }
             }
             last = async {
                 let verdict = self.verdict().await;
@@ -116,21 +118,25 @@ pub const CLOSING: &str = "this replica is shutting down; connect again";
 
 /// Carries a socket's bytes until both ends are done, or it is cut.
 pub async fn carry(client: OnUpgrade, agent: OnUpgrade, cuts: Cuts, _counted: Tunnel) {
-    match End::of(client).await {
+    match Endpoint::upgraded(client).await {
         Ok(client) => carry_on(client, agent, cuts).await,
-        Err(error) => tracing::debug!(error, "no tunnel came of it"),
+        Err(error) => {
+            tracing::debug!(error = &error as &dyn std::error::Error, "no tunnel came of it");
+        }
     }
 }
 
 /// The same for a client whose first messages have been read here.
-pub async fn carry_on(client: End, agent: OnUpgrade, cuts: Cuts) {
-    match End::of(agent).await {
+pub async fn carry_on(client: Endpoint, agent: OnUpgrade, cuts: Cuts) {
+    match Endpoint::upgraded(agent).await {
         // Pings come from the agent.
         Ok(agent) => {
             let (farewell, verdict) = (cuts.farewell(), cuts.verdict());
-            tunnel::join(client, agent, None, || {}, farewell, verdict).await;
+            relay(client, agent, None, || {}, farewell, verdict).await;
         }
-        Err(error) => tracing::debug!(error, "no tunnel came of it"),
+        Err(error) => {
+            tracing::debug!(error = &error as &dyn std::error::Error, "no tunnel came of it");
+        }
     }
 }
 

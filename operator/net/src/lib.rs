@@ -4,9 +4,11 @@ pub mod agent;
 pub mod body;
 pub mod forward;
 pub mod frames;
+pub mod handshake;
 pub mod request;
 pub mod server;
 pub mod tcp;
+pub mod transport;
 pub mod tunnel;
 
 pub use body::{Body, BoxError};

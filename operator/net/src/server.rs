@@ -15,15 +15,12 @@ use std::{
 use http::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::{net::Listener, sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 use warp::reply::Response;
 
-use crate::tcp;
+use crate::transport::Io;
 
 /// The most bytes of a request's line and headers, and of what is read ahead of a slow handler.
 const MAX_BUFFER: usize = 32 * 1024;
@@ -64,25 +61,26 @@ pub struct Limits {
 }
 
 /// Serves until `stop`, then lets requests that are running finish. `tasks` owns every connection.
-pub async fn serve<S>(
-    listener: TcpListener,
+pub async fn serve<L, S>(
+    mut listener: L,
     service: S,
     limits: Limits,
     stop: CancellationToken,
     tasks: TaskTracker,
 ) where
+    L: Listener<Io: Io, Addr = SocketAddr>,
     S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
     let places = Arc::new(Semaphore::new(limits.connections));
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&mut listener, &places) => accepted,
             () = stop.cancelled() => return,
         };
         match accepted {
-            Ok((place, stream, peer)) => {
-                let served = connection(stream, peer, service.clone(), limits.idle, stop.clone());
+            Ok((place, io, peer)) => {
+                let served = connection(io, peer, service.clone(), limits.idle, stop.clone());
                 tasks.spawn(async move {
                     served.await;
                     drop(place);
@@ -97,17 +95,17 @@ pub async fn serve<S>(
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
+async fn accept<L: Listener>(
+    listener: &mut L,
     places: &Arc<Semaphore>,
-) -> io::Result<(OwnedSemaphorePermit, TcpStream, SocketAddr)> {
+) -> io::Result<(OwnedSemaphorePermit, L::Io, L::Addr)> {
     let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, peer) = listener.accept().await?;
-    Ok((place, stream, peer))
+    let (io, peer) = listener.accept().await?;
+    Ok((place, io, peer))
 }
 
 async fn connection<S>(
-    stream: TcpStream,
+    io: impl Io,
     peer: SocketAddr,
     service: S,
     idle: Duration,
@@ -116,9 +114,6 @@ async fn connection<S>(
     S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
-    if let Err(error) = tcp::prepare(&stream) {
-        tracing::debug!(%peer, error = &error as &dyn std::error::Error, "socket options");
-    }
     let state = Connection { peer, authenticated: Arc::default() };
     let handler = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(state.clone());
@@ -129,7 +124,7 @@ async fn connection<S>(
         .header_read_timeout(idle)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_BUFFER)
-        .serve_connection(TokioIo::new(stream), handler)
+        .serve_connection(TokioIo::new(io), handler)
         .with_upgrades();
     let mut served = std::pin::pin!(served);
     let outcome = tokio::select! {
@@ -141,5 +136,59 @@ async fn connection<S>(
     };
     if let Err(error) = outcome {
         tracing::debug!(%peer, error = &error as &dyn std::error::Error, "connection ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::{Context, Poll};
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
+        sync::mpsc,
+    };
+    use warp::{Filter, Reply};
+
+    /// Accepts pipes.
+    struct Pipes(mpsc::Receiver<DuplexStream>);
+
+    impl Listener for Pipes {
+        type Io = DuplexStream;
+        type Addr = SocketAddr;
+
+        fn poll_accept(
+            &mut self,
+            cx: &mut Context<'_>,
+        ) -> Poll<io::Result<(DuplexStream, SocketAddr)>> {
+            self.0.poll_recv(cx).map(|pipe| Ok((pipe.unwrap(), self.local_addr()?)))
+        }
+
+        fn local_addr(&self) -> io::Result<SocketAddr> {
+            Ok(SocketAddr::from(([192, 0, 2, 1], 1)))
+        }
+    }
+
+    #[tokio::test]
+    async fn requests_are_served_over_any_transport() {
+        let (connect, accept) = mpsc::channel(1);
+        let routes = warp::ext::get::<Connection>()
+            .map(|connection: Connection| connection.peer.to_string().into_response());
+        let limits = Limits { idle: Duration::from_secs(60), connections: 1 };
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let service = warp::service(routes);
+        let serving = serve(Pipes(accept), service, limits, stop.clone(), tasks.clone());
+        let serving = tokio::spawn(serving);
+        let (mut client, server) = tokio::io::duplex(64);
+        connect.send(server).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n").await.unwrap();
+        let mut reply = String::new();
+        client.read_to_string(&mut reply).await.unwrap();
+        assert!(reply.starts_with("HTTP/1.1 200 OK\r\n"), "{reply}");
+        assert!(reply.ends_with("192.0.2.1:1"), "{reply}");
+        stop.cancel();
+        serving.await.unwrap();
+        tasks.close();
+        tasks.wait().await;
     }
 }

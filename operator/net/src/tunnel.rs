@@ -1,173 +1,91 @@
-//! WebSocket handshakes (RFC 6455, section 4), and carrying a socket's bytes without looking at them.
+//! Tunnels: a WebSocket's bytes are carried both ways, over any transport, without looking at them.
 
 use std::{
     future::{Future, pending},
     io,
-    pin::pin,
+    mem::MaybeUninit,
+    pin::{Pin, pin},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{
-        TcpStream,
-        tcp::{ReadHalf, WriteHalf},
-    },
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, ReadHalf, WriteHalf, split},
     time::{sleep, timeout},
 };
-use warp::{Reply, reply::Response};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use crate::{
-    BoxError,
-    frames::{self, Frames},
+    frames::{self, FrameTracker},
+    transport::Io,
 };
 
 /// How much is read at a time.
 const BUFFER: usize = 16 * 1024;
 /// How long a client may take to read what is there for it.
-const READ: Duration = Duration::from_secs(60);
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long one end may take when the other is done.
 const LINGER: Duration = Duration::from_secs(2);
+/// How long it may take to learn why the server is gone.
+const LOSS_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the verdict on a server that is gone may take.
-const VERDICT: Duration = Duration::from_secs(5);
+/// A connection that HTTP has given up to another protocol.
+pub type UpgradedIo = TokioIo<Upgraded>;
 
-/// Whether a request asks for a WebSocket: a GET with two headers (section 4.1).
-#[must_use]
-pub fn wants_websocket(method: &Method, headers: &HeaderMap) -> bool {
-    *method == Method::GET
-        && has_token(headers, header::UPGRADE, "websocket")
-        && has_token(headers, header::CONNECTION, "upgrade")
-}
-
-/// The key of a handshake of version 13; what is wrong, for a client to read, where it is none.
-///
-/// # Errors
-/// The header that is missing or wrong.
-pub fn handshake_key(headers: &HeaderMap) -> Result<&HeaderValue, &'static str> {
-    if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        return Err("Sec-WebSocket-Version must be 13");
-    }
-    let key = headers.get(header::SEC_WEBSOCKET_KEY).ok_or("Sec-WebSocket-Key is missing")?;
-    // Sixteen bytes in base64 (section 4.1).
-    match BASE64_STANDARD.decode(key.as_bytes()) {
-        Ok(bytes) if bytes.len() == 16 => Ok(key),
-        _ => Err("Sec-WebSocket-Key must be 16 bytes in base64"),
-    }
-}
-
-/// The answer to a handshake that is none.
-#[must_use]
-pub fn refused_handshake(why: &'static str) -> Response {
-    let mut reply = warp::reply::with_status(why, StatusCode::BAD_REQUEST).into_response();
-    // Section 4.2.2, item 4: the version that is understood.
-    reply.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-    reply
-}
-
-/// The headers of a handshake with this key.
-#[must_use]
-pub fn handshake(key: HeaderValue) -> [(header::HeaderName, HeaderValue); 4] {
-    [
-        (header::CONNECTION, HeaderValue::from_static("upgrade")),
-        (header::UPGRADE, HeaderValue::from_static("websocket")),
-        (header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")),
-        (header::SEC_WEBSOCKET_KEY, key),
-    ]
-}
-
-/// The answer 101 to a handshake; `accept` comes from its key.
-#[must_use]
-pub fn switching_protocols(accept: HeaderValue) -> Response {
-    let mut reply = StatusCode::SWITCHING_PROTOCOLS.into_response();
-    reply.headers_mut().extend([
-        (header::CONNECTION, HeaderValue::from_static("upgrade")),
-        (header::UPGRADE, HeaderValue::from_static("websocket")),
-        (header::SEC_WEBSOCKET_ACCEPT, accept),
-    ]);
-    reply
-}
-
-/// One end of a tunnel: its connection, and what had been read from it before it became one.
+/// One end of a tunnel.
 #[derive(Debug)]
-pub struct End {
-    stream: TcpStream,
-    read: Bytes,
+pub struct Endpoint<T = UpgradedIo> {
+    /// Its connection.
+    pub io: T,
+    /// What has been read from it and is still to be carried.
+    pub read: Bytes,
 }
 
-impl End {
-    /// The end of an upgraded connection.
+impl Endpoint {
+    /// The connection of an upgraded request or reply.
     ///
     /// # Errors
     /// The other side never switched protocols.
-    pub async fn of(upgrade: OnUpgrade) -> Result<Self, BoxError> {
-        let parts = upgrade
-            .await?
-            .downcast::<TokioIo<TcpStream>>()
-            .map_err(|_| "the connection is not TCP's own")?;
-        // What had been read stands in the connection's buffer, of several KiB, which an idle tunnel must not keep.
-        let read = Bytes::copy_from_slice(&parts.read_buf);
-        Ok(Self { stream: parts.io.into_inner(), read })
+    pub async fn upgraded(upgrade: OnUpgrade) -> Result<Self, hyper::Error> {
+        // What hyper has read ahead comes with the first read, which also frees its buffer.
+        Ok(Self { io: TokioIo::new(upgrade.await?), read: Bytes::new() })
     }
-
-    /// The connection, and what had been read from it.
-    #[must_use]
-    pub fn into_parts(self) -> (TcpStream, Bytes) {
-        (self.stream, self.read)
-    }
-
-    /// An end whose first messages have been read already; `read` is what came behind them.
-    #[must_use]
-    pub fn new(stream: TcpStream, read: Bytes) -> Self {
-        Self { stream, read }
-    }
-}
-
-/// The last word of a tunnel that is cut.
-#[derive(Clone, Debug)]
-pub struct Farewell {
-    /// The Close frame's code.
-    pub code: u16,
-    /// Its reason.
-    pub reason: String,
 }
 
 /// How a tunnel ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// Whether the client said goodbye with a Close frame.
+    /// Whether the client sent a Close frame.
     pub closed: bool,
 }
 
-/// Carries a WebSocket's bytes both ways until one end is done and the other has been told. A `cut` puts a Close frame to
-/// the client where a frame ends. With `ping`, a client to which nothing went for so long gets one. `used` is called
-/// whenever something went by. A server that is gone without a Close frame is explained by the `verdict`, where that comes
-/// soon. A tunnel on which nothing goes by holds no buffer.
-pub async fn join(
-    mut client: End,
-    mut server: End,
+/// Carries bytes both ways until one end is done and the other has been told. `cut` ends the tunnel from here: its Close frame
+/// goes to the client where a frame ends. With `ping`, a client to which nothing went for so long gets one. `used` is called
+/// whenever a message went by. Where the server vanishes without a Close frame, `loss` says why, if it comes soon.
+/// An idle tunnel holds no buffer.
+pub async fn relay(
+    client: Endpoint<impl Io>,
+    server: Endpoint<impl Io>,
     ping: Option<Duration>,
     used: impl Fn(),
-    cut: impl Future<Output = Farewell>,
-    verdict: impl Future<Output = Farewell>,
+    cut: impl Future<Output = CloseFrame>,
+    loss: impl Future<Output = CloseFrame>,
 ) -> Ended {
-    let mut from_client = Frames::default();
+    let mut from_client = FrameTracker::default();
+    let (mut client_in, mut client_out) = split(client.io);
+    let (mut server_in, mut server_out) = split(server.io);
     let outcome = {
-        let (client_in, mut client_out) = client.stream.split();
-        let (server_in, mut server_out) = server.stream.split();
-        let up = up(client_in, &mut server_out, &client.read, &mut from_client, &used);
-        let down = down(server_in, &mut client_out, &server.read, ping, &used, cut, verdict);
+        let up = up(&mut client_in, &mut server_out, client.read, &mut from_client, &used);
+        let down = down(&mut server_in, &mut client_out, server.read, ping, &used, cut, loss);
         let (mut up, mut down) = (pin!(up), pin!(down));
-        // When one is done, the other may still hear its last words, and answer a Close frame.
+        // When one is done, the other may still have a few last bytes, and an answer to a Close frame.
         tokio::select! {
             outcome = &mut up => {
-                // A server that takes nothing more may have said something before it went.
-                let last = timeout(LINGER + VERDICT, down).await.unwrap_or(Ok(Down::Done));
+                // A server that reads nothing more may have sent something before it went.
+                let last = timeout(LINGER + LOSS_TIMEOUT, down).await.unwrap_or(Ok(Down::Done));
                 outcome.and(last)
             }
             outcome = &mut down => match outcome {
@@ -176,19 +94,19 @@ pub async fn join(
             },
         }
     };
-    drop(server);
+    drop((server_in, server_out));
     match outcome {
         Ok(Down::Done) => {}
-        // What the client answers to the Close frame is not for the server, which said none.
-        Ok(Down::Cut) => hear_out(&mut client.stream).await,
+        // What the client answers to the Close frame is not for the server, which sent none.
+        Ok(Down::Cut) => wait_for_close(&mut client_in).await,
         Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "tunnel broke"),
     }
     Ended { closed: from_client.closed() }
 }
 
-/// Reads what a client that has been told goodbye still says: a connection that is closed before it is read may take the
-/// Close frame with it.
-pub async fn hear_out(client: &mut TcpStream) {
+/// Waits until a client that got a Close frame closes its connection, and reads what it still sends: a connection that is
+/// closed with unread bytes may take the Close frame with it.
+pub async fn wait_for_close(client: &mut (impl AsyncRead + Unpin)) {
     let mut nowhere = tokio::io::sink();
     match timeout(LINGER, tokio::io::copy(client, &mut nowhere)).await {
         Ok(Ok(_)) => {}
@@ -209,67 +127,78 @@ enum Down {
 
 /// From the client to the server, until the client is done.
 async fn up(
-    from: ReadHalf<'_>,
-    to: &mut WriteHalf<'_>,
-    read: &[u8],
-    frames: &mut Frames,
+    from: &mut ReadHalf<impl Io>,
+    to: &mut WriteHalf<impl Io>,
+    read: Bytes,
+    frames: &mut FrameTracker,
     used: &impl Fn(),
 ) -> io::Result<()> {
-    let mut from = from;
-    frames.pass(read);
-    to.write_all(read).await?;
+    frames.pass(&read);
+    write(to, &read).await?;
+    drop(read);
     loop {
-        let bytes = take(&mut from).await?;
-        if bytes.is_empty() {
-            return to.shutdown().await;
+        let passed = pass(from, to, |bytes| {
+            if frames.pass(bytes) {
+                used();
+            }
+        });
+        match passed.await? {
+            Passed::All => {}
+            Passed::Unwritten(rest) => write(to, &rest).await?,
+            Passed::End(end) => {
+                end?;
+                return to.shutdown().await;
+            }
         }
-        if frames.pass(&bytes) {
-            used();
-        }
-        to.write_all(&bytes).await?;
     }
 }
 
 /// From the server to the client, until the server is done or the tunnel is cut.
 async fn down(
-    from: ReadHalf<'_>,
-    to: &mut WriteHalf<'_>,
-    read: &[u8],
+    from: &mut ReadHalf<impl Io>,
+    to: &mut WriteHalf<impl Io>,
+    read: Bytes,
     ping: Option<Duration>,
     used: &impl Fn(),
-    cut: impl Future<Output = Farewell>,
-    verdict: impl Future<Output = Farewell>,
+    cut: impl Future<Output = CloseFrame>,
+    loss: impl Future<Output = CloseFrame>,
 ) -> io::Result<Down> {
-    let (mut from, mut frames, mut farewell) = (from, Frames::default(), None);
+    let (mut frames, mut close) = (FrameTracker::default(), None);
     let mut cut = pin!(cut);
-    let mut bytes = read.to_vec();
+    if frames.pass(&read) {
+        used();
+    }
+    let mut unwritten = Some(read.to_vec());
+    drop(read);
     loop {
-        if frames.pass(&bytes) {
-            used();
-        }
-        let written = {
-            let mut writing = pin!(to.write_all(&bytes));
-            tokio::select! {
-                written = timeout(READ, &mut writing) => written,
-                last = &mut cut, if farewell.is_none() => {
-                    farewell = Some(last);
-                    timeout(LINGER, writing).await
+        if let Some(bytes) = unwritten {
+            let written = {
+                let mut writing = pin!(write(to, &bytes));
+                tokio::select! {
+                    written = timeout(READ_TIMEOUT, &mut writing) => written,
+                    frame = &mut cut, if close.is_none() => {
+                        close = Some(frame);
+                        timeout(LINGER, writing).await
+                    }
+                }
+            };
+            match written {
+                Ok(written) => written?,
+                // It reads nothing: no Close frame would reach it either.
+                Err(_) if close.is_some() => return Ok(Down::Cut),
+                Err(_) => {
+                    return Err(io::Error::new(
+                        io::ErrorKind::TimedOut,
+                        "the client does not read",
+                    ));
                 }
             }
-        };
-        match written {
-            Ok(written) => written?,
-            // It reads nothing: no Close frame would reach it either.
-            Err(_) if farewell.is_some() => return Ok(Down::Cut),
-            Err(_) => {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read"));
-            }
         }
-        if let Some(Farewell { code, reason }) = &farewell
+        if let Some(frame) = &close
             && frames.at_boundary()
         {
             if !frames.closed() {
-                to.write_all(&frames::close(*code, reason)).await?;
+                write(to, &frames::close(frame)).await?;
             }
             return to.shutdown().await.map(|()| Down::Cut);
         }
@@ -279,97 +208,124 @@ async fn down(
                 None => pending().await,
             }
         };
-        bytes = tokio::select! {
-            bytes = take(&mut from) => match bytes {
-                Ok(bytes) if !bytes.is_empty() => bytes,
+        let (is_closing, is_closed) = (close.is_some(), frames.closed());
+        let at_boundary = frames.at_boundary();
+        let passed = pass(from, to, |bytes| {
+            if frames.pass(bytes) {
+                used();
+            }
+        });
+        unwritten = tokio::select! {
+            passed = passed => match passed? {
+                Passed::All => None,
+                Passed::Unwritten(rest) => Some(rest),
                 // It closed its connection, or that broke.
-                _ if frames.closed() || !frames.at_boundary() => {
+                Passed::End(_) if is_closed || !at_boundary => {
                     return to.shutdown().await.map(|()| Down::Done);
                 }
-                _ => {
-                    let Ok(Farewell { code, reason }) = timeout(VERDICT, verdict).await else {
+                Passed::End(_) => {
+                    let Ok(frame) = timeout(LOSS_TIMEOUT, loss).await else {
                         return to.shutdown().await.map(|()| Down::Done);
                     };
-                    to.write_all(&frames::close(code, &reason)).await?;
+                    write(to, &frames::close(&frame)).await?;
                     return to.shutdown().await.map(|()| Down::Cut);
                 }
             },
-            last = &mut cut, if farewell.is_none() => {
-                farewell = Some(last);
-                Vec::new()
+            frame = &mut cut, if !is_closing => {
+                close = Some(frame);
+                None
             }
             // What does not finish its frame after the cut never will.
-            () = sleep(LINGER), if farewell.is_some() => {
+            () = sleep(LINGER), if is_closing => {
                 return to.shutdown().await.map(|()| Down::Cut);
             }
             // Nothing may follow a Close frame (section 5.5.1).
-            () = quiet, if frames.at_boundary() && !frames.closed() => frames::ping(),
+            () = quiet, if at_boundary && !is_closed => Some(frames::ping()),
         };
     }
 }
 
-/// What has come; nothing at the end. The buffer is made when there is something for it.
-async fn take(from: &mut ReadHalf<'_>) -> io::Result<Vec<u8>> {
-    from.readable().await?;
-    let mut bytes = Vec::with_capacity(BUFFER);
-    from.read_buf(&mut bytes).await?;
-    Ok(bytes)
+/// What became of what was read.
+enum Passed {
+    /// All of it is written.
+    All,
+    /// This is not written yet.
+    Unwritten(Vec<u8>),
+    /// There was nothing: the end, or the connection broke.
+    End(io::Result<()>),
 }
 
-fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool {
-    headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|value| value.trim().eq_ignore_ascii_case(token))
+/// Carries on what has come, once. `seen` gets the bytes before they are written. The buffer is on the stack, so that a
+/// connection which waits holds none, and a reader that keeps up costs no copy.
+async fn pass(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    mut seen: impl FnMut(&[u8]),
+) -> io::Result<Passed> {
+    std::future::poll_fn(|cx| poll_pass(cx, Pin::new(from), Pin::new(to), &mut seen)).await
+}
+
+fn poll_pass(
+    cx: &mut Context<'_>,
+    from: Pin<&mut impl AsyncRead>,
+    mut to: Pin<&mut impl AsyncWrite>,
+    seen: &mut impl FnMut(&[u8]),
+) -> Poll<io::Result<Passed>> {
+    let mut buffer = [MaybeUninit::uninit(); BUFFER];
+    let mut buffer = ReadBuf::uninit(&mut buffer);
+    if let Err(error) = ready!(from.poll_read(cx, &mut buffer)) {
+        return Poll::Ready(Ok(Passed::End(Err(error))));
+    }
+    let bytes = buffer.filled();
+    if bytes.is_empty() {
+        return Poll::Ready(Ok(Passed::End(Ok(()))));
+    }
+    seen(bytes);
+    // What was read must not get lost: from here on the answer is `Ready`.
+    let written = match to.as_mut().poll_write(cx, bytes) {
+        Poll::Ready(written) => written?,
+        Poll::Pending => 0,
+    };
+    if written < bytes.len() {
+        return Poll::Ready(Ok(Passed::Unwritten(bytes[written..].to_vec())));
+    }
+    Poll::Ready(match to.poll_flush(cx) {
+        Poll::Ready(flushed) => flushed.map(|()| Passed::All),
+        Poll::Pending => Ok(Passed::Unwritten(Vec::new())),
+    })
+}
+
+async fn write(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
+    to.write_all(bytes).await?;
+    to.flush().await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::io::{AsyncReadExt, DuplexStream};
 
-    #[test]
-    fn a_websocket_is_asked_for_by_two_headers() {
-        let mut headers = HeaderMap::new();
-        headers.insert("upgrade", HeaderValue::from_static("WebSocket"));
-        assert!(!wants_websocket(&Method::GET, &headers));
-        headers.insert("connection", HeaderValue::from_static("keep-alive, Upgrade"));
-        assert!(wants_websocket(&Method::GET, &headers));
-        assert!(!wants_websocket(&Method::POST, &headers));
-        assert_eq!(handshake_key(&headers), Err("Sec-WebSocket-Version must be 13"));
-        headers.insert("sec-websocket-version", HeaderValue::from_static("13"));
-        for (key, is_one) in [("dGhlIHNhbXBsZSBub25jZQ==", true), ("short", false), ("AAAA", false)]
-        {
-            headers.insert("sec-websocket-key", HeaderValue::from_static(key));
-            assert_eq!(handshake_key(&headers).is_ok(), is_one, "{key}");
-        }
+    fn close_frame(code: u16, reason: &str) -> CloseFrame {
+        CloseFrame { code: code.into(), reason: reason.into() }
     }
 
     /// Both ends of a tunnel, as client and server see them, and the tunnel's own ends.
-    async fn ends() -> (TcpStream, End, TcpStream, End) {
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let mut pairs = Vec::new();
-        for _ in 0..2 {
-            let outer = TcpStream::connect(address).await.unwrap();
-            let (inner, _) = listener.accept().await.unwrap();
-            pairs.push((outer, End::new(inner, Bytes::new())));
-        }
-        let (server, server_end) = pairs.pop().unwrap();
-        let (client, client_end) = pairs.pop().unwrap();
-        (client, client_end, server, server_end)
+    fn ends() -> (DuplexStream, Endpoint<DuplexStream>, DuplexStream, Endpoint<DuplexStream>) {
+        let (client, client_end) = tokio::io::duplex(64 << 10);
+        let (server, server_end) = tokio::io::duplex(64 << 10);
+        let endpoint = |io| Endpoint { io, read: Bytes::new() };
+        (client, endpoint(client_end), server, endpoint(server_end))
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_cut_waits_for_the_end_of_a_frame() {
-        let (mut client, client_end, mut server, server_end) = ends().await;
+        let (mut client, client_end, mut server, server_end) = ends();
         let (send, when) = tokio::sync::oneshot::channel::<()>();
         let cut = async {
             let _ = when.await;
-            Farewell { code: 1001, reason: "bye".to_owned() }
+            close_frame(1001, "bye")
         };
-        let tunnel = tokio::spawn(join(client_end, server_end, None, || {}, cut, pending()));
+        let tunnel = tokio::spawn(relay(client_end, server_end, None, || {}, cut, pending()));
         // A frame of four bytes, in two pieces.
         server.write_all(&[0x81, 4, b'a', b'b']).await.unwrap();
         let mut seen = [0; 4];
@@ -378,20 +334,20 @@ mod tests {
         server.write_all(b"cd").await.unwrap();
         let mut rest = Vec::new();
         client.read_to_end(&mut rest).await.unwrap();
-        assert_eq!(rest, [b"cd".as_slice(), &frames::close(1001, "bye")].concat());
+        assert_eq!(rest, [b"cd".as_slice(), &frames::close(&close_frame(1001, "bye"))].concat());
         drop(client);
         assert_eq!(tunnel.await.unwrap(), Ended { closed: false });
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_reads_nothing_does_not_keep_its_tunnel() {
-        let (client, client_end, mut server, server_end) = ends().await;
+        let (client, client_end, mut server, server_end) = ends();
         let (send, when) = tokio::sync::oneshot::channel::<()>();
         let cut = async {
             let _ = when.await;
-            Farewell { code: 1001, reason: "bye".to_owned() }
+            close_frame(1001, "bye")
         };
-        let tunnel = tokio::spawn(join(client_end, server_end, None, || {}, cut, pending()));
+        let tunnel = tokio::spawn(relay(client_end, server_end, None, || {}, cut, pending()));
         // More than every buffer on the way takes.
         let sending = tokio::spawn(async move {
             let frame = [[0x82, 127, 0, 0, 0, 0, 4, 0, 0, 0].as_slice(), &[0; 64 << 20]].concat();
@@ -404,12 +360,12 @@ mod tests {
         drop(client);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_goodbye_is_told_from_a_drop() {
         for closes in [true, false] {
-            let (mut client, client_end, mut server, server_end) = ends().await;
-            let never = pending::<Farewell>();
-            let tunnel = tokio::spawn(join(client_end, server_end, None, || {}, never, pending()));
+            let (mut client, client_end, mut server, server_end) = ends();
+            let never = pending::<CloseFrame>();
+            let tunnel = tokio::spawn(relay(client_end, server_end, None, || {}, never, pending()));
             if closes {
                 client.write_all(&[0x88, 0x80, 0, 0, 0, 0]).await.unwrap();
             }
@@ -421,24 +377,24 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_server_that_is_gone_without_a_word_is_explained() {
-        let (mut client, client_end, server, server_end) = ends().await;
-        let verdict = std::future::ready(Farewell { code: 1011, reason: "AgentLost".to_owned() });
-        let tunnel = tokio::spawn(join(client_end, server_end, None, || {}, pending(), verdict));
+        let (mut client, client_end, server, server_end) = ends();
+        let loss = std::future::ready(close_frame(1011, "AgentLost"));
+        let tunnel = tokio::spawn(relay(client_end, server_end, None, || {}, pending(), loss));
         drop(server);
         let mut seen = Vec::new();
         client.read_to_end(&mut seen).await.unwrap();
-        assert_eq!(seen, frames::close(1011, "AgentLost"));
+        assert_eq!(seen, frames::close(&close_frame(1011, "AgentLost")));
         drop(client);
         tunnel.await.unwrap();
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_quiet_client_is_pinged() {
-        let (mut client, client_end, _server, server_end) = ends().await;
+        let (mut client, client_end, _server, server_end) = ends();
         let ping = Some(Duration::from_millis(1));
-        let tunnel = tokio::spawn(join(client_end, server_end, ping, || {}, pending(), pending()));
+        let tunnel = tokio::spawn(relay(client_end, server_end, ping, || {}, pending(), pending()));
         let mut seen = [0; 2];
         client.read_exact(&mut seen).await.unwrap();
         assert_eq!(seen.as_slice(), frames::ping());

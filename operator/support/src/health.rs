@@ -15,7 +15,10 @@ use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use warp::{Filter, Reply, reply::Response};
 
-use net::server::{Limits, serve};
+use net::{
+    server::{Limits, serve},
+    tcp,
+};
 
 /// For probes and scrapers.
 const LIMITS: Limits = Limits { idle: Duration::from_secs(60), connections: 64 };
@@ -45,7 +48,14 @@ pub async fn run(
     stop: CancellationToken,
     tasks: TaskTracker,
 ) {
-    serve(listener, warp::service(routes(ready, metrics)), LIMITS, stop, tasks).await;
+    serve(
+        tcp::Listener::from(listener),
+        warp::service(routes(ready, metrics)),
+        LIMITS,
+        stop,
+        tasks,
+    )
+    .await;
 }
 
 fn routes(

@@ -14,7 +14,7 @@ use std::{sync::Arc, time::Duration};
 
 use agent_api::bind::Driver;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use net::{BoxError, body::drain, request::Incoming, tunnel};
+use net::{BoxError, body::drain, handshake, request::Incoming};
 use serde_json::Value;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -92,9 +92,9 @@ async fn open(
     incoming: Incoming,
 ) -> Response {
     let Some(upgrade) = incoming.upgrade else { return StatusCode::BAD_REQUEST.into_response() };
-    let accept = match tunnel::handshake_key(&incoming.headers) {
+    let accept = match handshake::key(&incoming.headers) {
         Ok(key) => derive_accept_key(key.as_bytes()),
-        Err(why) => return tunnel::refused_handshake(why),
+        Err(why) => return handshake::refused(why),
     };
     let Ok(accept) = HeaderValue::from_str(&accept) else {
         return StatusCode::BAD_REQUEST.into_response();
@@ -107,7 +107,7 @@ async fn open(
         Ok(Some((browser, hidden))) => {
             let ending = shared.ending.clone();
             shared.tasks.spawn(client::serve(upgrade, browser, hidden, session, ending));
-            tunnel::switching_protocols(accept)
+            handshake::accepted(accept)
         }
         Ok(None) => {
             let why = "this session's browser has no target of this id";

@@ -3,21 +3,24 @@
 use std::{sync::Arc, time::Duration};
 
 use crds::{capabilities::CapabilitySet, names::Protocol};
+use futures::FutureExt;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use hyper::upgrade::OnUpgrade;
 use net::{
-    frames as ws_frames,
+    frames as ws_frames, handshake,
     request::Incoming,
-    tunnel::{self, End},
+    tunnel::{Endpoint, UpgradedIo, wait_for_close},
 };
 use serde_json::{Map, Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout},
 };
-use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_accept_key};
+use tokio_tungstenite::tungstenite::{
+    handshake::{client::generate_key, derive_accept_key},
+    protocol::CloseFrame,
+};
 use warp::{Reply, reply::Response};
 use webdriver::{
     bidi::{self, Command},
@@ -51,9 +54,9 @@ const IDLE: Duration = Duration::from_secs(300);
 /// Answers a handshake.
 pub async fn socket(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
     let path = incoming.path.clone();
-    let key = match tunnel::handshake_key(&incoming.headers) {
+    let key = match handshake::key(&incoming.headers) {
         Ok(key) => key.clone(),
-        Err(why) => return tunnel::refused_handshake(why),
+        Err(why) => return handshake::refused(why),
     };
     let (Some(upgrade), headers) = (incoming.upgrade, incoming.headers) else {
         return StatusCode::BAD_REQUEST.into_response();
@@ -112,12 +115,14 @@ fn bare(
     let tasks = gateway.tasks.clone();
     tasks.spawn(async move {
         let _counted = gateway.metrics.tunnel();
-        match End::of(upgrade).await {
+        match Endpoint::upgraded(upgrade).await {
             Ok(end) => Bare::new(&gateway, &headers, end, place).attend().await,
-            Err(error) => tracing::debug!(error, "no socket came of it"),
+            Err(error) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "no socket came of it");
+            }
         }
     });
-    tunnel::switching_protocols(accept)
+    handshake::accepted(accept)
 }
 
 /// What sockets without a session may take of this replica's memory together; nobody has said yet who they are.
@@ -141,7 +146,7 @@ impl Default for Limits {
 struct Bare<'a> {
     gateway: &'a Gateway,
     headers: &'a HeaderMap,
-    io: TcpStream,
+    io: UpgradedIo,
     reader: Reader,
     /// Its place among those without a session.
     place: OwnedSemaphorePermit,
@@ -163,10 +168,10 @@ impl<'a> Bare<'a> {
     fn new(
         gateway: &'a Gateway,
         headers: &'a HeaderMap,
-        end: End,
+        end: Endpoint,
         place: OwnedSemaphorePermit,
     ) -> Self {
-        let (io, read) = end.into_parts();
+        let Endpoint { io, read } = end;
         Self { gateway, headers, io, reader: Reader::new(read), place, large: None }
     }
 
@@ -197,7 +202,7 @@ impl<'a> Bare<'a> {
                 Then::Leave => return,
                 Then::Tunnel(agent, cuts) => {
                     drop((self.place, self.large));
-                    let client = End::new(self.io, self.reader.buffer.freeze());
+                    let client = Endpoint { io: self.io, read: self.reader.buffer.freeze() };
                     proxy::carry_on(client, agent, cuts).await;
                     return;
                 }
@@ -236,8 +241,8 @@ impl<'a> Bare<'a> {
 
     /// Says goodbye.
     async fn leave(&mut self, code: u16, reason: &str) -> Then {
-        self.send(ws_frames::close(code, reason)).await;
-        tunnel::hear_out(&mut self.io).await;
+        self.send(close(code, reason)).await;
+        wait_for_close(&mut self.io).await;
         Then::Leave
     }
 
@@ -249,7 +254,7 @@ impl<'a> Bare<'a> {
             Received::Close(code) => {
                 // The same code goes back; without one there is none (RFC 6455, section 5.5.1).
                 let code = if code == NO_STATUS { 1000 } else { code };
-                self.send(ws_frames::close(code, "")).await;
+                self.send(close(code, "")).await;
                 return Then::Leave;
             }
         };
@@ -296,8 +301,12 @@ impl<'a> Bare<'a> {
     }
 }
 
+fn close(code: u16, reason: &str) -> Vec<u8> {
+    ws_frames::close(&CloseFrame { code: code.into(), reason: reason.into() })
+}
+
 /// Reads ahead, a little, until the client is gone. One that only waits is pinged.
-async fn gone(io: &mut TcpStream, reader: &mut Reader) {
+async fn gone(io: &mut UpgradedIo, reader: &mut Reader) {
     loop {
         let more = reader.buffer.len() < SMALL;
         tokio::select! {
@@ -308,10 +317,10 @@ async fn gone(io: &mut TcpStream, reader: &mut Reader) {
             () = tokio::time::sleep(PING) => {
                 // Whole or not at all: this may be dropped at any time, and another frame follows.
                 let ping = ws_frames::ping();
-                match io.try_write(&ping) {
-                    Ok(written) if written == ping.len() => {}
-                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                    Ok(_) | Err(_) => return,
+                match io.write(&ping).now_or_never() {
+                    Some(Ok(written)) if written == ping.len() => {}
+                    None => {}
+                    Some(Ok(_) | Err(_)) => return,
                 }
             }
         }

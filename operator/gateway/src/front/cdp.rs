@@ -8,8 +8,8 @@ use http::{HeaderMap, Method, StatusCode};
 use net::{
     body::{collect_within, drain},
     forward::{SIGNING_KEY, empty},
+    handshake,
     request::Incoming,
-    tunnel,
 };
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -65,9 +65,9 @@ pub async fn socket(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
     if let Err(why) = authorised(&gateway, id, &incoming) {
         return warp::reply::with_status(why, StatusCode::UNAUTHORIZED).into_response();
     }
-    let key = match tunnel::handshake_key(&incoming.headers) {
+    let key = match handshake::key(&incoming.headers) {
         Ok(key) => key.clone(),
-        Err(why) => return tunnel::refused_handshake(why),
+        Err(why) => return handshake::refused(why),
     };
     let Some(upgrade) = incoming.upgrade else { return StatusCode::BAD_REQUEST.into_response() };
     bidi::of_session(&gateway, id, &format!("/cdp{rest}"), &key, upgrade).await

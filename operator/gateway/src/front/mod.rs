@@ -15,8 +15,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use jiff::Timestamp;
 use net::{
     body::drain,
+    handshake,
     request::{Incoming, incoming},
-    tunnel,
 };
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -125,7 +125,7 @@ pub fn routes(
             } else if let Some(host) = rebound(&gateway, &incoming) {
                 drain(incoming.body).await;
                 refuse_host(&host)
-            } else if tunnel::wants_websocket(&incoming.method, &incoming.headers) {
+            } else if handshake::wants_websocket(&incoming.method, &incoming.headers) {
                 if cdp::is_path(&incoming.path) {
                     cdp::socket(gateway, incoming).await
                 } else {
