@@ -17,9 +17,6 @@ const KEY_SECRET: &str = "browser-operator-installation-key";
 const KEY_FIELD: &str = "key";
 
 /// The status of a request that goes straight to a pod.
-///
-/// # Errors
-/// There is no reply.
 pub async fn status(ip: &str, method: Method, path: &str, token: Option<&str>) -> Result<u16> {
     let client = reqwest::Client::builder().no_proxy().build().context("an HTTP client")?;
     let mut request = client.request(method, format!("http://{}{path}", address(ip))).body("{}");
@@ -30,9 +27,6 @@ pub async fn status(ip: &str, method: Method, path: &str, token: Option<&str>) -
 }
 
 /// What a pod answers to a GET of whoever needs no token: the status and the body.
-///
-/// # Errors
-/// There is no reply.
 pub async fn get(ip: &str, path: &str) -> Result<(u16, String)> {
     let client = reqwest::Client::builder().no_proxy().build().context("an HTTP client")?;
     let reply = client.get(format!("http://{}{path}", address(ip))).send().await;
@@ -42,9 +36,6 @@ pub async fn get(ip: &str, path: &str) -> Result<(u16, String)> {
 }
 
 /// What a pod answers to a GET of the gateway, which shows the pod's token at the beginning of its connection.
-///
-/// # Errors
-/// The key is not to be had, or there is no reply.
 pub async fn get_as_gateway(
     namespace: &Namespace,
     live: &Live,

@@ -27,17 +27,11 @@ pub struct Bidi {
 
 impl Bidi {
     /// Opens a socket.
-    ///
-    /// # Errors
-    /// It is refused.
     pub async fn connect(url: &str) -> Result<Self> {
         Self::connect_as(url, None).await
     }
 
     /// Opens a socket and shows a token.
-    ///
-    /// # Errors
-    /// It is refused.
     pub async fn connect_as(url: &str, token: Option<&str>) -> Result<Self> {
         let mut request = url.into_client_request().with_context(|| format!("the URL {url}"))?;
         if let Some(token) = token {
@@ -52,9 +46,6 @@ impl Bidi {
     }
 
     /// The status with which a handshake is refused.
-    ///
-    /// # Errors
-    /// It is not refused, or not by HTTP.
     pub async fn refusal(url: &str) -> Result<u16> {
         match timeout(TIMEOUT, connect_async(url)).await.context("no answer to the handshake")? {
             Ok(_) => bail!("{url} took the handshake"),
@@ -64,17 +55,11 @@ impl Bidi {
     }
 
     /// Sends text, whatever it is.
-    ///
-    /// # Errors
-    /// The socket broke.
     pub async fn say(&mut self, text: impl Into<String>) -> Result<()> {
         self.socket.send(Message::text(text.into())).await.context("send")
     }
 
     /// The next message that is no event.
-    ///
-    /// # Errors
-    /// The socket was closed, or there is none in time.
     pub async fn hear(&mut self) -> Result<Value> {
         loop {
             let message = self.next().await?;
@@ -102,9 +87,6 @@ impl Bidi {
     }
 
     /// Sends a command, and gives the whole reply.
-    ///
-    /// # Errors
-    /// There is none.
     pub async fn exchange(&mut self, method: &str, params: Value) -> Result<Value> {
         self.next += 1;
         let id = self.next;
@@ -115,9 +97,6 @@ impl Bidi {
     }
 
     /// Sends a command that must succeed, and gives its result.
-    ///
-    /// # Errors
-    /// It does not.
     pub async fn command(&mut self, method: &str, params: Value) -> Result<Value> {
         let mut reply = self.exchange(method, params).await?;
         ensure!(reply["type"] == "success", "{method}: {reply}");
@@ -125,9 +104,6 @@ impl Bidi {
     }
 
     /// Sends a command that must fail, and gives its error code.
-    ///
-    /// # Errors
-    /// It does not fail.
     pub async fn failure(&mut self, method: &str, params: Value) -> Result<String> {
         let reply = self.exchange(method, params).await?;
         ensure!(reply["type"] == "error", "{method}: {reply}");
@@ -135,9 +111,6 @@ impl Bidi {
     }
 
     /// The next event of that name.
-    ///
-    /// # Errors
-    /// There is none in time.
     pub async fn event(&mut self, method: &str) -> Result<Value> {
         loop {
             let event = match self.events.pop_front() {
@@ -156,18 +129,12 @@ impl Bidi {
     }
 
     /// The first top-level context.
-    ///
-    /// # Errors
-    /// There is none.
     pub async fn context(&mut self) -> Result<String> {
         let tree = self.command("browsingContext.getTree", json!({})).await?;
         Ok(tree["contexts"][0]["context"].as_str().context("a context")?.to_owned())
     }
 
     /// Opens a page in the first context, and gives that context.
-    ///
-    /// # Errors
-    /// It does not load.
     pub async fn open(&mut self, url: &str) -> Result<String> {
         let context = self.context().await?;
         let params = json!({"context": context, "url": url, "wait": "complete"});
@@ -176,9 +143,6 @@ impl Bidi {
     }
 
     /// The value of an expression in a page.
-    ///
-    /// # Errors
-    /// It throws.
     pub async fn evaluate(&mut self, context: &str, expression: &str) -> Result<Value> {
         let params = json!({
             "expression": expression, "target": {"context": context}, "awaitPromise": true,
@@ -189,9 +153,6 @@ impl Bidi {
     }
 
     /// A picture of a page, as the bytes of a PNG.
-    ///
-    /// # Errors
-    /// There is none.
     pub async fn screenshot(&mut self, context: &str) -> Result<Vec<u8>> {
         let shot =
             self.command("browsingContext.captureScreenshot", json!({"context": context})).await?;
@@ -200,9 +161,6 @@ impl Bidi {
     }
 
     /// Waits for the other end's Close frame.
-    ///
-    /// # Errors
-    /// There is none within `limit`, or the socket breaks without one.
     pub async fn closed(&mut self, limit: Duration) -> Result<Option<CloseFrame>> {
         let closing = async {
             loop {
@@ -218,9 +176,6 @@ impl Bidi {
     }
 
     /// Says goodbye with a Close frame, and waits for the answer.
-    ///
-    /// # Errors
-    /// There is none.
     pub async fn close(mut self) -> Result<()> {
         let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
         self.socket.close(Some(frame)).await.context("send a Close frame")?;
@@ -229,9 +184,6 @@ impl Bidi {
 }
 
 /// The width and height of a PNG.
-///
-/// # Errors
-/// It is none.
 pub fn png_size(bytes: &[u8]) -> Result<(u32, u32)> {
     let header = bytes.strip_prefix(b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR").context("no PNG")?;
     let number = |at: usize| -> Result<u32> {

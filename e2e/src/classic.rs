@@ -20,9 +20,7 @@ pub struct Classic {
 /// What came back.
 #[derive(Clone, Debug)]
 pub struct Reply {
-    /// The status.
     pub status: u16,
-    /// The headers.
     pub headers: HeaderMap,
     /// The body, which must be JSON.
     pub body: Value,
@@ -55,17 +53,11 @@ impl Classic {
     }
 
     /// Sends a command. `path` goes out as it is.
-    ///
-    /// # Errors
-    /// There is no reply, or it is no JSON.
     pub async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Reply> {
         self.send_text(method, path, body.map(Value::to_string)).await
     }
 
     /// The same with a body that need not be JSON.
-    ///
-    /// # Errors
-    /// There is no reply, or it is no JSON.
     pub async fn send_text(
         &self,
         method: Method,
@@ -88,43 +80,25 @@ impl Classic {
     }
 
     /// Sends a command that must succeed, and gives its value.
-    ///
-    /// # Errors
-    /// It does not.
     pub async fn value(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
         let reply = self.send(method.clone(), path, body).await?;
         ensure!(reply.status == 200, "{method} {path}: {} {}", reply.status, reply.body);
         reply.body.get("value").cloned().context("a reply without value")
     }
 
-    /// GET.
-    ///
-    /// # Errors
-    /// It does not succeed.
     pub async fn get(&self, path: &str) -> Result<Value> {
         self.value(Method::GET, path, None).await
     }
 
-    /// POST.
-    ///
-    /// # Errors
-    /// It does not succeed.
     pub async fn post(&self, path: &str, body: Value) -> Result<Value> {
         self.value(Method::POST, path, Some(&body)).await
     }
 
-    /// DELETE.
-    ///
-    /// # Errors
-    /// It does not succeed.
     pub async fn delete(&self, path: &str) -> Result<Value> {
         self.value(Method::DELETE, path, None).await
     }
 
     /// Makes a session.
-    ///
-    /// # Errors
-    /// There is none.
     pub async fn new_session(&self, always_match: Value) -> Result<Created> {
         let body = json!({"capabilities": {"alwaysMatch": always_match}});
         let value = self.post("/session", body).await?;
@@ -135,26 +109,17 @@ impl Classic {
     }
 
     /// Opens a page.
-    ///
-    /// # Errors
-    /// It does not load.
     pub async fn open(&self, session: &str, url: &str) -> Result<()> {
         self.post(&format!("/session/{session}/url"), json!({"url": url})).await.map(drop)
     }
 
     /// The title of the page.
-    ///
-    /// # Errors
-    /// There is none.
     pub async fn title(&self, session: &str) -> Result<String> {
         let title = self.get(&format!("/session/{session}/title")).await?;
         Ok(title.as_str().context("the title")?.to_owned())
     }
 
     /// Runs a script and gives what it returns.
-    ///
-    /// # Errors
-    /// It throws.
     pub async fn script(&self, session: &str, script: &str, args: Value) -> Result<Value> {
         let path = format!("/session/{session}/execute/sync");
         self.post(&path, json!({"script": script, "args": args})).await

@@ -22,9 +22,6 @@ fn example(name: &str) -> PathBuf {
 }
 
 /// A script for the installed Python.
-///
-/// # Errors
-/// They cannot be installed.
 pub async fn python(script: &str) -> Result<Command> {
     let mut command = Command::new(format!("{}/bin/python", installed().await?));
     command.arg(example(script));
@@ -32,9 +29,6 @@ pub async fn python(script: &str) -> Result<Command> {
 }
 
 /// A script for Node, which looks for the packages of a script from its standard input where it runs.
-///
-/// # Errors
-/// They cannot be installed, or there is no such script.
 pub async fn node(script: &str) -> Result<Command> {
     let mut command = Command::new("node");
     command
@@ -45,9 +39,6 @@ pub async fn node(script: &str) -> Result<Command> {
 }
 
 /// The class of examples/selenium-java, as it was compiled when it was installed.
-///
-/// # Errors
-/// They cannot be installed.
 pub async fn java() -> Result<Command> {
     let target = format!("{}/selenium-java/target", installed().await?);
     let mut command = Command::new("java");
@@ -56,9 +47,6 @@ pub async fn java() -> Result<Command> {
 }
 
 /// Runs a client, which must succeed, and gives what it prints.
-///
-/// # Errors
-/// It fails.
 pub async fn run(namespace: &Namespace, mut command: Command) -> Result<String> {
     let settings = &namespace.cluster.settings;
     let output = command
@@ -77,9 +65,6 @@ pub async fn run(namespace: &Namespace, mut command: Command) -> Result<String> 
 }
 
 /// What a client prints behind a word.
-///
-/// # Errors
-/// It does not print it.
 pub fn told<'a>(output: &'a str, word: &str) -> Result<&'a str> {
     let line = output.lines().find_map(|line| line.strip_prefix(word));
     Ok(line.with_context(|| format!("no {word:?} in {output}"))?.trim())

@@ -20,9 +20,6 @@ pub struct Cluster {
 
 impl Cluster {
     /// Connects to the cluster that the environment names.
-    ///
-    /// # Errors
-    /// It names none, or none that answers.
     pub async fn connect() -> Result<Self> {
         let settings = Settings::from_environment()?;
         // An error means that another test of this process was first.
@@ -56,24 +53,16 @@ impl Cluster {
         format!("{}/session", self.settings.gateway_url.replacen("http", "ws", 1))
     }
 
-    /// A socket on a session.
-    ///
-    /// # Errors
-    /// There is no such session.
     pub async fn socket(&self, session_id: &str) -> Result<Bidi> {
         Bidi::connect(&self.socket_url(session_id)).await
     }
 
-    /// The classes.
     #[must_use]
     pub fn classes(&self) -> Api<BrowserClass> {
         Api::all(self.client.clone())
     }
 
     /// The class that a session without a class name gets.
-    ///
-    /// # Errors
-    /// There is none.
     pub async fn default_class(&self) -> Result<BrowserClass> {
         let classes = self.classes().list(&ListParams::default()).await.context("list classes")?;
         classes
@@ -84,9 +73,6 @@ impl Cluster {
     }
 
     /// Runs a test with a class of its own, which is deleted after it.
-    ///
-    /// # Errors
-    /// The class is refused, or the test fails.
     pub async fn with_class<T>(
         &self,
         class: &BrowserClass,
@@ -102,9 +88,6 @@ impl Cluster {
     }
 
     /// The object of a session that a client made.
-    ///
-    /// # Errors
-    /// There is none.
     pub async fn session_with_id(&self, session_id: &str) -> Result<BrowserSession> {
         let sessions = Api::<BrowserSession>::all(self.client.clone());
         let sessions = sessions.list(&ListParams::default()).await.context("list sessions")?;

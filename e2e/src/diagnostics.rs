@@ -10,7 +10,6 @@ use kube::{
 
 use crate::{namespace::Namespace, operator};
 
-/// Lines of each log.
 const LOG_LINES: i64 = 60;
 /// Sessions and pods at most.
 const MAX_OBJECTS: usize = 8;

@@ -6,9 +6,6 @@ use anyhow::{Context, Result, ensure};
 use tokio::{net::UdpSocket, time::timeout};
 
 /// Asks `server` for the addresses of `name`.
-///
-/// # Errors
-/// It does not answer, or knows no such name.
 pub async fn resolve(server: &str, name: &str) -> Result<Vec<Ipv4Addr>> {
     let socket = UdpSocket::bind("0.0.0.0:0").await.context("a socket")?;
     socket.connect((server, 53)).await.with_context(|| format!("reach {server}"))?;

@@ -21,9 +21,6 @@ use crate::{
 
 /// Runs a test with a session of the echo driver, whose spec has these fields besides. Where the cluster has no image of
 /// the driver, the test is left out with a remark.
-///
-/// # Errors
-/// The session is not to be had, or the test fails.
 pub async fn with_echo(
     namespace: &Namespace,
     fields: Value,
@@ -72,9 +69,6 @@ pub async fn with_echo(
 }
 
 /// The gateway's process in the pod of that name; `None` where it is not on this machine.
-///
-/// # Errors
-/// There is no such pod.
 pub async fn gateway_process(namespace: &Namespace, pod: &str) -> Result<Option<Process>> {
     let pods = kube::Api::<k8s_openapi::api::core::v1::Pod>::all(namespace.cluster.client.clone());
     let named = kube::api::ListParams::default().fields(&format!("metadata.name={pod}"));
@@ -84,18 +78,12 @@ pub async fn gateway_process(namespace: &Namespace, pod: &str) -> Result<Option<
 }
 
 /// The agent's process in a session's pod; `None` where it is not on this machine.
-///
-/// # Errors
-/// There is no such pod.
 pub async fn agent_process(namespace: &Namespace, live: &Live) -> Result<Option<Process>> {
     let pod = namespace.pods().get(&live.pod).await.context("the session's pod")?;
     Ok(process_of_pod(&pod.metadata.uid.context("its uid")?, OPERATOR))
 }
 
 /// The processes of a gateway and of a session's agent, by name; `None`, with a remark, where they are not on this machine.
-///
-/// # Errors
-/// There are no such pods.
 pub async fn processes(
     namespace: &Namespace,
     gateway: &str,
@@ -110,9 +98,6 @@ pub async fn processes(
 }
 
 /// Sends a command with a body of that length, and checks that the driver got it whole. Gives how long it took.
-///
-/// # Errors
-/// It did not.
 pub async fn send_body(authority: &str, id: &str, length: u64) -> Result<Duration> {
     let (before, after) = (r#"{"script":""#, r#"","args":[]}"#);
     let pieces = move || {
@@ -135,9 +120,6 @@ pub async fn send_body(authority: &str, id: &str, length: u64) -> Result<Duratio
 }
 
 /// Gets a reply with a text of that length, and checks that it is whole. Gives how long it took.
-///
-/// # Errors
-/// It is not.
 pub async fn get_body(authority: &str, id: &str, length: u64) -> Result<Duration> {
     let expected = [r#"{"value":""#, r#""}"#].map(Bytes::from);
     let [before, after] = expected;
@@ -157,9 +139,6 @@ pub async fn get_body(authority: &str, id: &str, length: u64) -> Result<Duration
 }
 
 /// Sends a BiDi command whose message has that length, and checks that the driver got it whole. Gives how long it took.
-///
-/// # Errors
-/// It did not.
 pub async fn send_message(url: &str, length: u64) -> Result<Duration> {
     let (before, after) =
         (r#"{"id":1,"method":"script.evaluate","params":{"expression":""#, r#""}}"#);
@@ -179,9 +158,6 @@ pub async fn send_message(url: &str, length: u64) -> Result<Duration> {
 }
 
 /// Gets a BiDi reply with a text of that length, and checks that it is whole. Gives how long it took.
-///
-/// # Errors
-/// It is not.
 pub async fn get_message(url: &str, length: u64) -> Result<Duration> {
     let expected = Checksum::of(text(length)).json();
     let command =

@@ -36,18 +36,12 @@ pub struct Faults {
 }
 
 /// Runs a test that disturbs the whole cluster, when no other test of this process runs.
-///
-/// # Errors
-/// The test's.
 pub async fn alone(test: impl AsyncFnOnce(&Faults, &Namespace) -> Result<()>) -> Result<()> {
     let _alone = CALM.write().await;
     with_faults(test).await
 }
 
 /// Runs a test that disturbs nobody but itself.
-///
-/// # Errors
-/// The test's.
 pub async fn beside_others(
     test: impl AsyncFnOnce(&Faults, &Namespace) -> Result<()>,
 ) -> Result<()> {
@@ -104,9 +98,6 @@ impl Faults {
 
     /// Does something while components are away: killed in this order, as a machine loses them. They are brought back,
     /// the last first, and ready, before this returns, however the work ends.
-    ///
-    /// # Errors
-    /// The work's, or that of bringing them back.
     pub async fn without<T>(
         &self,
         components: &[&str],
@@ -129,9 +120,6 @@ impl Faults {
     }
 
     /// Does something while a process is stopped; it goes on before this returns, however the work ends.
-    ///
-    /// # Errors
-    /// The work's, or there is no such process.
     pub async fn while_stopped<T>(
         &self,
         pod: &Pod,
@@ -146,9 +134,6 @@ impl Faults {
     }
 
     /// Posts JSON to a port of the cluster's own loopback, where etcd listens, and gives the answer.
-    ///
-    /// # Errors
-    /// There is none, or it is no JSON.
     pub async fn post(&self, port: u16, path: &str, body: &Value) -> Result<Value> {
         let (port, body) = (port.to_string(), body.to_string());
         let arguments = ["exec", "--", "bash", "-c", POST, "post", &port, path, &body];
@@ -158,9 +143,6 @@ impl Faults {
     }
 
     /// Signals the process of a pod that runs a program.
-    ///
-    /// # Errors
-    /// There is none.
     pub fn kill(&self, pod: &Pod, program: &str, signal: Signal) -> Result<()> {
         let uid = pod.metadata.uid.as_deref().context("the pod's uid")?;
         let process = process_of_pod(uid, program);
@@ -170,9 +152,6 @@ impl Faults {
     }
 
     /// How much of the processors' time a pod has had so far.
-    ///
-    /// # Errors
-    /// It is not on this machine.
     pub fn processor_time(&self, pod: &Pod) -> Result<Duration> {
         let group = self.group(pod, "cpuacct")?;
         let read = |file| {

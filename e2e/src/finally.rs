@@ -6,9 +6,6 @@ use anyhow::Result;
 use futures::FutureExt;
 
 /// Does something, and afterwards what must be done in any case.
-///
-/// # Errors
-/// The first's, else the second's.
 pub async fn finally<T>(
     work: impl Future<Output = Result<T>>,
     restore: impl Future<Output = Result<()>>,

@@ -18,9 +18,6 @@ pub struct Gateway {
 
 /// Runs a test with a gateway whose flags are the operator's but for those in `flags`, each as `--name=value`, or as
 /// `--name` to leave it out. It is deleted after the test.
-///
-/// # Errors
-/// It does not come up, or the test fails.
 pub async fn with_gateway(
     namespace: &Namespace,
     flags: &[&str],
@@ -40,13 +37,11 @@ impl Gateway {
         Ok(Self { pods, name, ip: ip.context("its address")?, token })
     }
 
-    /// Its URL.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}:4444", self.ip)
     }
 
-    /// Its URL for sockets.
     #[must_use]
     pub fn socket_url(&self, path: &str) -> String {
         format!("ws://{}:4444{path}", self.ip)
@@ -65,9 +60,6 @@ impl Gateway {
     }
 
     /// Tells it to end, as Kubernetes does. It goes on until its drain is over.
-    ///
-    /// # Errors
-    /// The API server's refusal.
     pub async fn stop(&self) -> Result<()> {
         match self.pods.delete(&self.name, &DeleteParams::default()).await {
             Ok(_) => Ok(()),

@@ -25,7 +25,6 @@ pub const BROWSER_USE_KEY: &str = "X-Browser-Use-API-Key";
 /// An API key.
 #[derive(Clone, Debug)]
 pub struct Key {
-    /// All of it.
     pub text: String,
     /// The part that names it.
     pub id: String,
@@ -33,9 +32,6 @@ pub struct Key {
 
 impl Key {
     /// Makes one for a namespace, by the command that administrators use, and waits until the gateways know it.
-    ///
-    /// # Errors
-    /// The command's.
     pub async fn create(namespace: &Namespace) -> Result<Self> {
         let key = Self::unused(&namespace.name, &[]).await?;
         let client = Hosted::new(&namespace.cluster.settings.gateway_url, Some(&key.text));
@@ -46,9 +42,6 @@ impl Key {
     }
 
     /// The same, with more arguments, and without waiting for anything.
-    ///
-    /// # Errors
-    /// The command's.
     pub async fn unused(namespace: &str, arguments: &[&str]) -> Result<Self> {
         let text = command(&[&["create", namespace], arguments].concat()).await?.trim().to_owned();
         let id = text.split('_').nth(1).context("an id in the key")?.to_owned();
@@ -56,18 +49,12 @@ impl Key {
     }
 
     /// Takes it back.
-    ///
-    /// # Errors
-    /// The command's.
     pub async fn revoke(&self) -> Result<()> {
         command(&["revoke", &self.id]).await.map(drop)
     }
 }
 
 /// Runs a test with a key, which is taken back after it.
-///
-/// # Errors
-/// There is none, or the test fails.
 pub async fn with_key<T>(
     namespace: &Namespace,
     test: impl AsyncFnOnce(Key) -> Result<T>,
@@ -77,9 +64,6 @@ pub async fn with_key<T>(
 }
 
 /// Runs `browser-operator key` of this checkout, and gives what it prints.
-///
-/// # Errors
-/// It does not succeed; the message has what it complained of.
 pub async fn command(arguments: &[&str]) -> Result<String> {
     let output = Command::new(operator().await?).arg("key").args(arguments).output().await?;
     let complaint = String::from_utf8_lossy(&output.stderr);
@@ -149,17 +133,11 @@ impl Hosted {
     }
 
     /// Sends a request. `path` is a path, or a whole URL that the gateway gave.
-    ///
-    /// # Errors
-    /// There is no reply.
     pub async fn send(&self, method: Method, path: &str, body: Option<String>) -> Result<Reply> {
         self.send_with(method, path, body, &[]).await
     }
 
     /// The same with more headers.
-    ///
-    /// # Errors
-    /// There is no reply.
     pub async fn send_with(
         &self,
         method: Method,
@@ -188,9 +166,6 @@ impl Hosted {
     }
 
     /// Sends a request that must be answered with this status, and gives the body.
-    ///
-    /// # Errors
-    /// It is not.
     pub async fn expect(
         &self,
         status: u16,
@@ -204,51 +179,33 @@ impl Hosted {
     }
 
     /// GET, which must succeed.
-    ///
-    /// # Errors
-    /// It does not.
     pub async fn get(&self, path: &str) -> Result<Value> {
         self.expect(200, Method::GET, path, None).await
     }
 
     /// Makes a session of Browserbase's.
-    ///
-    /// # Errors
-    /// There is none.
     pub async fn browserbase(&self, body: Value) -> Result<Value> {
         self.expect(201, Method::POST, "/v1/sessions", Some(body)).await
     }
 
     /// Ends one, and gives what the call answers.
-    ///
-    /// # Errors
-    /// The call does not succeed.
     pub async fn release(&self, id: &str) -> Result<Value> {
         let body = json!({"status": "REQUEST_RELEASE"});
         self.expect(200, Method::POST, &format!("/v1/sessions/{id}"), Some(body)).await
     }
 
     /// Makes a session or a browser of Browser Use's: `sessions`, `browsers`.
-    ///
-    /// # Errors
-    /// There is none.
     pub async fn browser_use(&self, kind: &str, body: Value) -> Result<Value> {
         self.expect(201, Method::POST, &format!("/api/v2/{kind}"), Some(body)).await
     }
 
     /// Ends one, and gives what the call answers.
-    ///
-    /// # Errors
-    /// The call does not succeed.
     pub async fn stop(&self, kind: &str, id: &str) -> Result<Value> {
         let body = json!({"action": "stop"});
         self.expect(200, Method::PATCH, &format!("/api/v2/{kind}/{id}"), Some(body)).await
     }
 
     /// Reads a path until it is answered with this status.
-    ///
-    /// # Errors
-    /// It is not, in time.
     pub async fn until_status(&self, path: &str, status: u16) -> Result<Reply> {
         eventually(KNOWN, async || {
             let reply = self.send(Method::GET, path, None).await?;
@@ -264,17 +221,11 @@ fn parsed(text: String) -> Value {
 }
 
 /// What a reply calls a session.
-///
-/// # Errors
-/// It has no name.
 pub fn id(reply: &Value) -> Result<String> {
     Ok(reply["id"].as_str().with_context(|| format!("no id in {reply}"))?.to_owned())
 }
 
 /// A URL of a session's DevTools that is below the one that a front gave, with what authorises it.
-///
-/// # Errors
-/// It gave no such URL.
 pub fn below(url: &str, path: &str) -> Result<String> {
     let (base, query) = url.split_once('?').with_context(|| format!("{url} has no query"))?;
     Ok(format!("{}{path}?{query}", base.replacen("ws", "http", 1)))
@@ -287,9 +238,6 @@ pub fn socket(url: &str) -> String {
 }
 
 /// A socket on a session's page, to whose DevTools a front gave a URL.
-///
-/// # Errors
-/// There is no page, or no socket.
 pub async fn page(client: &Hosted, url: &str) -> Result<Bidi> {
     let targets = client.get(&below(url, "/json/list")?).await?;
     let page = targets.as_array().into_iter().flatten().find(|target| target["type"] == "page");
@@ -299,10 +247,6 @@ pub async fn page(client: &Hosted, url: &str) -> Result<Bidi> {
     Bidi::connect(socket).await
 }
 
-/// What an expression is on a page.
-///
-/// # Errors
-/// It throws.
 pub async fn evaluate(page: &mut Bidi, expression: &str) -> Result<Value> {
     let params = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
     let reply = page.exchange("Runtime.evaluate", params).await?;

@@ -4,9 +4,6 @@ use anyhow::{Context, Result, ensure};
 use tokio::process::Command;
 
 /// Runs it, and gives what it prints.
-///
-/// # Errors
-/// It fails.
 pub async fn kubectl(arguments: &[&str]) -> Result<String> {
     let output = Command::new("kubectl")
         .args(arguments)
@@ -25,9 +22,6 @@ pub async fn kubectl(arguments: &[&str]) -> Result<String> {
 }
 
 /// Runs a shell script in a pod, and gives what it prints.
-///
-/// # Errors
-/// It fails.
 pub async fn exec(namespace: &str, pod: &str, script: &str) -> Result<String> {
     kubectl(&["--namespace", namespace, "exec", pod, "--", "sh", "-c", script]).await
 }

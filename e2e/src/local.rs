@@ -146,16 +146,12 @@ impl Process {
         fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))
     }
 
-    /// Its id.
     #[must_use]
     pub fn id(self) -> u32 {
         self.pid
     }
 
     /// Signals it. Gives whether it was still there.
-    ///
-    /// # Errors
-    /// This process may not.
     pub fn signal(self, signal: Signal) -> Result<bool> {
         match signal::kill(Pid::from_raw(self.pid.cast_signed()), signal) {
             Ok(()) => Ok(true),
@@ -166,25 +162,16 @@ impl Process {
     }
 
     /// Its memory now, in bytes.
-    ///
-    /// # Errors
-    /// It has ended.
     pub fn memory(self) -> Result<u64> {
         self.status("VmRSS")
     }
 
     /// The most memory it had, in bytes, since its start or the last [`Self::forget_most_memory`].
-    ///
-    /// # Errors
-    /// It has ended.
     pub fn most_memory(self) -> Result<u64> {
         self.status("VmHWM")
     }
 
     /// The most memory is what it has now.
-    ///
-    /// # Errors
-    /// It has ended.
     pub fn forget_most_memory(self) -> Result<()> {
         // proc_pid_clear_refs(5).
         let file = self.file("clear_refs");
@@ -207,9 +194,6 @@ impl Process {
     }
 
     /// Gives another process the same share of the processor that this one's container has.
-    ///
-    /// # Errors
-    /// One of them has ended, or this process may not.
     pub fn share_with(self, pid: u32) -> Result<()> {
         let groups = self.read("cgroup")?;
         let of = |wanted: &str| {

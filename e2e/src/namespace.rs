@@ -48,9 +48,7 @@ const RUNNER: &str = "runner";
 /// A namespace of a test's own.
 #[derive(Clone)]
 pub struct Namespace {
-    /// Its cluster.
     pub cluster: Cluster,
-    /// Its name.
     pub name: String,
 }
 
@@ -95,36 +93,27 @@ impl Namespace {
         Api::namespaced(self.cluster.client.clone(), &self.name)
     }
 
-    /// Its sessions.
     #[must_use]
     pub fn sessions(&self) -> Api<BrowserSession> {
         self.api()
     }
 
-    /// Its pods.
     #[must_use]
     pub fn pods(&self) -> Api<Pod> {
         self.api()
     }
 
-    /// Its Services.
     #[must_use]
     pub fn services(&self) -> Api<Service> {
         self.api()
     }
 
     /// Creates a session from a manifest's JSON, under strict validation, as `kubectl` does.
-    ///
-    /// # Errors
-    /// The API server's refusal.
     pub async fn submit(&self, manifest: &Value) -> kube::Result<BrowserSession> {
         self.request("fieldValidation=Strict", manifest).await
     }
 
     /// Asks the API server whether it would take a session, without making it. Gives the object with its defaults.
-    ///
-    /// # Errors
-    /// The API server's refusal.
     pub async fn try_out(&self, manifest: &Value) -> kube::Result<Value> {
         self.request("fieldValidation=Strict&dryRun=All", manifest).await
     }
@@ -142,9 +131,6 @@ impl Namespace {
     }
 
     /// Creates a session.
-    ///
-    /// # Errors
-    /// The API server's refusal.
     pub async fn create(&self, name: &str, spec: Value) -> Result<BrowserSession> {
         self.submit(&session_json(name, spec))
             .await
@@ -152,18 +138,12 @@ impl Namespace {
     }
 
     /// Creates a session and waits until it is Ready.
-    ///
-    /// # Errors
-    /// It is refused, or fails, or takes too long.
     pub async fn create_ready(&self, name: &str, spec: Value) -> Result<Live> {
         self.create(name, spec).await?;
         self.ready(name).await
     }
 
     /// Waits until a session is Ready.
-    ///
-    /// # Errors
-    /// It fails, or takes too long.
     pub async fn ready(&self, name: &str) -> Result<Live> {
         let settled = |session: Option<&BrowserSession>| {
             session.is_some_and(|s| s.is_ready() || s.is_terminal())
@@ -175,9 +155,6 @@ impl Namespace {
     }
 
     /// Waits until a session's condition has a reason.
-    ///
-    /// # Errors
-    /// It has not within `limit`.
     pub async fn reason(
         &self,
         name: &str,
@@ -195,9 +172,6 @@ impl Namespace {
 
     /// Waits until a session has ended, checks that its record is as a finished one's must be, and waits until its pod
     /// is gone.
-    ///
-    /// # Errors
-    /// It goes on, or it ended in another way.
     pub async fn ended(&self, name: &str, phase: Phase, reason: Reason) -> Result<BrowserSession> {
         let session = until(&self.sessions(), name, "ended", END_LIMIT, |session| {
             session.is_some_and(BrowserSession::is_terminal)
@@ -210,9 +184,6 @@ impl Namespace {
     }
 
     /// Waits until the pod of a session is gone.
-    ///
-    /// # Errors
-    /// It stays.
     pub async fn pod_gone(&self, session: &BrowserSession) -> Result<()> {
         let of_session = format!("{SESSION_UID_LABEL}={}", session.uid().unwrap_or_default());
         let config = Config::default().labels(&of_session);
@@ -224,9 +195,6 @@ impl Namespace {
     }
 
     /// Waits until there is neither a browser's pod nor a session's own Service.
-    ///
-    /// # Errors
-    /// There is.
     pub async fn nothing_left(&self) -> Result<()> {
         let ours = format!("{MANAGED_BY_LABEL}={MANAGED_BY}");
         let config = Config::default().labels(&ours);
@@ -241,9 +209,6 @@ impl Namespace {
     }
 
     /// Deletes a session.
-    ///
-    /// # Errors
-    /// The API server's refusal.
     pub async fn delete(&self, name: &str) -> Result<()> {
         self.sessions()
             .delete(name, &DeleteParams::default())
@@ -253,18 +218,12 @@ impl Namespace {
     }
 
     /// The gateway for a client with a token that may make sessions here.
-    ///
-    /// # Errors
-    /// The token is not to be had.
     pub async fn client(&self) -> Result<Classic> {
         let token = self.runner().await?;
         Ok(Classic::new(&self.cluster.settings.gateway_url, Some(token)))
     }
 
     /// A token of a ServiceAccount that may make sessions here.
-    ///
-    /// # Errors
-    /// It is not to be had.
     pub async fn runner(&self) -> Result<String> {
         let token = self.service_account(RUNNER).await?;
         let role: Role = serde_json::from_value(json!({
@@ -284,9 +243,6 @@ impl Namespace {
     }
 
     /// A token of a ServiceAccount that may do nothing yet.
-    ///
-    /// # Errors
-    /// It is not to be had.
     pub async fn service_account(&self, name: &str) -> Result<String> {
         let accounts: Api<ServiceAccount> = self.api();
         let account: ServiceAccount = serde_json::from_value(json!({"metadata": {"name": name}}))?;
@@ -326,11 +282,9 @@ impl Namespace {
 pub struct Live {
     /// The object.
     pub session: BrowserSession,
-    /// Its status.
     pub status: BrowserSessionStatus,
     /// WebDriver's id.
     pub id: String,
-    /// Its pod.
     pub pod: String,
     /// The pod's address.
     pub ip: String,
@@ -349,16 +303,12 @@ impl Live {
     }
 }
 
-/// The condition of a type.
 #[must_use]
 pub fn condition<'a>(session: &'a BrowserSession, type_: &str) -> Option<&'a Condition> {
     session.status.as_ref()?.conditions.iter().find(|condition| condition.type_ == type_)
 }
 
 /// Checks that a record is as one of a session that ended for this reason must be.
-///
-/// # Errors
-/// What is wrong with it.
 pub fn check_end(session: &BrowserSession, phase: Phase, reason: Reason) -> Result<()> {
     let status = session.status.as_ref().context("status")?;
     let ready = condition(session, READY).context("the condition Ready")?;

@@ -11,9 +11,6 @@ use crate::local::Process;
 const NOBODY: &str = "02:00:00:00:00:01";
 
 /// Has a process's pod remember addresses as those of a pod that is gone, but for those that it knows.
-///
-/// # Errors
-/// This process may not.
 pub async fn remember_as_gone(process: Process, addresses: &[Ipv4Addr]) -> Result<()> {
     let line =
         |address: &Ipv4Addr| format!("neigh add {address} lladdr {NOBODY} dev eth0 nud stale\n");
@@ -28,9 +25,6 @@ pub async fn remember_as_gone(process: Process, addresses: &[Ipv4Addr]) -> Resul
 }
 
 /// Undoes it.
-///
-/// # Errors
-/// This process may not.
 pub async fn forget_those_gone(process: Process, addresses: &[Ipv4Addr]) -> Result<()> {
     let gone = addresses.iter().filter(|address| is_thought_gone(process, **address));
     let lines: String = gone.map(|address| format!("neigh del {address} dev eth0\n")).collect();

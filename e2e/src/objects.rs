@@ -25,9 +25,6 @@ pub fn session_json(name: &str, spec: Value) -> Value {
 }
 
 /// The default class under another name, with some fields changed. It is not the default.
-///
-/// # Errors
-/// The fields are no BrowserClass's.
 pub fn class_like_the_default(
     default: &BrowserClass,
     name: &str,

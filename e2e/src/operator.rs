@@ -20,9 +20,6 @@ use crate::{
 };
 
 /// The running pods of a component: `controller` or `gateway`.
-///
-/// # Errors
-/// They cannot be listed.
 pub async fn pods(cluster: &Cluster, component: &str) -> Result<Vec<Pod>> {
     let labels = labels(component);
     let pods = Api::<Pod>::all(cluster.client.clone());
@@ -31,9 +28,6 @@ pub async fn pods(cluster: &Cluster, component: &str) -> Result<Vec<Pod>> {
 }
 
 /// The addresses of a component's pods.
-///
-/// # Errors
-/// One has none.
 pub async fn addresses(cluster: &Cluster, component: &str) -> Result<Vec<String>> {
     let pods = pods(cluster, component).await?;
     ensure!(!pods.is_empty(), "there is no {component}");
@@ -43,9 +37,6 @@ pub async fn addresses(cluster: &Cluster, component: &str) -> Result<Vec<String>
 }
 
 /// The sum of a metric over a component's pods, as their second port says.
-///
-/// # Errors
-/// A pod does not say.
 pub async fn metric(cluster: &Cluster, component: &str, name: &str) -> Result<f64> {
     let mut sum = 0.0;
     for address in addresses(cluster, component).await? {
@@ -64,7 +55,6 @@ pub async fn metric(cluster: &Cluster, component: &str, name: &str) -> Result<f6
     Ok(sum)
 }
 
-/// Whether a pod is ready.
 #[must_use]
 pub fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
@@ -72,9 +62,6 @@ pub fn is_ready(pod: &Pod) -> bool {
 }
 
 /// Deletes a component's pods, and waits until others stand in for them. Tests of one binary do so one after another.
-///
-/// # Errors
-/// They do not come.
 pub async fn restart(cluster: &Cluster, component: &str) -> Result<()> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
     let _one_at_a_time = ONE_AT_A_TIME.lock().await;
@@ -116,9 +103,6 @@ pub fn holder(lease: &Lease) -> Option<&str> {
 
 /// Starts a pod like a component's own, with flags that are the operator's but for those in `flags`, each as
 /// `--name=value`, or as `--name` to leave it out. No Service and no Deployment selects it. Gives it when it is ready.
-///
-/// # Errors
-/// It does not come up; then it is deleted.
 pub async fn start_copy(
     cluster: &Cluster,
     component: &str,

@@ -49,9 +49,6 @@ pub struct Connection {
 
 impl Connection {
     /// Opens one to `host:port`.
-    ///
-    /// # Errors
-    /// Nobody listens there.
     pub async fn open(authority: &str) -> Result<Self> {
         let stream = TcpStream::connect(authority).await;
         let stream = stream.with_context(|| format!("connect to {authority}"))?;
@@ -62,9 +59,6 @@ impl Connection {
     }
 
     /// Sends a command, and gives the whole reply, which must be of status 200.
-    ///
-    /// # Errors
-    /// It is of another, or there is none.
     pub async fn ask(&mut self, method: &Method, path: &str, text: &'static str) -> Result<Bytes> {
         let body = Full::from(text).map_err(|never| match never {}).boxed_unsync();
         let reply = self.send(method, path, text.len() as u64, body).await?;
@@ -75,9 +69,6 @@ impl Connection {
     }
 
     /// Sends a command with a body of `length` bytes, and gives the reply as soon as its head is there.
-    ///
-    /// # Errors
-    /// There is none.
     pub async fn send(
         &mut self,
         method: &Method,
@@ -98,9 +89,6 @@ impl Connection {
     }
 
     /// The next piece of a reply; `None` at its end.
-    ///
-    /// # Errors
-    /// It breaks off.
     pub async fn piece(&mut self, reply: &mut Incoming) -> Result<Option<Bytes>> {
         match self.run(async { reply.frame().await.transpose() }).await? {
             Some(frame) => Ok(Some(frame.into_data().unwrap_or_default())),
@@ -134,10 +122,6 @@ async fn run<T>(connection: &mut Http, work: impl Future<Output = hyper::Result<
 pub struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Socket {
-    /// Opens one.
-    ///
-    /// # Errors
-    /// It is refused.
     pub async fn open(url: &str) -> Result<Self> {
         let config = WebSocketConfig::default()
             .max_message_size(Some(MAX_MESSAGE))
@@ -154,9 +138,6 @@ impl Socket {
     }
 
     /// Sends a message, and gives the next one that comes.
-    ///
-    /// # Errors
-    /// There is none.
     pub async fn ask(&mut self, message: impl Into<Utf8Bytes>) -> Result<Utf8Bytes> {
         let exchange = async {
             self.0.send(Message::Text(message.into())).await.context("send")?;

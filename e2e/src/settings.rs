@@ -29,9 +29,6 @@ const ECHO_IMAGE: &str = "browser-operator.io/echo:dev";
 
 impl Settings {
     /// Reads the environment.
-    ///
-    /// # Errors
-    /// A variable is missing.
     pub fn from_environment() -> Result<Self> {
         // kube reads it by itself; without it, it would take whatever cluster the user last worked with.
         required("KUBECONFIG")?;

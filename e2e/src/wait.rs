@@ -12,9 +12,6 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{Instant, timeout_at};
 
 /// Waits until the object of that name, or its absence, is as it should be.
-///
-/// # Errors
-/// It was not within `limit`; the message says how it was last seen.
 pub async fn until<K>(
     api: &Api<K>,
     name: &str,
@@ -45,9 +42,6 @@ where
 }
 
 /// Waits until the objects that a list would give are as they should be.
-///
-/// # Errors
-/// They were not within `limit`; the message names those last seen.
 pub async fn until_all<K>(
     api: &Api<K>,
     config: Config,
@@ -89,9 +83,6 @@ where
 }
 
 /// Asks again until the answer is there: for what has no watch, such as another server's DNS or metrics.
-///
-/// # Errors
-/// It was not within `limit`; the message has the last answer's.
 pub async fn eventually<T>(limit: Duration, ask: impl AsyncFn() -> Result<T>) -> Result<T> {
     let deadline = Instant::now() + limit;
     let mut pace = tokio::time::interval(Duration::from_millis(100));

@@ -12,9 +12,7 @@ use crate::{cluster::Cluster, diagnostics, namespace::Namespace};
 static CONCURRENT_TESTS: Semaphore = Semaphore::const_new(4);
 
 /// Runs a test in a fresh namespace. Afterwards its sessions are deleted, and nothing may be left of them.
-///
-/// # Errors
-/// The test's, or what was left. The namespace is kept then, and what happened in it is printed.
+/// Where it fails, the namespace is kept, and what happened in it is printed.
 pub async fn with_namespace(test: impl AsyncFnOnce(Namespace) -> Result<()>) -> Result<()> {
     let _permit = CONCURRENT_TESTS.acquire().await.context("the semaphore is never closed")?;
     let namespace = Namespace::make(Cluster::connect().await?).await?;

@@ -24,13 +24,11 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What a cluster is booted with.
 pub struct Boot<'a> {
-    /// Its name.
     pub name: Name,
     /// The environment.
     pub settings: &'a Settings,
     /// The Kubernetes components.
     pub kubernetes: PathBuf,
-    /// kubectl.
     pub kubectl: PathBuf,
     /// Where logs and the kubeconfig go.
     pub state: PathBuf,

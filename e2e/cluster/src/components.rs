@@ -27,7 +27,6 @@ pub struct Component {
 pub struct ConfigFile {
     /// Such as `config/kubelet.json`.
     pub path: String,
-    /// Its text.
     pub text: String,
 }
 

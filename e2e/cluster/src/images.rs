@@ -20,7 +20,6 @@ use crate::tools;
 pub const PAUSE: &str = "browser-operator.io/pause:dev";
 /// The page server.
 pub const SITE: &str = "browser-operator.io/site:dev";
-/// The operator.
 pub const OPERATOR: &str = "browser-operator.io/operator:dev";
 /// The echo driver in the place of a browser's, for tests: the chart has no class of it.
 pub const ECHO: &str = "browser-operator.io/echo:dev";
@@ -106,7 +105,6 @@ impl Roots {
             .collect()
     }
 
-    /// The roots as images.
     pub fn archives(&self, settings: &Settings) -> Result<Vec<Archive>> {
         let root = |root: &Root| {
             let reference = format!("{REPOSITORY}/{}-root:dev", root.name);
@@ -161,7 +159,6 @@ fn binary(settings: &Settings, name: &str, program: &Path) -> Result<Layer> {
 
 /// The programs that are compiled here.
 pub struct Binaries {
-    /// The operator.
     operator: PathBuf,
     /// The echo driver.
     echo: PathBuf,

@@ -17,7 +17,6 @@ pub struct Layer {
     pub path: PathBuf,
     /// Its digest, which is its diff id too.
     pub digest: String,
-    /// Its size.
     pub size: u64,
     /// The Debian version of the package it was made for.
     pub version: Option<String>,
@@ -25,7 +24,6 @@ pub struct Layer {
 
 /// What goes into a layer made here.
 pub enum Entry<'a> {
-    /// A directory.
     Directory(&'a str),
     /// A program, from a file of the machine.
     Program(&'a str, &'a Path),
@@ -107,7 +105,6 @@ fn finish(archive: tar::Builder<BufWriter<File>>) -> Result<()> {
 pub struct Archive {
     /// Such as `browser-operator.io/chromium:dev`.
     pub reference: String,
-    /// The archive.
     pub path: PathBuf,
     /// The manifest's digest: another image has another.
     pub digest: String,

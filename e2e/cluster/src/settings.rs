@@ -14,7 +14,6 @@ pub struct Settings {
     pub checkout: PathBuf,
     /// Whether the operator is compiled as a release, not as something that is made in seconds.
     pub release: bool,
-    /// This program.
     pub program: PathBuf,
     /// The caller's PATH, with the directories that Debian keeps for root.
     pub path: String,

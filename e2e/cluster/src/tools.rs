@@ -60,7 +60,6 @@ pub fn kubectl(settings: &Settings) -> Result<PathBuf> {
     kubernetes_program(settings, "kubectl", "./kubectl")
 }
 
-/// CoreDNS.
 pub fn coredns(settings: &Settings) -> Result<PathBuf> {
     install(settings, &COREDNS)
 }

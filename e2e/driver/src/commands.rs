@@ -24,17 +24,12 @@ const SESSION: &str = "b0b0c0c0d0d0e0e0f0f0a0a0b0b0c0c0";
 /// The key of an element (WebDriver, section "Elements").
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
-/// The driver.
 pub struct Driver {
     /// Where it listens.
     pub port: u16,
 }
 
 impl Driver {
-    /// Answers one request.
-    ///
-    /// # Errors
-    /// Its body breaks off.
     pub async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Error> {
         if request.headers().contains_key(header::UPGRADE) {
             return Ok(

@@ -20,9 +20,6 @@ use crate::{Bidi, objects::session_json};
 pub const READY: Duration = Duration::from_secs(150);
 
 /// Asks for a session. `None` where its client gets none, or does not wait for it; the record says why.
-///
-/// # Errors
-/// It is refused where it should not be, or takes too long.
 pub async fn make(
     stage: &Stage<'_>,
     record: &Record,

@@ -29,9 +29,6 @@ const LEASE: Duration = Duration::from_secs(17);
 const PAUSE: (u64, u64) = (8_000, 25_000);
 
 /// Kills, and waits until all is whole again, until that is over.
-///
-/// # Errors
-/// What was killed does not come back.
 pub async fn run(
     stage: &Stage<'_>,
     tally: &Tally,

@@ -26,9 +26,6 @@ pub fn name(namespace: &Namespace, browser: Browser) -> String {
 }
 
 /// Runs a test with the classes of all browsers that the cluster has, which are deleted after it.
-///
-/// # Errors
-/// A class is refused, or the test fails.
 pub async fn with_classes(
     namespace: &Namespace,
     test: impl AsyncFnOnce(Vec<Browser>) -> Result<()>,

@@ -21,7 +21,6 @@ const COMMAND: Duration = Duration::from_secs(30);
 /// What became of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Said {
-    /// It was done.
     Done,
     /// It was not, for the connection or for the session.
     Broke,
@@ -37,9 +36,6 @@ pub struct Client {
 
 impl Client {
     /// Sends some command, over whichever protocol there is.
-    ///
-    /// # Errors
-    /// There is no gateway.
     pub async fn command(
         &mut self,
         stage: &Stage<'_>,
@@ -106,9 +102,6 @@ impl Client {
     }
 
     /// Opens a socket, if there is none. A session that was made on a bare socket has that one and no other.
-    ///
-    /// # Errors
-    /// There is no gateway.
     pub async fn open(
         &mut self,
         stage: &Stage<'_>,

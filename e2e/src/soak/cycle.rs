@@ -32,7 +32,6 @@ const USED_ON: Duration = Duration::from_secs(15);
 /// A pause between commands to a session that should be over.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Runs a cycle.
 pub async fn run(stage: &Stage<'_>, plan: Plan, random: &mut Random) -> Outcome {
     let record = Record::new(plan);
     let mut wrong = Vec::new();

@@ -30,9 +30,6 @@ const SOON: Duration = Duration::from_secs(1);
 const ANSWER: Duration = Duration::from_secs(30);
 
 /// Ends a session, or leaves it to its limits.
-///
-/// # Errors
-/// Nobody lets the client end it.
 pub async fn perform(
     stage: &Stage<'_>,
     record: &Record,

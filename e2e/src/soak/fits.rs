@@ -7,7 +7,6 @@ use super::plan::{Birth, Deed, End, Harm};
 /// Something that was done.
 #[derive(Clone, Copy, Debug)]
 pub struct Done {
-    /// What.
     pub deed: Deed,
     /// Whether there was a time between the deed and the end when no controller was there.
     pub unseen: bool,
@@ -36,7 +35,6 @@ pub struct Facts {
     pub limit_unseen: Option<End>,
 }
 
-/// The reasons that fit.
 #[must_use]
 pub fn fitting(facts: &Facts) -> Vec<Reason> {
     let mut reasons = Vec::new();

@@ -19,9 +19,6 @@ const THERE: Duration = Duration::from_secs(20);
 const SEEN: Duration = Duration::from_secs(150);
 
 /// Harms a session that is on its way, as soon as it has a pod and some time has passed. Does nothing to one that has none.
-///
-/// # Errors
-/// The API server's refusal.
 pub async fn early(stage: &Stage<'_>, record: &Record, harm: Harm) -> Result<()> {
     let number = record.plan.number;
     let find = |seen: &super::observer::Seen| {
@@ -34,9 +31,6 @@ pub async fn early(stage: &Stage<'_>, record: &Record, harm: Harm) -> Result<()>
 }
 
 /// Harms a session now, if it has a pod.
-///
-/// # Errors
-/// The API server's refusal.
 pub async fn inflict(stage: &Stage<'_>, record: &Record, session: &str, harm: Harm) -> Result<()> {
     let found = stage.observer.look(|seen| {
         let (uid, pod) = seen.pod_of(session)?;

@@ -15,7 +15,6 @@ pub struct Victim {
 /// How a pod is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// Its process is.
     Process,
     /// It is deleted.
     Pod,
@@ -26,11 +25,9 @@ pub enum Way {
 /// A pod that is killed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kill {
-    /// What it is of.
     pub component: Component,
     /// Its uid.
     pub pod: String,
-    /// How.
     pub way: Way,
 }
 

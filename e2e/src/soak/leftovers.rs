@@ -23,9 +23,6 @@ const TIDY: Duration = Duration::from_secs(45);
 const AGENT_PORT: u16 = 4444;
 
 /// Checks that gateways carry no socket.
-///
-/// # Errors
-/// They do.
 pub async fn no_tunnels(cluster: &Cluster) -> Result<()> {
     eventually(TUNNELS, async || {
         let tunnels =
@@ -37,9 +34,6 @@ pub async fn no_tunnels(cluster: &Cluster) -> Result<()> {
 }
 
 /// The operator's pods.
-///
-/// # Errors
-/// They cannot be listed.
 pub async fn operator_pods(cluster: &Cluster) -> Result<Vec<Pod>> {
     let mut pods = operator::pods(cluster, "controller").await?;
     pods.extend(operator::pods(cluster, "gateway").await?);
@@ -47,9 +41,6 @@ pub async fn operator_pods(cluster: &Cluster) -> Result<Vec<Pod>> {
 }
 
 /// Checks that the node runs no process of a pod that is gone. Gives whether that could be seen from this machine.
-///
-/// # Errors
-/// It does.
 pub async fn no_processes_without_pod(cluster: &Cluster) -> Result<bool> {
     let operator = operator_pods(cluster).await?;
     let operator = operator.first().and_then(Pod::uid).context("an operator")?;
@@ -64,9 +55,6 @@ pub async fn no_processes_without_pod(cluster: &Cluster) -> Result<bool> {
 }
 
 /// Checks that nothing is left of these browser pods, as far as it can be seen from this machine.
-///
-/// # Errors
-/// What is left.
 pub async fn none(cluster: &Cluster, pods: &BTreeMap<String, BrowserPod>) -> Result<()> {
     no_tunnels(cluster).await?;
     if !no_processes_without_pod(cluster).await? {

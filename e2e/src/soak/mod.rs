@@ -72,9 +72,6 @@ pub struct Settings {
 }
 
 /// Runs it in a namespace of its own.
-///
-/// # Errors
-/// What did not end as it should have, or was left; it has been printed in full.
 pub async fn run(settings: &Settings) -> Result<()> {
     println!("{settings:?}");
     with_namespace(async |namespace| {

@@ -31,7 +31,6 @@ use crate::Namespace;
 /// A browser's pod: what is to be looked for when it is gone.
 #[derive(Clone, Debug, Default)]
 pub struct BrowserPod {
-    /// Its name.
     pub name: String,
     /// The uid of its session.
     pub session: String,
@@ -41,14 +40,12 @@ pub struct BrowserPod {
     pub containers: BTreeSet<String>,
 }
 
-/// What has been seen.
 #[derive(Default)]
 pub struct Seen {
     /// Every session, by uid.
     pub lives: BTreeMap<String, Life>,
     /// Every browser pod that is there, by uid.
     pub pods: BTreeMap<String, BrowserPod>,
-    /// Every one that is gone.
     pub gone: BTreeMap<String, BrowserPod>,
     /// The reasons of every session's Events, by uid.
     pub told: BTreeMap<String, BTreeSet<String>>,
@@ -65,7 +62,6 @@ impl Seen {
         self.lives.iter().find(|(_, life)| life.number == Some(number))
     }
 
-    /// Whether a session is over.
     #[must_use]
     pub fn is_over(&self, session: &str) -> bool {
         self.lives.get(session).is_none_or(Life::is_over)
@@ -125,9 +121,6 @@ impl Observer {
     }
 
     /// Waits until something is found in what has been seen.
-    ///
-    /// # Errors
-    /// It was not within `limit`.
     pub async fn until<T>(
         &self,
         what: &str,
@@ -227,7 +220,6 @@ impl Seen {
 }
 
 enum Change<K> {
-    /// All there are.
     Listed(Vec<K>),
     /// One came or changed.
     Applied(K),

@@ -5,9 +5,7 @@ use tokio::time::Instant;
 /// A part of the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Component {
-    /// The controller.
     Controller,
-    /// A gateway.
     Gateway,
 }
 
@@ -25,7 +23,6 @@ impl Component {
 /// A time in which a pod of the operator was away.
 #[derive(Clone, Debug)]
 pub struct Outage {
-    /// What it was.
     pub component: Component,
     /// The uid of the pod that was killed.
     pub pod: String,

@@ -24,14 +24,11 @@ pub enum Birth {
     Bidi,
 }
 
-/// Which browser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Browser {
     /// None at all: the echo driver.
     Echo,
-    /// Chromium.
     Chromium,
-    /// Firefox.
     Firefox,
 }
 
@@ -80,9 +77,7 @@ pub enum Harm {
 /// What is done to a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deed {
-    /// An end.
     End(End),
-    /// Harm.
     Harm(Harm),
 }
 
@@ -116,7 +111,6 @@ pub struct Plan {
     pub number: u64,
     /// How it is asked for.
     pub birth: Birth,
-    /// Which browser.
     pub browser: Browser,
     /// Whether it speaks BiDi.
     pub bidi: bool,

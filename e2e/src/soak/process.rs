@@ -7,9 +7,6 @@ use super::plan::Harm;
 use crate::local::{CommandLine, OPERATOR, find_in_pod};
 
 /// Kills what that harm is done to, in the pod of that uid. Gives whether there was such a process.
-///
-/// # Errors
-/// This process may not.
 pub fn harm(uid: &str, harm: Harm) -> Result<bool> {
     kill_one(uid, |command| match harm {
         Harm::Agent => command.program() == OPERATOR,
@@ -23,9 +20,6 @@ pub fn harm(uid: &str, harm: Harm) -> Result<bool> {
 }
 
 /// Kills the operator's process in one of its pods. Gives whether there was one.
-///
-/// # Errors
-/// This process may not.
 pub fn kill_operator(uid: &str) -> Result<bool> {
     kill_one(uid, |command| command.program() == OPERATOR)
 }

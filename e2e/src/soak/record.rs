@@ -53,7 +53,6 @@ impl Record {
         keep(&mut self.kept.borrow_mut());
     }
 
-    /// What has been kept.
     #[must_use]
     pub fn kept(&self) -> Kept {
         self.kept.borrow().clone()

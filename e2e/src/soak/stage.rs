@@ -43,9 +43,6 @@ pub struct Gateway {
 
 impl<'a> Stage<'a> {
     /// Sets it up.
-    ///
-    /// # Errors
-    /// There is no token to be had.
     pub async fn new(
         namespace: &'a Namespace,
         observer: &'a Observer,
@@ -64,9 +61,6 @@ impl<'a> Stage<'a> {
     }
 
     /// A gateway that is ready, any of them.
-    ///
-    /// # Errors
-    /// There is none for a while.
     pub async fn gateway(&self, random: &mut Random) -> Result<Gateway> {
         let find = |seen: &super::observer::Seen| {
             let ready = seen.component(Component::Gateway.as_str()).filter(|pod| is_ready(pod));
@@ -78,9 +72,6 @@ impl<'a> Stage<'a> {
     }
 
     /// A client of that gateway which may make sessions.
-    ///
-    /// # Errors
-    /// There is no token to be had.
     pub async fn client(&self, gateway: &Gateway) -> Result<Classic> {
         let is_old = self.client.borrow().0.elapsed() > TOKEN;
         if is_old {

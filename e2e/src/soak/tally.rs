@@ -4,7 +4,6 @@ use std::{cell::RefCell, collections::BTreeMap, fmt};
 
 use super::{outcome::Outcome, plan::Deed};
 
-/// Counts.
 #[derive(Default)]
 pub struct Tally(RefCell<Counts>);
 

@@ -7,7 +7,6 @@ use std::fmt::{self, Display};
 pub enum Browser {
     /// Chromium.
     Chrome,
-    /// Firefox.
     Firefox,
 }
 

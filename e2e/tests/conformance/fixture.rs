@@ -241,7 +241,6 @@ impl Fixture {
         json!({"capabilities": {"alwaysMatch": self.of_browser(&json!({}))}})
     }
 
-    /// A socket on a session.
     pub async fn socket(&self, session: &Session) -> Result<Bidi> {
         self.namespace.cluster.socket(&session.id).await
     }

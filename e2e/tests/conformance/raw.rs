@@ -23,29 +23,23 @@ pub const TEXT: u8 = 0x1;
 pub const BINARY: u8 = 0x2;
 /// Close frame.
 pub const CLOSE: u8 = 0x8;
-/// Ping.
 pub const PING: u8 = 0x9;
-/// Pong.
 pub const PONG: u8 = 0xA;
 /// The bit of a message's last frame.
 const LAST: u8 = 0x80;
 
 /// What came back on a connection.
 pub struct Http {
-    /// All of it.
     pub bytes: Vec<u8>,
     /// Whether the server closed it.
     pub closed: bool,
 }
 
-/// One reply.
 #[derive(Debug)]
 pub struct RawReply {
-    /// The status.
     pub status: u16,
     /// The headers, their names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The body.
     pub body: Vec<u8>,
 }
 
@@ -100,7 +94,6 @@ impl Http {
         Ok(reply)
     }
 
-    /// Every reply.
     pub fn replies(&self) -> Result<Vec<RawReply>> {
         let mut replies = Vec::new();
         let mut rest = self.bytes.as_slice();

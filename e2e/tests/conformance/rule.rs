@@ -12,7 +12,6 @@ type Check = Box<dyn for<'a> Fn(&'a Fixture) -> LocalBoxFuture<'a, Result<()>>>;
 
 /// A rule of the standard, or one that was decided where the standard leaves a choice.
 pub struct Rule {
-    /// The section that has it.
     section: &'static str,
     /// The rule, in words.
     text: &'static str,

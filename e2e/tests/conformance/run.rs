@@ -15,7 +15,6 @@ const LIMIT: Duration = Duration::from_secs(90);
 
 /// What came of the rules on one browser.
 pub struct Column {
-    /// The browser.
     pub browser: Browser,
     /// One for each rule, in their order.
     pub outcomes: Vec<Outcome>,
@@ -26,7 +25,6 @@ pub struct Column {
 /// What came of a rule.
 #[derive(Clone)]
 pub enum Outcome {
-    /// It holds.
     Holds,
     /// It does not, and what was seen instead.
     Failed(String),

@@ -26,9 +26,6 @@ pub fn both() -> Value {
 }
 
 /// A session that has a client over BiDi.
-///
-/// # Errors
-/// It is not to be had.
 pub async fn with_client(namespace: &Namespace, name: &str, spec: Value) -> Result<(Live, Bidi)> {
     let live = namespace.create_ready(name, spec).await?;
     let mut bidi = namespace.cluster.socket(&live.id).await?;
@@ -37,17 +34,11 @@ pub async fn with_client(namespace: &Namespace, name: &str, spec: Value) -> Resu
 }
 
 /// The pod of a session.
-///
-/// # Errors
-/// It has none.
 pub async fn pod_of(namespace: &Namespace, live: &Live) -> Result<Pod> {
     namespace.pods().get(&live.pod).await.context("the session's pod")
 }
 
 /// Waits until a session has its pod, whose browser is then on its way up.
-///
-/// # Errors
-/// It gets none.
 pub async fn first_pod(namespace: &Namespace, name: &str) -> Result<Pod> {
     let uid = namespace.sessions().get(name).await.context("the session")?.uid();
     let its = format!("{SESSION_UID_LABEL}={}", uid.unwrap_or_default());
@@ -58,9 +49,6 @@ pub async fn first_pod(namespace: &Namespace, name: &str) -> Result<Pod> {
 }
 
 /// Waits until a session is Ready, for as long as that may take after an outage.
-///
-/// # Errors
-/// It never will be.
 pub async fn ready_at_last(namespace: &Namespace, name: &str) -> Result<()> {
     let settled = |session: Option<&BrowserSession>| {
         session.is_some_and(|session| session.is_ready() || session.is_terminal())
@@ -70,9 +58,6 @@ pub async fn ready_at_last(namespace: &Namespace, name: &str) -> Result<()> {
 }
 
 /// Waits until a session has ended for a reason, which its record has and an Event says.
-///
-/// # Errors
-/// It has not, or for another.
 pub async fn told(
     namespace: &Namespace,
     name: &str,
@@ -85,9 +70,6 @@ pub async fn told(
 }
 
 /// Waits until an Event of a session has a reason.
-///
-/// # Errors
-/// None has.
 pub async fn event(namespace: &Namespace, name: &str, reason: Reason) -> Result<()> {
     let events = Api::<Event>::namespaced(namespace.cluster.client.clone(), &namespace.name);
     let of_session = Config::default().fields(&format!("involvedObject.name={name}"));
@@ -100,9 +82,6 @@ pub async fn event(namespace: &Namespace, name: &str, reason: Reason) -> Result<
 }
 
 /// Waits until a socket is closed with that code and reason.
-///
-/// # Errors
-/// It is not, or with others.
 pub async fn closed(bidi: &mut Bidi, code: u16, reason: Reason) -> Result<()> {
     let frame = bidi.closed(END_LIMIT).await?.context("a Close frame that says why")?;
     let seen = (u16::from(frame.code), frame.reason.as_str());
@@ -112,9 +91,6 @@ pub async fn closed(bidi: &mut Bidi, code: u16, reason: Reason) -> Result<()> {
 }
 
 /// Drives a session over BiDi and over Classic, through the gateway, while work goes on: not one command may fail.
-///
-/// # Errors
-/// A command's or the work's.
 pub async fn while_driven<T>(
     namespace: &Namespace,
     id: &str,
@@ -175,10 +151,6 @@ impl Rows {
         }
     }
 
-    /// All of them.
-    ///
-    /// # Errors
-    /// Those that failed.
     pub fn all(self) -> Result<()> {
         let Self { tried, failed } = self;
         ensure!(failed.is_empty(), "{} of {tried} failed:\n{}", failed.len(), failed.join("\n"));

@@ -13,7 +13,6 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
-/// Its name.
 const NAME: &str = "bare";
 const LIMIT: Duration = Duration::from_secs(60);
 /// The agent's, so that both browsers are the same.
@@ -23,7 +22,6 @@ const BROWSER: &str = "/usr/lib/chromium/chromium";
 
 /// Chromium's driver.
 pub const CHROMEDRIVER: &str = "/usr/bin/chromedriver";
-/// The echo driver.
 pub const ECHO_DRIVER: &str = "/usr/bin/echo-driver";
 
 /// A session's own pod, made to run the driver alone.

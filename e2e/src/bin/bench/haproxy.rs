@@ -62,7 +62,6 @@ impl HaProxy {
         Ok(started)
     }
 
-    /// Ends it.
     pub async fn end(mut self) -> Result<()> {
         self.process.kill().await.context("end HAProxy")?;
         std::fs::remove_file(&self.config).context("remove its configuration")

@@ -4,12 +4,10 @@
 pub struct Way {
     /// Its `host:port`.
     pub authority: String,
-    /// The id.
     pub id: String,
 }
 
 impl Way {
-    /// The path of a command.
     pub fn path(&self, command: &str) -> String {
         format!("/session/{}/{command}", self.id)
     }

@@ -15,7 +15,6 @@ use tokio::process::{Child, Command};
 
 /// The label and the taint of the nodes, and the label of everything else that is made for a run.
 pub const LABEL: &str = "browser-operator.io/e2e";
-/// Its value.
 pub const VALUE: &str = "scale";
 
 /// How many browsers a node gets, about.

@@ -15,7 +15,6 @@ pub const ROOM: usize = 11_000;
 pub struct Addresses {
     /// Held open: whoever it was found by may end.
     network: File,
-    /// The range.
     pub range: String,
 }
 

@@ -49,12 +49,10 @@ impl Requests {
         Self(std::array::from_fn(|kind| self.0[kind] - before.0[kind]))
     }
 
-    /// The writes.
     pub fn writes(self) -> f64 {
         self.0[..WRITES].iter().sum()
     }
 
-    /// All.
     pub fn all(self) -> f64 {
         self.0.iter().sum()
     }
