@@ -1,119 +1,114 @@
 //! Giving this pod to a session: once, and to one holder only.
 
-use crds::Reason;
 use std::{sync::Arc, time::Duration};
 
 use agent_api::bind::{BindRefusal, BindReply, BindRequest, VERSION};
-use rustix::process::Pid;
+use crds::Reason;
 use tokio::time::{Instant, timeout};
+use tokio_tungstenite::tungstenite;
 
 use crate::{
-    bidi::Hub,
-    driver::browser,
-    ending::Ending,
-    session::{Session, life::Life, setup, watch_limits},
-    shared::{Bound, Shared},
+    bidi::Multiplexer,
+    driver::NewSessionError,
+    end::DRIVER_EXIT_TIMEOUT,
+    session::{Session, activity::Activity, browser_watch, limits, setup},
+    state::{AgentState, Binding},
 };
 
-/// How long the driver's end may take to be seen, after it gave no answer.
-const SAY_SO: Duration = Duration::from_millis(300);
+/// Why a bind made no session.
+#[derive(Debug, thiserror::Error)]
+enum BindError {
+    #[error("the agent is ending")]
+    Ending,
+    #[error(transparent)]
+    NewSession(#[from] NewSessionError),
+    #[error("the driver's BiDi socket: {0}")]
+    BidiSocket(tungstenite::Error),
+}
 
-/// Binds, or gives the same answer again to the same holder.
-///
-/// # Errors
-/// Why not; another holder keeps the pod.
-pub async fn bind(shared: &Arc<Shared>, request: BindRequest) -> Result<BindReply, BindRefusal> {
+/// Binds, or gives the same answer again to the same holder. Another holder is refused.
+pub async fn bind(state: &Arc<AgentState>, request: BindRequest) -> Result<BindReply, BindRefusal> {
     if request.version != VERSION {
         return Err(BindRefusal::Incompatible { version: VERSION });
     }
-    let mut bound = shared.bound.lock().await;
-    if shared.ending.has_begun() && bound.is_none() {
-        return Err(not_created(shared, "the agent is ending".to_owned()).await);
+    let mut binding = state.binding.lock().await;
+    if state.end_policy.latch().is_set() && binding.is_none() {
+        return Err(refusal(state, &BindError::Ending).await);
     }
-    if let Some(bound) = &*bound {
-        return if bound.holder == request.session_uid {
-            Ok(bound.reply.clone())
+    if let Some(binding) = &*binding {
+        return if binding.holder == request.session_uid {
+            Ok(binding.reply.clone())
         } else {
-            Err(BindRefusal::Held { holder: bound.holder.clone() })
+            Err(BindRefusal::Held { holder: binding.holder.clone() })
         };
     }
     let holder = request.session_uid.clone();
-    let reply = match make(shared, request).await {
+    let reply = match start_session(state, request).await {
         Ok(reply) => reply,
-        Err(message) => return Err(not_created(shared, message).await),
+        Err(error) => return Err(refusal(state, &error).await),
     };
-    *bound = Some(Bound { holder, reply: reply.clone() });
+    *binding = Some(Binding { holder, reply: reply.clone() });
     Ok(reply)
 }
 
-/// Why there is no session: where the driver has ended it is that, and not what came of it here.
-async fn not_created(shared: &Shared, message: String) -> BindRefusal {
-    match timeout(SAY_SO, shared.ending.wait()).await {
+/// Why there is no session: where the driver has exited that is the reason, and not what came of it here.
+async fn refusal(state: &AgentState, error: &BindError) -> BindRefusal {
+    match timeout(DRIVER_EXIT_TIMEOUT, state.end_policy.latch().wait()).await {
         Ok(end) => BindRefusal::Ended(end),
-        Err(_) => BindRefusal::NotCreated { message },
+        Err(_) => BindRefusal::NotCreated { message: error.to_string() },
     }
 }
 
-async fn make(shared: &Arc<Shared>, request: BindRequest) -> Result<BindReply, String> {
+async fn start_session(
+    state: &Arc<AgentState>,
+    request: BindRequest,
+) -> Result<BindReply, BindError> {
     let BindRequest { session_id, session, settings, .. } = request;
-    let (driver, upstream) =
-        shared.prepared.session(&session).await.map_err(|error| error.to_string())?;
-    let warnings = setup::run(&driver, &upstream, &settings).await;
-    let life = Arc::new(Life::begin(Instant::now()));
-    let hub = match &upstream.bidi {
+    let (driver, driver_session) = state.driver.take_session(&session).await?;
+    let warnings = setup::run(&driver, &driver_session, &settings).await;
+    let activity = Arc::new(Activity::new(Instant::now()));
+    let (end_policy, tasks) = (&state.end_policy, &state.tasks);
+    let bidi = match &driver_session.bidi {
         None => None,
         Some(endpoint) => {
             let connecting =
-                Hub::connect(endpoint, life.clone(), shared.ending.clone(), &shared.tasks);
-            Some(connecting.await.map_err(|error| format!("the driver's BiDi socket: {error}"))?)
+                Multiplexer::connect(endpoint, activity.clone(), end_policy.clone(), tasks);
+            Some(connecting.await.map_err(BindError::BidiSocket)?)
         }
     };
     let reply = BindReply {
-        capabilities: upstream.capabilities.clone(),
-        bidi: hub.is_some(),
-        dev_tools: upstream.dev_tools.is_some(),
+        capabilities: driver_session.capabilities.clone(),
+        bidi: bidi.is_some(),
+        dev_tools: driver_session.dev_tools.is_some(),
         warnings,
     };
-    shared.tasks.spawn(watch_limits(life.clone(), settings.clone(), shared.ending.clone()));
-    // The hub knows more of the end of a browser that speaks BiDi.
-    if let (None, Some(process)) = (&hub, upstream.browser) {
-        shared.tasks.spawn(watch_browser(process, life.clone(), shared.ending.clone()));
+    tasks.spawn(limits::watch(activity.clone(), settings.clone(), end_policy.latch().clone()));
+    // The multiplexer knows more of the end of a browser that speaks BiDi.
+    if let (None, Some(browser)) = (&bidi, driver_session.browser) {
+        tasks.spawn(browser_watch::watch(browser, activity.clone(), end_policy.clone()));
     }
-    let session = Arc::new(Session::new(session_id, driver, upstream, settings, life, hub));
-    shared.begin(session.clone());
-    // Beside the answer to the bind: a browser that has just begun takes its time.
-    shared.tasks.spawn(async move {
-        if let Err(error) = session.hidden().await {
-            tracing::warn!(error, "the driver's own targets");
+    let session = Session::new(session_id, driver, driver_session, settings, activity, bidi);
+    let session = Arc::new(session);
+    state.set_session(session.clone());
+    // Not before the answer to the bind: a browser that has just started takes its time.
+    tasks.spawn(async move {
+        if let Err(error) = session.hidden_targets().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the driver's own targets");
         }
     });
     Ok(reply)
 }
 
-/// Ends the session with its browser.
-async fn watch_browser(process: Pid, life: Arc<Life>, ending: Ending) {
-    let ended = tokio::select! {
-        ended = browser::ended(process) => ended,
-        () = ending.begun().cancelled_owned() => return,
-    };
-    match ended {
-        Ok(()) => ending.browser_gone(&life, "its process has ended").await,
-        Err(error) => {
-            let cause = &error as &dyn std::error::Error;
-            tracing::warn!(error = cause, "the browser's end is seen at its next command only");
-        }
-    }
-}
-
 /// Ends an agent that nobody has bound in time.
-pub async fn give_up_unbound(shared: Arc<Shared>, limit: Duration) {
+pub async fn end_unbound(state: Arc<AgentState>, limit: Duration) {
+    let end = state.end_policy.latch();
     tokio::select! {
-        () = shared.ending.begun().cancelled_owned() => return,
+        () = end.token().cancelled_owned() => return,
         () = tokio::time::sleep(limit) => {}
     }
-    // Held for good where nobody came: a bind that arrives now finds the end.
-    if shared.bound.lock().await.is_none() {
+    // The lock is held until the latch is set: a bind that arrives now finds the end.
+    if state.binding.lock().await.is_none() {
         let message = format!("nobody bound this pod within {} seconds", limit.as_secs());
-        shared.ending.begin(Reason::NeverConnected, message);
+        end.set(Reason::NeverConnected, message);
     }
 }

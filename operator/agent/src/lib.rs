@@ -1,27 +1,27 @@
 //! PID 1 of a browser's container: a conforming remote end, whatever the driver gets wrong.
 //!
 //! It starts the driver, prepares a browser, waits to be bound to a session, carries that one session's traffic, and
-//! ends when the session ends. Its last word is the container's termination message.
+//! ends when the session ends. The reason of the end becomes the container's termination message.
 
-mod announce;
+mod arp_announcement;
 mod bidi;
 mod bind;
+mod config;
 mod dev_tools;
 mod driver;
-mod ending;
-mod memory;
-mod reaper;
+mod end;
+mod operator_api;
+mod orphan_reaper;
+mod remote_end;
 mod routes;
 mod session;
-mod shared;
-mod socket;
-mod upload;
-mod web_driver;
+mod state;
+mod websocket;
 
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use agent_api::End;
 use crds::Reason;
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
-
-use agent_api::{End, bind::Prepare, token::TokenHash};
 use net::{
     agent::AGENT_IDLE,
     server::{Limits, serve},
@@ -30,104 +30,80 @@ use net::{
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{driver::Prepared, ending::Ending, shared::Shared};
+pub use config::Config;
+
+use crate::{
+    driver::DriverSupervisor,
+    end::{
+        EndLatch, EndPolicy,
+        oom_kills::{self, OomKills},
+    },
+    state::AgentState,
+};
 
 /// How long replies and Close frames may take to leave, at the end.
-const DRAIN: Duration = Duration::from_secs(2);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// For gateways and the controller, and for clients of a session that is exposed.
 const LIMITS: Limits = Limits { idle: AGENT_IDLE, connections: 1024 };
 
-/// How long the controller may take to say why, after the pod was told to stop: whoever deletes or evicts it is
-/// faster. A kubelet that evicts it itself waits two seconds at the most.
-const REASON: Duration = Duration::from_millis(1500);
+/// How long the controller may take to send the reason, after the pod was told to stop: whoever deletes or evicts it is
+/// faster. A kubelet that evicts the pod itself waits two seconds at the most.
+const REASON_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// What an agent is told at its start.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Where to listen.
-    pub listen: SocketAddr,
-    /// The hash of the token that controller and gateway show.
-    pub token_hash: TokenHash,
-    /// What to have ready before the bind.
-    pub prepare: Prepare,
-    /// The driver's program.
-    pub driver: PathBuf,
-    /// The browser's program; the driver's own choice if absent.
-    pub browser: Option<PathBuf>,
-    /// Where the last word goes.
-    pub termination_log: PathBuf,
-    /// How long to wait for a bind.
-    pub unbound_timeout: Duration,
-}
-
-/// Why an agent could not begin.
+/// Why an agent could not run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The port is taken, or not ours to take.
     #[error("listen on {address}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The last word cannot be left.
+    Listen { address: SocketAddr, source: io::Error },
     #[error("write {}", path.display())]
-    TerminationLog {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    TerminationLog { path: PathBuf, source: io::Error },
 }
 
-/// Runs until the session ends, or until `stop`. Gives the reason.
-///
-/// # Errors
-/// The agent cannot listen, or cannot leave its last word.
+/// Runs until the session ends, or until `stop`. Returns the reason.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<End, Error> {
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|source| Error::Listen { address: config.listen, source })?;
-    announce::announce();
+    arp_announcement::send();
     let tasks = TaskTracker::new();
-    let kills = memory::Kills::from_now();
-    let ending = Ending::new(kills.clone());
-    let prepared = Prepared::start(&config, ending.clone(), &tasks).await;
-    let shared =
-        Arc::new(Shared::new(config.token_hash.clone(), prepared, ending.clone(), tasks.clone()));
+    let latch = EndLatch::default();
+    let oom_kills = OomKills::from_now();
+    let end_policy = EndPolicy::new(latch.clone(), oom_kills.clone());
+    let driver = DriverSupervisor::start(&config, end_policy.clone(), &tasks).await;
+    let state = AgentState::new(config.token_hash.clone(), driver, end_policy, tasks.clone());
+    let state = Arc::new(state);
 
-    tasks.spawn(reaper::run(ending.begun()));
-    if let Some(kills) = kills {
-        tasks.spawn(memory::watch(kills, ending.clone()));
+    tasks.spawn(orphan_reaper::run(latch.token()));
+    if let Some(oom_kills) = oom_kills {
+        tasks.spawn(oom_kills::watch(oom_kills, latch.clone()));
     }
-    tasks.spawn(bind::give_up_unbound(shared.clone(), config.unbound_timeout));
+    tasks.spawn(bind::end_unbound(state.clone(), config.unbound_timeout));
     tasks.spawn(serve(
         tcp::Listener::from(listener),
-        warp::service(routes::routes(shared.clone())),
+        warp::service(routes::routes(state)),
         LIMITS,
-        ending.begun(),
+        latch.token(),
         tasks.clone(),
     ));
     tasks.close();
 
-    let last_word = tokio::select! {
-        last_word = ending.wait() => last_word,
-        () = stop.cancelled() => match timeout(REASON, ending.wait()).await {
-            Ok(last_word) => last_word,
+    let end = tokio::select! {
+        end = latch.wait() => end,
+        () = stop.cancelled() => match timeout(REASON_TIMEOUT, latch.wait()).await {
+            Ok(end) => end,
             Err(_) => {
-                ending.begin(Reason::PodDeleted, "the pod was told to stop");
-                ending.wait().await
+                latch.set(Reason::PodDeleted, "the pod was told to stop");
+                latch.wait().await
             }
         },
     };
-    tracing::info!(reason = %last_word.reason, message = last_word.message, "the session ends");
-    // First of all, so that it is there however the rest goes.
-    std::fs::write(&config.termination_log, last_word.to_termination_message())
+    tracing::info!(reason = %end.reason, message = end.message, "the session ends");
+    // Before the connections are drained, so that it is there however that goes.
+    std::fs::write(&config.termination_log, end.to_termination_message())
         .map_err(|source| Error::TerminationLog { path: config.termination_log.clone(), source })?;
-    if timeout(DRAIN, tasks.wait()).await.is_err() {
+    if timeout(DRAIN_TIMEOUT, tasks.wait()).await.is_err() {
         tracing::debug!("some connections were cut");
     }
-    Ok(last_word)
+    Ok(end)
 }

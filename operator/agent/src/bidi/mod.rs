@@ -1,11 +1,12 @@
 //! WebDriver BiDi: one socket to the browser, any number to clients.
 //!
-//! A browser's driver sends events only to the socket that subscribed, and some drivers take one socket only. So the
-//! agent keeps the one upstream socket, rewrites command ids, gives answers to the asker and events to all.
+//! A browser sends events only to the socket that subscribed, and some drivers take one socket only. So the agent keeps
+//! the one socket to the browser, rewrites command ids, sends answers to the client that asked and events to all.
 
-mod client;
-mod hub;
-mod ids;
+mod client_socket;
+mod multiplexer;
+mod pending_commands;
+mod router;
 
-pub use client::serve;
-pub use hub::Hub;
+pub use client_socket::open;
+pub use multiplexer::Multiplexer;

@@ -1,40 +1,38 @@
-//! The commands of a client that mean more than their answer. All others pass unread.
+//! CDP commands that affect the session. All others pass unread.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Ends the browser, and so the session.
-pub const QUIT: &str = "Browser.close";
-/// What closes pages: a browser whose last page is closed may go.
-const CLOSES: [&str; 3] = ["Page.close", "Target.closeTarget", "Target.disposeBrowserContext"];
+/// Closes the browser, and so ends the session.
+pub const BROWSER_CLOSE: &str = "Browser.close";
+/// Commands that close pages: a browser whose last page is closed may exit.
+const PAGE_CLOSES: [&str; 3] = ["Page.close", "Target.closeTarget", "Target.disposeBrowserContext"];
 
-/// The longest command that is looked into where another one carries it, in bytes: one that closes something names no more
-/// than that.
-pub const MAX_CARRIED: usize = 1024;
+/// The longest CDP command that is read where a WebDriver command wraps it, in bytes: one that closes something is shorter.
+pub const MAX_WRAPPED_COMMAND: usize = 1024;
 
-/// What a command means for its session.
+/// What a command does to the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meaning {
-    /// Nothing.
-    Plain,
-    /// It may be the end of the browser.
+pub enum CommandEffect {
+    None,
+    /// The browser may exit.
     ClosesPage,
-    /// It ends the session.
-    Quits,
+    /// The session ends.
+    ClosesBrowser,
 }
 
-impl Meaning {
-    /// By the name of its method.
+impl CommandEffect {
+    /// The effect of a method.
     pub fn of(method: &str) -> Self {
         match method {
-            QUIT => Self::Quits,
-            _ if CLOSES.contains(&method) => Self::ClosesPage,
-            _ => Self::Plain,
+            BROWSER_CLOSE => Self::ClosesBrowser,
+            _ if PAGE_CLOSES.contains(&method) => Self::ClosesPage,
+            _ => Self::None,
         }
     }
 }
 
-/// A command of a socket.
+/// A CDP command, as a client's socket sends it.
 #[derive(Deserialize)]
 pub struct Command {
     id: Value,
@@ -44,18 +42,18 @@ pub struct Command {
 }
 
 impl Command {
-    /// The one that a message is, if that may mean something. Reads no more of it than is needed.
-    pub fn read(text: &str) -> Option<Self> {
-        let may_mean = text.contains(QUIT) || CLOSES.iter().any(|name| text.contains(name));
-        may_mean.then(|| serde_json::from_str(text).ok()).flatten()
+    /// Parses a message that may have an effect. One that cannot is only searched, not parsed.
+    pub fn parse(text: &str) -> Option<Self> {
+        let may_have_effect =
+            text.contains(BROWSER_CLOSE) || PAGE_CLOSES.iter().any(|name| text.contains(name));
+        may_have_effect.then(|| serde_json::from_str(text).ok()).flatten()
     }
 
-    /// What it means.
-    pub fn meaning(&self) -> Meaning {
-        Meaning::of(&self.method)
+    pub fn effect(&self) -> CommandEffect {
+        CommandEffect::of(&self.method)
     }
 
-    /// The answer that says that it was done.
+    /// The answer of a command that was done.
     pub fn answer(self) -> String {
         let mut answer = json!({"id": self.id, "result": {}});
         if let Some(session) = self.session {
@@ -78,24 +76,25 @@ mod tests {
                 r#"{"id":8,"result":{},"sessionId":"A"}"#,
             ),
         ] {
-            let command = Command::read(text).unwrap();
-            assert_eq!(command.meaning(), Meaning::Quits, "{text}");
+            let command = Command::parse(text).unwrap();
+            assert_eq!(command.effect(), CommandEffect::ClosesBrowser, "{text}");
             assert_eq!(command.answer(), quits);
         }
         for (text, expected) in [
-            (r#"{"id":1,"method":"Target.closeTarget","params":{}}"#, Meaning::ClosesPage),
-            (r#"{"id":1,"method":"Page.close"}"#, Meaning::ClosesPage),
+            (r#"{"id":1,"method":"Target.closeTarget","params":{}}"#, CommandEffect::ClosesPage),
+            (r#"{"id":1,"method":"Page.close"}"#, CommandEffect::ClosesPage),
             (
                 r#"{"id":1,"method":"Runtime.evaluate","params":{"a":"Browser.close"}}"#,
-                Meaning::Plain,
+                CommandEffect::None,
             ),
-            (r#"{"id":1,"method":"Page.closed"}"#, Meaning::Plain),
-            (r#"{"method":"Browser.close"}"#, Meaning::Plain),
-            ("Browser.close", Meaning::Plain),
-            (r#"{"id":1,"method":"Page.enable"}"#, Meaning::Plain),
+            (r#"{"id":1,"method":"Page.closed"}"#, CommandEffect::None),
+            (r#"{"method":"Browser.close"}"#, CommandEffect::None),
+            ("Browser.close", CommandEffect::None),
+            (r#"{"id":1,"method":"Page.enable"}"#, CommandEffect::None),
         ] {
-            let meaning = Command::read(text).map_or(Meaning::Plain, |command| command.meaning());
-            assert_eq!(meaning, expected, "{text}");
+            let effect =
+                Command::parse(text).map_or(CommandEffect::None, |command| command.effect());
+            assert_eq!(effect, expected, "{text}");
         }
     }
 }

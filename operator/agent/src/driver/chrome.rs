@@ -1,22 +1,21 @@
-//! What chromedriver must be told, and what of its answer a client may see.
+//! What chromedriver is started with and sent, and what of its answer a client may see.
 
 use serde_json::{Map, Value};
 use webdriver::capabilities::CapabilitySet;
 
-use super::kind::Options;
+use super::launch_options::LaunchOptions;
 
 const OPTIONS: &str = "goog:chromeOptions";
 
-/// Switches of every browser here: it has no screen, and no business with its vendor's servers.
+/// Switches of every browser: without a screen, and without its vendor's servers.
 const SWITCHES: [&str; 3] = ["--disable-background-networking", "--disable-quic", "--no-first-run"];
 
-/// The driver's arguments.
 pub fn arguments() -> Vec<String> {
     ["--port=0", "--log-level=WARNING"].map(ToOwned::to_owned).into()
 }
 
-/// What the driver is asked for.
-pub fn requested(mut capabilities: CapabilitySet, options: &Options) -> CapabilitySet {
+/// The capabilities that the driver is sent.
+pub fn requested(mut capabilities: CapabilitySet, options: &LaunchOptions) -> CapabilitySet {
     let mut chrome = match capabilities.remove(OPTIONS) {
         Some(Value::Object(chrome)) => chrome,
         _ => Map::new(),
@@ -48,7 +47,7 @@ pub fn debugger_address(capabilities: &Map<String, Value>) -> Option<&str> {
     capabilities.get(OPTIONS)?.get("debuggerAddress")?.as_str()
 }
 
-/// Takes away what points into the container.
+/// Removes what points into the container.
 pub fn hide(capabilities: &mut Map<String, Value>) {
     if let Some(Value::Object(chrome)) = capabilities.get_mut(OPTIONS) {
         // An empty one stays: it is how some clients know Chrome.
@@ -66,8 +65,8 @@ mod tests {
     use agent_api::bind::Driver;
     use serde_json::json;
 
-    fn options(browser_sandbox: bool) -> Options {
-        Options { driver: Driver::Chromedriver, browser: None, browser_sandbox, problem: None }
+    fn options(browser_sandbox: bool) -> LaunchOptions {
+        LaunchOptions { driver: Driver::Chromedriver, browser: None, browser_sandbox }
     }
 
     fn set(value: Value) -> CapabilitySet {

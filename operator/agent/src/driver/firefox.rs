@@ -1,65 +1,43 @@
-//! What geckodriver must be told, and what of its answer a client may see.
+//! What geckodriver is started with and sent, and what of its answer a client may see.
 
-use std::{
-    fs::{self, File},
-    io,
-    path::Path,
-};
+use std::{fs, io, path::Path};
 
 use agent_api::bind::OperatingSystem;
 use serde_json::{Map, Value};
 use webdriver::capabilities::CapabilitySet;
 
-use super::{kind::Options, system};
+use super::{firefox_confinement::HOME, launch_options::LaunchOptions, operating_system};
 
 const OPTIONS: &str = "moz:firefoxOptions";
 /// Firefox' own port for BiDi, which geckodriver wants to know before there is a browser. The pod's network is its own.
 const BIDI_PORT: u16 = 9222;
-/// Where profiles are made: the one place that may be written to.
-const PROFILES: &str = "/tmp";
+/// Where profiles are made.
+const PROFILES: &str = HOME;
 /// Where downloads go, unless the client says otherwise.
 const DOWNLOADS: &str = "/tmp/downloads";
-/// Its home, which it must be able to write to.
-pub const ENVIRONMENT: [(&str, &str); 1] = [("HOME", PROFILES)];
-/// Below its home Firefox looks for programs that extensions may start and for libraries that it may load. There must be none
-/// that a page can have written, so files stand where the folders would be, in both of the homes that it knows.
-const BLOCKED: [&str; 6] = [
-    ".mozilla/native-messaging-hosts",
-    ".mozilla/pkcs11-modules",
-    ".mozilla/managed-storage",
-    ".config/mozilla/native-messaging-hosts",
-    ".config/mozilla/pkcs11-modules",
-    ".config/mozilla/managed-storage",
-];
-
-/// Makes the browser's home a place where nothing can be put that it would run.
-///
-/// # Errors
-/// It cannot be written to.
-pub fn prepare_home() -> io::Result<()> {
-    for name in BLOCKED {
-        let path = Path::new(PROFILES).join(name);
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        File::create(path)?;
-    }
-    Ok(())
+pub const ENVIRONMENT: [(&str, &str); 1] = [("HOME", HOME)];
+/// Why the version of the image's Firefox is unknown.
+#[derive(Debug, thiserror::Error)]
+pub enum VersionError {
+    #[error("no BROWSER_BINARY")]
+    NoBinary,
+    #[error(transparent)]
+    Read(#[from] io::Error),
+    #[error("application.ini has no Version")]
+    NoVersion,
 }
 
-/// The preferences of a browser that is to name another operating system.
-///
-/// # Errors
-/// Its version does not stand beside its program.
-pub fn other_system(browser: Option<&Path>, os: OperatingSystem) -> io::Result<Map<String, Value>> {
-    let browser = browser.ok_or_else(|| io::Error::other("no BROWSER_BINARY"))?;
+/// The preferences by which Firefox names another operating system. Its version stands beside its program.
+pub fn system_preferences(
+    browser: Option<&Path>,
+    os: OperatingSystem,
+) -> Result<Map<String, Value>, VersionError> {
+    let browser = browser.ok_or(VersionError::NoBinary)?;
     let application = fs::read_to_string(browser.with_file_name("application.ini"))?;
-    let version = system::firefox_version(&application)
-        .ok_or_else(|| io::Error::other("application.ini has no Version"))?;
-    Ok(system::firefox_preferences(&version, os))
+    let version = operating_system::firefox_version(&application).ok_or(VersionError::NoVersion)?;
+    Ok(operating_system::firefox_preferences(&version, os))
 }
 
-/// The driver's arguments.
 pub fn arguments() -> Vec<String> {
     [
         "--port=0".to_owned(),
@@ -69,11 +47,11 @@ pub fn arguments() -> Vec<String> {
     .into()
 }
 
-/// What the driver is asked for.
+/// The capabilities that the driver is sent.
 pub fn requested(
     mut capabilities: CapabilitySet,
-    options: &Options,
-    more: Map<String, Value>,
+    options: &LaunchOptions,
+    more_preferences: Map<String, Value>,
 ) -> CapabilitySet {
     let mut firefox = match capabilities.remove(OPTIONS) {
         Some(Value::Object(firefox)) => firefox,
@@ -94,7 +72,7 @@ pub fn requested(
     if let Value::Object(preferences) = preferences {
         preferences.entry("browser.download.dir").or_insert_with(|| DOWNLOADS.into());
         preferences.entry("browser.download.folderList").or_insert_with(|| 2.into());
-        preferences.extend(more);
+        preferences.extend(more_preferences);
     }
     if let Some(browser) = &options.browser {
         firefox.insert("binary".to_owned(), browser.to_string_lossy().into());
@@ -105,7 +83,7 @@ pub fn requested(
     capabilities
 }
 
-/// Takes away what points into the container.
+/// Removes what points into the container.
 pub fn hide(capabilities: &mut Map<String, Value>) {
     for name in ["moz:debuggerAddress", "moz:processID", "moz:profile"] {
         capabilities.remove(name);
@@ -118,12 +96,11 @@ mod tests {
     use agent_api::bind::Driver;
     use serde_json::json;
 
-    fn options() -> Options {
-        Options {
+    fn options() -> LaunchOptions {
+        LaunchOptions {
             driver: Driver::Geckodriver,
             browser: Some("/usr/lib/firefox".into()),
             browser_sandbox: true,
-            problem: None,
         }
     }
 
@@ -153,7 +130,7 @@ mod tests {
         let windows = requested(
             headless,
             &options(),
-            system::firefox_preferences("140.0", OperatingSystem::Windows),
+            operating_system::firefox_preferences("140.0", OperatingSystem::Windows),
         );
         assert_eq!(
             windows["moz:firefoxOptions"]["prefs"]["general.platform.override"],

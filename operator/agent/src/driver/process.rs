@@ -1,6 +1,12 @@
-//! The driver's process: started, watched, and ended with its agent.
+//! The driver's process: started, watched, and killed with its agent.
 
-use std::{future::pending, path::Path, process::Stdio, sync::atomic::Ordering};
+use std::{
+    future::pending,
+    io,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    sync::atomic::{AtomicI32, Ordering},
+};
 
 use nix::{
     sys::signal::{Signal, killpg},
@@ -11,22 +17,58 @@ use tokio::{
     process::{Child, ChildStdout, Command},
 };
 
-use super::DRIVER_PID;
-use crate::ending::Ending;
+use crate::end::EndLatch;
 
-/// Runs the driver on a port of its own choice, which it `says` behind these words, until it exits or the agent ends.
-/// `started` is run with the port, beside the process. Gives the reason of the driver's exit, for people.
+/// What the driver may print before its port, in bytes.
+const MAX_PREFACE: u64 = 64 * 1024;
+
+/// The driver's process id, for the reaper of orphans. 0: none.
+static DRIVER_PID: AtomicI32 = AtomicI32::new(0);
+
+/// Whether that process is the driver, whose exit status is tokio's to take.
+pub fn is_driver(pid: i32) -> bool {
+    DRIVER_PID.load(Ordering::Acquire) == pid
+}
+
+/// How the driver is started.
+pub struct DriverCommand<'a> {
+    pub program: &'a Path,
+    pub arguments: &'a [String],
+    /// What its environment has beside the agent's own.
+    pub environment: &'a [(&'a str, &'a str)],
+    /// The text that it prints before the port of its own choice.
+    pub port_prefix: &'a str,
+}
+
+/// Why the driver does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverExit {
+    #[error("the driver {} cannot be started: {error}", program.display())]
+    NotStarted { program: PathBuf, error: io::Error },
+    #[error("the driver has no output")]
+    NoOutput,
+    #[error("the driver ended before it listened: {}", describe(.0))]
+    BeforeListening(io::Result<ExitStatus>),
+    #[error("the driver ended: {}", describe(.0))]
+    Exited(io::Result<ExitStatus>),
+}
+
+fn describe(status: &io::Result<ExitStatus>) -> String {
+    match status {
+        Ok(status) => status.to_string(),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// Runs the driver until it exits, or until the agent ends: then `None`. `started` runs with its port, beside the process.
 pub async fn run<F: Future<Output = ()>>(
-    program: &Path,
-    arguments: &[String],
-    environment: &[(&str, &str)],
-    says: &str,
-    ending: &Ending,
+    command: DriverCommand<'_>,
+    end: &EndLatch,
     started: impl FnOnce(u16) -> F,
-) -> String {
-    let spawned = Command::new(program)
-        .args(arguments)
-        .envs(environment.iter().copied())
+) -> Option<DriverExit> {
+    let spawned = Command::new(command.program)
+        .args(command.arguments)
+        .envs(command.environment.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
@@ -36,73 +78,59 @@ pub async fn run<F: Future<Output = ()>>(
     let mut child = match spawned {
         Ok(child) => child,
         Err(error) => {
-            return format!("the driver {} cannot be started: {error}", program.display());
+            return Some(DriverExit::NotStarted { program: command.program.to_owned(), error });
         }
     };
     if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
         DRIVER_PID.store(pid, Ordering::Release);
     }
-    let message = tokio::select! {
-        message = attend(&mut child, says, started) => message,
-        () = ending.begun().cancelled_owned() => String::new(),
+    let exit = tokio::select! {
+        exit = watch(&mut child, command.port_prefix, started) => Some(exit),
+        () = end.token().cancelled_owned() => None,
     };
-    end(&mut child).await;
-    message
+    kill(&mut child).await;
+    exit
 }
 
-async fn attend<F: Future<Output = ()>>(
+/// Waits until the driver exits, and runs `started` when it listens.
+async fn watch<F: Future<Output = ()>>(
     child: &mut Child,
-    says: &str,
+    port_prefix: &str,
     started: impl FnOnce(u16) -> F,
-) -> String {
-    let Some(stdout) = child.stdout.take() else {
-        return "the driver has no output".to_owned();
-    };
+) -> DriverExit {
+    let Some(stdout) = child.stdout.take() else { return DriverExit::NoOutput };
     let mut output = BufReader::new(stdout);
-    let Some(port) = port(&mut output, says).await else {
-        return format!("the driver ended before it listened: {}", status(child).await);
+    let Some(port) = read_port(&mut output, port_prefix).await else {
+        return DriverExit::BeforeListening(child.wait().await);
     };
-    let starting = started(port);
     // Pages write there too, as much as they like: it is read, and thrown away. The browser has this pipe as well, and may
-    // outlive its driver: its end says nothing of that.
-    let reading = async {
-        let mut nowhere = tokio::io::sink();
-        if let Err(error) = tokio::io::copy(&mut output, &mut nowhere).await {
+    // outlive its driver, so the end of the pipe means nothing.
+    let discard_output = async {
+        if let Err(error) = tokio::io::copy(&mut output, &mut tokio::io::sink()).await {
             tracing::debug!(%error, "the driver's output");
         }
-        pending::<()>().await;
+        pending().await
     };
-    let beside = async { tokio::join!(starting, reading) };
-    let ended = status(child);
+    let beside = async { tokio::join!(started(port), discard_output).1 };
     tokio::select! {
-        status = ended => format!("the driver ended: {status}"),
-        _ = beside => String::new(),
+        status = child.wait() => DriverExit::Exited(status),
+        never = beside => never,
     }
 }
 
-/// What the driver may say before its port, in bytes.
-const MAX_PREFACE: u64 = 64 * 1024;
-
-async fn port(output: &mut BufReader<ChildStdout>, says: &str) -> Option<u16> {
+async fn read_port(output: &mut BufReader<ChildStdout>, port_prefix: &str) -> Option<u16> {
     let mut lines = output.take(MAX_PREFACE).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         tracing::debug!(line, "driver");
-        if let Some((_, rest)) = line.split_once(says) {
+        if let Some((_, rest)) = line.split_once(port_prefix) {
             return rest.trim_end_matches('.').parse().ok();
         }
     }
     None
 }
 
-async fn status(child: &mut Child) -> String {
-    match child.wait().await {
-        Ok(status) => status.to_string(),
-        Err(error) => error.to_string(),
-    }
-}
-
-/// Ends the driver and the browsers in its group. What left the group dies with PID 1.
-async fn end(child: &mut Child) {
+/// Kills the driver and the browsers in its process group. What left the group dies with PID 1.
+async fn kill(child: &mut Child) {
     if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok())
         && let Err(error) = killpg(Pid::from_raw(pid), Signal::SIGKILL)
     {

@@ -1,59 +1,60 @@
-//! When a session has lived long enough.
+//! The time limits of a session.
 
-use crds::Reason;
 use std::{sync::Arc, time::Duration};
 
 use agent_api::bind::Settings;
+use crds::Reason;
 use tokio::time::Instant;
 
-use super::life::{Life, Use};
-use crate::ending::Ending;
+use super::activity::{Activity, Usage};
+use crate::end::EndLatch;
 
-/// How long a session that lives by its sockets waits for one that was merely dropped.
-const DROPPED_GRACE: Duration = Duration::from_secs(30);
+/// How long a session that ends with its sockets waits after one that broke without a Close frame.
+const RECONNECT_GRACE: Duration = Duration::from_secs(30);
 
-/// Ends the session when it is time. Use only ever moves the idle deadline, and never nearer than a whole idle
-/// timeout from now, so looking again that often is exact, and commands and frames need not wake this task.
-pub async fn watch(life: Arc<Life>, settings: Settings, ending: Ending) {
-    let idle = Duration::from_secs(settings.idle_timeout_seconds.into());
+/// Ends the session when a limit is reached. Use only ever moves the idle deadline, and never nearer than one idle
+/// timeout from now, so checking that often is exact, and commands and frames need not wake this task.
+pub async fn watch(activity: Arc<Activity>, settings: Settings, end: EndLatch) {
+    let idle_timeout = Duration::from_secs(settings.idle_timeout_seconds.into());
     loop {
-        let (now, (due, reason)) = (Instant::now(), next(&settings, &life.usage()));
+        let (now, (due, reason)) = (Instant::now(), next_deadline(&settings, &activity.usage()));
         if due <= now {
-            ending.begin(reason, message(reason, &settings));
+            end.set(reason, message(reason, &settings));
             return;
         }
-        let look_again = if idle.is_zero() { due } else { due.min(now + idle) };
+        let next_check = if idle_timeout.is_zero() { due } else { due.min(now + idle_timeout) };
         tokio::select! {
-            () = ending.begun().cancelled_owned() => return,
-            () = life.nearer.notified() => {}
-            () = tokio::time::sleep_until(look_again) => {}
+            () = end.token().cancelled_owned() => return,
+            () = activity.deadline_nearer.notified() => {}
+            () = tokio::time::sleep_until(next_check) => {}
         }
     }
 }
 
-/// The nearest deadline, and what it means.
-fn next(settings: &Settings, usage: &Use) -> (Instant, Reason) {
+/// The nearest deadline, and the reason of an end then.
+fn next_deadline(settings: &Settings, usage: &Usage) -> (Instant, Reason) {
     let seconds = |n: u32| Duration::from_secs(n.into());
-    let hard = (usage.bound + seconds(settings.timeout_seconds), Reason::TimedOut);
-    let connect = (settings.connect_timeout_seconds > 0 && usage.last.is_none())
-        .then(|| (usage.bound + seconds(settings.connect_timeout_seconds), Reason::NeverConnected));
+    let timeout = (usage.bound_at + seconds(settings.timeout_seconds), Reason::TimedOut);
+    let connect = (settings.connect_timeout_seconds > 0 && usage.last_used.is_none()).then(|| {
+        (usage.bound_at + seconds(settings.connect_timeout_seconds), Reason::NeverConnected)
+    });
     let idle = usage
-        .last
+        .last_used
         .filter(|_| settings.idle_timeout_seconds > 0 && usage.running == 0)
         .map(|last| (last + seconds(settings.idle_timeout_seconds), Reason::IdleTimeout));
-    let left = usage.left.filter(|_| lives_by_its_sockets(settings)).map(|left| {
-        // Nobody can come back to a session that only its one socket reached.
-        let grace = if left.closed || settings.bidi_only { Duration::ZERO } else { DROPPED_GRACE };
-        (left.at + grace, Reason::Disconnected)
+    let disconnect = usage.disconnected.filter(|_| ends_with_its_sockets(settings)).map(|last| {
+        // A session that was reachable by its one socket alone cannot be reached again.
+        let grace = if last.clean || settings.bidi_only { Duration::ZERO } else { RECONNECT_GRACE };
+        (last.at + grace, Reason::Disconnected)
     });
-    [connect, idle, left]
+    [connect, idle, disconnect]
         .into_iter()
         .flatten()
-        .fold(hard, |nearest, other| if other.0 < nearest.0 { other } else { nearest })
+        .fold(timeout, |nearest, other| if other.0 < nearest.0 { other } else { nearest })
 }
 
-/// `keepAlive: false` always; absent: only a session that nobody could reach without a socket.
-fn lives_by_its_sockets(settings: &Settings) -> bool {
+/// `keepAlive: false` always; absent: only a session that was reachable by its socket alone.
+fn ends_with_its_sockets(settings: &Settings) -> bool {
     settings.keep_alive.map_or(settings.bidi_only, |keep_alive| !keep_alive)
 }
 
@@ -77,7 +78,7 @@ fn message(reason: Reason, settings: &Settings) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::life::Left;
+    use crate::session::activity::Disconnect;
 
     fn settings() -> Settings {
         Settings {
@@ -96,10 +97,11 @@ mod tests {
     async fn the_nearest_limit_decides() {
         let bound = Instant::now();
         let at = |seconds| bound + Duration::from_secs(seconds);
-        let unused = Use { bound, last: None, running: 0, sockets: 0, left: None };
-        let used = Use { last: Some(at(5)), ..unused };
-        let dropped = Use { left: Some(Left { at: at(2), closed: false }), ..used };
-        let closed = Use { left: Some(Left { at: at(2), closed: true }), ..used };
+        let unused =
+            Usage { bound_at: bound, last_used: None, running: 0, sockets: 0, disconnected: None };
+        let used = Usage { last_used: Some(at(5)), ..unused };
+        let dropped = Usage { disconnected: Some(Disconnect { at: at(2), clean: false }), ..used };
+        let closed = Usage { disconnected: Some(Disconnect { at: at(2), clean: true }), ..used };
         let by_sockets = Settings { keep_alive: Some(false), ..settings() };
         let bidi_only = Settings { bidi_only: true, ..settings() };
         let kept = Settings { keep_alive: Some(true), ..bidi_only.clone() };
@@ -108,8 +110,8 @@ mod tests {
         for (settings, usage, due, reason) in [
             (settings(), unused, at(20), Reason::NeverConnected),
             (settings(), used, at(15), Reason::IdleTimeout),
-            (settings(), Use { running: 1, ..used }, at(100), Reason::TimedOut),
-            (settings(), Use { last: Some(at(95)), ..used }, at(100), Reason::TimedOut),
+            (settings(), Usage { running: 1, ..used }, at(100), Reason::TimedOut),
+            (settings(), Usage { last_used: Some(at(95)), ..used }, at(100), Reason::TimedOut),
             (patient.clone(), unused, at(100), Reason::TimedOut),
             (patient, used, at(100), Reason::TimedOut),
             (settings(), closed, at(15), Reason::IdleTimeout),
@@ -119,34 +121,34 @@ mod tests {
             (bidi_only, dropped, at(2), Reason::Disconnected),
             (kept, closed, at(15), Reason::IdleTimeout),
         ] {
-            assert_eq!(next(&settings, &usage), (due, reason), "{settings:?} {usage:?}");
+            assert_eq!(next_deadline(&settings, &usage), (due, reason), "{settings:?} {usage:?}");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_session_that_is_used_is_not_idle() {
-        let (life, ending) = (Arc::new(Life::begin(Instant::now())), Ending::default());
-        let watching = tokio::spawn(watch(life.clone(), settings(), ending.clone()));
+        let (activity, end) = (Arc::new(Activity::new(Instant::now())), EndLatch::default());
+        let watching = tokio::spawn(watch(activity.clone(), settings(), end.clone()));
         let begun = Instant::now();
         for _ in 0..6 {
             tokio::time::sleep(Duration::from_secs(8)).await;
-            life.touch();
+            activity.touch();
         }
-        assert!(!ending.has_begun());
-        assert_eq!(ending.wait().await.reason, Reason::IdleTimeout);
+        assert!(!end.is_set());
+        assert_eq!(end.wait().await.reason, Reason::IdleTimeout);
         assert_eq!(begun.elapsed().as_secs(), 48 + 10);
         watching.await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_long_command_is_not_idleness() {
-        let (life, ending) = (Arc::new(Life::begin(Instant::now())), Ending::default());
-        let watching = tokio::spawn(watch(life.clone(), settings(), ending.clone()));
+        let (activity, end) = (Arc::new(Activity::new(Instant::now())), EndLatch::default());
+        let watching = tokio::spawn(watch(activity.clone(), settings(), end.clone()));
         let begun = Instant::now();
-        let command = life.command();
+        let command = activity.start_command();
         tokio::time::sleep(Duration::from_secs(60)).await;
         drop(command);
-        assert_eq!(ending.wait().await.reason, Reason::IdleTimeout);
+        assert_eq!(end.wait().await.reason, Reason::IdleTimeout);
         assert_eq!(begun.elapsed().as_secs(), 60 + 10);
         watching.await.unwrap();
     }

@@ -1,87 +1,77 @@
 //! The one session of an agent.
 
-mod closing;
-pub mod life;
-mod limits;
+pub mod activity;
+pub mod browser_watch;
+pub mod closing_windows;
+pub mod limits;
 pub mod setup;
 
 use std::sync::Arc;
 
 use agent_api::{bind::Settings, token};
-use net::BoxError;
+use bytes::Bytes;
+use support::ttl_cache::Fresh;
 use tokio::sync::OnceCell;
 
 use crate::{
-    bidi::Hub,
-    dev_tools::screen::Screen,
-    driver::{Client, DriverSession},
-    session::life::Life,
+    bidi::Multiplexer,
+    driver::{CdpError, DriverClient, DriverSession},
+    session::activity::Activity,
 };
 
-pub use closing::{Command, SOON};
-pub use limits::watch as watch_limits;
-
-/// A browser that belongs to somebody.
+/// A browser that is bound to a session's object.
 pub struct Session {
-    /// WebDriver's id of it, which the operator chose.
+    /// WebDriver's id of it, which the operator chose: a credential.
     id: String,
-    /// The way to the driver.
-    pub driver: Client,
-    /// The driver's own session.
-    pub upstream: DriverSession,
-    /// What it lives by.
+    pub driver: DriverClient,
+    pub driver_session: DriverSession,
     pub settings: Settings,
-    /// Its use so far.
-    pub life: Arc<Life>,
-    /// Its BiDi sockets; absent where BiDi was not asked for.
-    pub hub: Option<Hub>,
-    /// What those see who only look.
-    pub screen: Screen,
-    hidden: OnceCell<Vec<String>>,
+    pub activity: Arc<Activity>,
+    /// Its BiDi sockets; `None` where BiDi was not asked for.
+    pub bidi: Option<Multiplexer>,
+    /// The last picture of its page; `None` in it where there was none to be had.
+    pub screenshot: Fresh<Option<Bytes>>,
+    hidden_targets: OnceCell<Vec<String>>,
 }
 
 impl Session {
-    /// A session that has just been bound.
     pub fn new(
         id: String,
-        driver: Client,
-        upstream: DriverSession,
+        driver: DriverClient,
+        driver_session: DriverSession,
         settings: Settings,
-        life: Arc<Life>,
-        hub: Option<Hub>,
+        activity: Arc<Activity>,
+        bidi: Option<Multiplexer>,
     ) -> Self {
         Self {
             id,
             driver,
-            upstream,
+            driver_session,
             settings,
-            life,
-            hub,
-            screen: Screen::default(),
-            hidden: OnceCell::new(),
+            activity,
+            bidi,
+            screenshot: Fresh::default(),
+            hidden_targets: OnceCell::new(),
         }
     }
 
     /// The ids of the browser's targets that no client is shown.
-    ///
-    /// # Errors
-    /// The browser does not list its targets.
-    pub async fn hidden(&self) -> Result<&[String], BoxError> {
-        self.hidden.get_or_try_init(|| self.upstream.own_targets()).await.map(Vec::as_slice)
+    pub async fn hidden_targets(&self) -> Result<&[String], CdpError> {
+        let targets = self.hidden_targets.get_or_try_init(|| self.driver_session.own_targets());
+        targets.await.map(Vec::as_slice)
     }
 
-    /// WebDriver's id of it: a credential.
     pub fn id(&self) -> &str {
         &self.id
     }
 
     /// Whether `id` is this session's, in constant time: whoever knows it may drive the session.
-    pub fn is(&self, id: &str) -> bool {
+    pub fn has_id(&self, id: &str) -> bool {
         token::equal(&self.id, id)
     }
 
     /// The path of a command at the driver; `rest` begins with its slash.
     pub fn driver_path(&self, rest: &str) -> String {
-        format!("/session/{}{rest}", self.upstream.id)
+        format!("/session/{}{rest}", self.driver_session.id)
     }
 }

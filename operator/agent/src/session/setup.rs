@@ -1,4 +1,4 @@
-//! What a session asked for and gets before it is handed out: the size of its viewport, its first page.
+//! What a session's spec asks for before its client gets it: the size of the viewport, and the first page.
 
 use std::time::Duration;
 
@@ -7,13 +7,17 @@ use http::Method;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::driver::{Client, DriverSession, Error};
+use crate::driver::{DriverClient, DriverError, DriverSession};
 
 /// How long the first page may take to load.
 const START_URL_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Sets up a session. What does not work is told, and fails nothing.
-pub async fn run(driver: &Client, session: &DriverSession, settings: &Settings) -> Vec<String> {
+/// Sets up a session. What fails becomes a warning, and does not fail the session.
+pub async fn run(
+    driver: &DriverClient,
+    session: &DriverSession,
+    settings: &Settings,
+) -> Vec<String> {
     let mut warnings = Vec::new();
     if let Some((width, height)) = settings.viewport
         && let Err(error) = set_viewport(driver, session, width, height).await
@@ -35,13 +39,13 @@ pub async fn run(driver: &Client, session: &DriverSession, settings: &Settings) 
     warnings
 }
 
-/// WebDriver sizes windows, not viewports: the window gets the frame's size more than the viewport.
+/// WebDriver sizes windows, not viewports: the size of the window's frame is added.
 async fn set_viewport(
-    driver: &Client,
+    driver: &DriverClient,
     session: &DriverSession,
     width: i32,
     height: i32,
-) -> Result<(), Error> {
+) -> Result<(), DriverError> {
     let path = |rest: &str| format!("/session/{}/{rest}", session.id);
     let script = json!({
         "script": "return [outerWidth - innerWidth, outerHeight - innerHeight]", "args": [],

@@ -1,0 +1,223 @@
+//! Which message goes to whom: an answer to the client that sent the command, an event to all clients.
+
+use std::{collections::HashMap, sync::Arc};
+
+use serde_json::json;
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+use webdriver::{
+    bidi::{Outgoing, failure},
+    error::{ErrorCode, WebDriverError},
+};
+
+use super::pending_commands::{ClientId, PendingCommands};
+use crate::{
+    session::{activity::Activity, closing_windows::CloseCommand},
+    websocket::Outbox,
+};
+
+/// The sender of the agent's own commands.
+const AGENT: ClientId = ClientId::MAX;
+
+/// What a client's socket tells the multiplexer.
+pub enum ClientMessage {
+    /// A socket was opened; its messages go to the outbox.
+    Connected(ClientId, Outbox),
+    /// A command for the browser, which gets another id there.
+    Command {
+        client: ClientId,
+        /// The client's own id of the command.
+        id: u64,
+        message: Utf8Bytes,
+        closes_window: bool,
+        /// Released when the browser has taken the command.
+        room: Option<OwnedSemaphorePermit>,
+    },
+    /// A socket is closed.
+    Disconnected(ClientId),
+}
+
+pub struct Router {
+    clients: HashMap<ClientId, Outbox>,
+    pending: PendingCommands,
+    activity: Arc<Activity>,
+}
+
+impl Router {
+    pub fn new(activity: Arc<Activity>) -> Self {
+        Self { clients: HashMap::new(), pending: PendingCommands::default(), activity }
+    }
+
+    pub fn has_clients(&self) -> bool {
+        !self.clients.is_empty()
+    }
+
+    /// Handles a client's message. Returns the command to send to the browser.
+    pub fn on_client_message(
+        &mut self,
+        message: ClientMessage,
+    ) -> Option<(String, Option<OwnedSemaphorePermit>)> {
+        match message {
+            ClientMessage::Connected(client, outbox) => {
+                self.clients.insert(client, outbox);
+                None
+            }
+            ClientMessage::Disconnected(client) => {
+                self.clients.remove(&client);
+                let mut closing = self.activity.closing_windows();
+                for id in self.pending.remove_client(client) {
+                    closing.abandon(CloseCommand::Bidi(id), Instant::now());
+                }
+                None
+            }
+            ClientMessage::Command { client, id, message, closes_window, room } => {
+                let Some(browser_id) = self.pending.insert(client, id) else {
+                    let text = "too many commands wait for the browser's answers";
+                    let error = WebDriverError::new(ErrorCode::UnknownError, text);
+                    self.push(client, failure(Some(id), &error).into());
+                    return None;
+                };
+                if closes_window {
+                    let command = CloseCommand::Bidi(browser_id);
+                    self.activity.closing_windows().start(command, Instant::now());
+                }
+                Outgoing::parse(&message).map(|message| (message.with_id(browser_id), room))
+            }
+        }
+    }
+
+    /// Handles the browser's message. Returns the agent's own command to send to the browser.
+    pub fn on_browser_message(&mut self, text: Utf8Bytes) -> Option<String> {
+        let Some(message) = Outgoing::parse(&text) else {
+            tracing::warn!("the browser sent a message that is no JSON object");
+            return None;
+        };
+        let Some(browser_id) = message.id() else {
+            self.clients.retain(|_, outbox| outbox.push(text.clone()));
+            return None;
+        };
+        if let Some((client, id)) = self.pending.remove(browser_id) {
+            self.push(client, message.with_id(id).into());
+        }
+        let must_query =
+            self.activity.closing_windows().bidi_answered(browser_id, &text, Instant::now());
+        must_query.then(|| self.tree_query()).flatten()
+    }
+
+    /// The command that asks which windows are left.
+    fn tree_query(&mut self) -> Option<String> {
+        let id = self.pending.insert(AGENT, 0)?;
+        self.activity.closing_windows().tree_queried(id);
+        let command =
+            json!({"method": "browsingContext.getTree", "params": {"maxDepth": 0}, "id": id});
+        Some(command.to_string())
+    }
+
+    /// Queues a message for one client. A client that does not read in time is cut off.
+    fn push(&mut self, client: ClientId, message: Utf8Bytes) {
+        if self.clients.get(&client).is_some_and(|outbox| !outbox.push(message)) {
+            self.clients.remove(&client);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{bidi::pending_commands::MAX_PENDING_COMMANDS, websocket::outbox};
+
+    fn router() -> Router {
+        Router::new(Arc::new(Activity::new(Instant::now())))
+    }
+
+    fn command(client: ClientId, id: u64, closes_window: bool) -> ClientMessage {
+        let message = format!(r#"{{"id":{id},"method":"a.b","params":{{}}}}"#).into();
+        ClientMessage::Command { client, id, message, closes_window, room: None }
+    }
+
+    #[tokio::test]
+    async fn answers_go_to_the_asker_and_events_to_all() {
+        let mut router = router();
+        let (one, mut to_one) = outbox();
+        let (other, mut to_other) = outbox();
+        router.on_client_message(ClientMessage::Connected(1, one));
+        router.on_client_message(ClientMessage::Connected(2, other));
+        let sent = router.on_client_message(command(2, 9, false)).map(|(message, _)| message);
+        assert_eq!(sent.as_deref(), Some(r#"{"id":1,"method":"a.b","params":{}}"#));
+
+        router.on_browser_message(r#"{"type":"event","method":"log"}"#.into());
+        router.on_browser_message(r#"{"type":"success","id":1,"result":{}}"#.into());
+        drop(router);
+
+        for (heard, expected) in [
+            (to_one.next().await, Some(r#"{"type":"event","method":"log"}"#)),
+            (to_one.next().await, None),
+            (to_other.next().await, Some(r#"{"type":"event","method":"log"}"#)),
+            (to_other.next().await, Some(r#"{"id":9,"type":"success","result":{}}"#)),
+            (to_other.next().await, None),
+        ] {
+            assert_eq!(heard.as_deref(), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_reads_nothing_is_cut_off() {
+        let mut router = router();
+        let (slow, mut unread) = outbox();
+        router.on_client_message(ClientMessage::Connected(1, slow));
+        let event = format!(r#"{{"type":"event","text":"{}"}}"#, "x".repeat(40 << 20));
+        for _ in 0..2 {
+            router.on_browser_message(event.clone().into());
+        }
+        assert!(router.clients.is_empty());
+        assert!(unread.next().await.is_some() && unread.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_client_that_asks_without_end_is_told_so() {
+        let mut router = router();
+        let (one, mut to_one) = outbox();
+        router.on_client_message(ClientMessage::Connected(1, one));
+        for id in 0..MAX_PENDING_COMMANDS as u64 {
+            assert!(router.on_client_message(command(1, id, false)).is_some());
+        }
+        assert!(router.on_client_message(command(1, 7, false)).is_none());
+        let told = to_one.next().await.unwrap();
+        assert!(told.contains(r#""id":7"#) && told.contains("too many"), "{told}");
+    }
+
+    #[tokio::test]
+    async fn a_window_that_is_closed_by_one_that_left_is_asked_about_all_the_same() {
+        let mut router = router();
+        router.on_client_message(ClientMessage::Connected(1, outbox().0));
+        router.on_client_message(command(1, 8, false));
+        router.on_client_message(ClientMessage::Disconnected(1));
+        assert!(!router.activity.closing_windows().explains_exit(Instant::now()));
+        router.on_client_message(ClientMessage::Connected(2, outbox().0));
+        router.on_client_message(command(2, 9, true));
+        router.on_client_message(ClientMessage::Disconnected(2));
+        assert!(router.activity.closing_windows().explains_exit(Instant::now()));
+        let question = router.on_browser_message(r#"{"type":"success","id":2,"result":{}}"#.into());
+        assert!(question.is_some_and(|question| question.contains("getTree")));
+        let rest = r#"{"type":"success","id":3,"result":{"contexts":[{"context":"a"}]}}"#;
+        assert_eq!(router.on_browser_message(rest.into()), None);
+        assert!(!router.activity.closing_windows().explains_exit(Instant::now()));
+    }
+
+    #[tokio::test]
+    async fn what_is_left_after_a_window_is_asked_for_and_told_to_nobody() {
+        let mut router = router();
+        let (one, mut to_one) = outbox();
+        router.on_client_message(ClientMessage::Connected(1, one));
+        router.on_client_message(command(1, 9, true));
+        let question =
+            router.on_browser_message(r#"{"type":"success","id":1,"result":{}}"#.into()).unwrap();
+        assert!(question.contains(r#""id":2"#) && question.contains("getTree"), "{question}");
+        let rest = r#"{"type":"success","id":2,"result":{"contexts":[{"context":"a"}]}}"#;
+        assert_eq!(router.on_browser_message(rest.into()), None);
+        assert!(!router.activity.closing_windows().explains_exit(Instant::now()));
+        drop(router);
+        assert!(to_one.next().await.unwrap().contains(r#""id":9"#));
+        assert_eq!(to_one.next().await, None);
+    }
+}

@@ -1,0 +1,151 @@
+//! Starts the driver, and prepares a session with it before the bind asks for one.
+
+use std::sync::Arc;
+
+use agent_api::bind::{Driver, NewSession, Prepare};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+use super::{
+    client::{DriverClient, DriverError},
+    firefox_confinement::{self, ConfinementError},
+    launch_options::LaunchOptions,
+    new_session::{self, NewSessionError},
+    process,
+    session::DriverSession,
+    vendor,
+};
+use crate::{config::Config, end::EndPolicy};
+
+#[derive(Clone, Debug)]
+enum DriverState {
+    Starting,
+    Running(Arc<RunningDriver>),
+}
+
+#[derive(Debug)]
+struct RunningDriver {
+    client: DriverClient,
+    /// Taken by the first bind.
+    prepared: Mutex<Option<PreparedSession>>,
+}
+
+#[derive(Debug)]
+struct PreparedSession {
+    request: NewSession,
+    outcome: Result<DriverSession, NewSessionError>,
+}
+
+/// How this container makes sessions.
+#[derive(Clone, Debug)]
+struct Launcher {
+    options: LaunchOptions,
+    /// Why no browser may be started here.
+    unconfined: Option<Arc<ConfinementError>>,
+}
+
+impl Launcher {
+    /// Makes a driver session, unless the browser would not be confined.
+    async fn new_session(
+        &self,
+        client: &DriverClient,
+        wanted: &NewSession,
+    ) -> Result<DriverSession, NewSessionError> {
+        match &self.unconfined {
+            Some(error) => Err(error.clone().into()),
+            None => new_session::new_session(client, wanted, &self.options).await,
+        }
+    }
+}
+
+/// The driver, and the session that was prepared with it.
+#[derive(Clone, Debug)]
+pub struct DriverSupervisor {
+    state: watch::Receiver<DriverState>,
+    launcher: Launcher,
+}
+
+impl DriverSupervisor {
+    /// Starts the driver, and prepares a session where one is asked for. A driver that exits ends the agent.
+    ///
+    /// Must run before anything reaps children: it waits for one.
+    pub async fn start(config: &Config, end_policy: EndPolicy, tasks: &TaskTracker) -> Self {
+        let (publish, state) = watch::channel(DriverState::Starting);
+        let Prepare { driver, browser_sandbox, .. } = config.prepare;
+        let confinement = match driver {
+            Driver::Chromedriver => Ok(()),
+            Driver::Geckodriver => firefox_confinement::ensure(browser_sandbox).await,
+        };
+        let options = LaunchOptions { driver, browser: config.browser.clone(), browser_sandbox };
+        let launcher = Launcher { options, unconfined: confinement.err().map(Arc::new) };
+        let (program, prepare) = (config.driver.clone(), config.prepare.clone());
+        tasks.spawn({
+            let launcher = launcher.clone();
+            async move {
+                let command = process::DriverCommand {
+                    program: &program,
+                    arguments: &vendor::arguments(driver),
+                    environment: vendor::environment(driver),
+                    port_prefix: vendor::port_prefix(driver),
+                };
+                let running = process::run(command, end_policy.latch(), |port| {
+                    prepare_session(port, prepare, launcher, publish)
+                });
+                if let Some(exit) = running.await {
+                    end_policy.driver_exited(exit.to_string());
+                }
+            }
+        });
+        Self { state, launcher }
+    }
+
+    /// Exactly the session that is wanted: the prepared one if it is that, else a new one.
+    pub async fn take_session(
+        &self,
+        wanted: &NewSession,
+    ) -> Result<(DriverClient, DriverSession), NewSessionError> {
+        let driver = self.running().await?;
+        let prepared = driver.prepared.lock().take();
+        let session = match prepared {
+            Some(prepared) if prepared.request == *wanted => prepared.outcome?,
+            other => {
+                if let Some(PreparedSession { outcome: Ok(unwanted), .. }) = other {
+                    driver.client.delete_session(&unwanted.id).await?;
+                }
+                self.launcher.new_session(&driver.client, wanted).await?
+            }
+        };
+        Ok((driver.client.clone(), session))
+    }
+
+    async fn running(&self) -> Result<Arc<RunningDriver>, DriverError> {
+        let mut state = self.state.clone();
+        let state = state
+            .wait_for(|state| matches!(state, DriverState::Running(_)))
+            .await
+            .map_err(|_| DriverError::NotRunning)?;
+        match &*state {
+            DriverState::Running(driver) => Ok(driver.clone()),
+            DriverState::Starting => Err(DriverError::NotRunning),
+        }
+    }
+}
+
+async fn prepare_session(
+    port: u16,
+    prepare: Prepare,
+    launcher: Launcher,
+    publish: watch::Sender<DriverState>,
+) {
+    let client = DriverClient::new(port, launcher.options.driver);
+    let prepared = match prepare.session {
+        None => None,
+        Some(request) => {
+            let outcome = launcher.new_session(&client, &request).await;
+            Some(PreparedSession { request, outcome })
+        }
+    };
+    let driver = RunningDriver { client, prepared: Mutex::new(prepared) };
+    publish.send_replace(DriverState::Running(Arc::new(driver)));
+}

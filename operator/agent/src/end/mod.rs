@@ -1,0 +1,8 @@
+//! The end of an agent and its session: the latch that stores it, and the policy that decides what it was.
+
+mod latch;
+pub mod oom_kills;
+mod policy;
+
+pub use latch::EndLatch;
+pub use policy::{DRIVER_EXIT_TIMEOUT, EndPolicy};

@@ -1,0 +1,154 @@
+//! What it means that the browser or the driver is gone: a crash, the end of a client's last window, or a lack of memory.
+//! Whoever knows the reason of an end sets the latch itself.
+
+use std::time::Duration;
+
+use crds::Reason;
+use tokio::time::timeout;
+
+use super::{
+    latch::EndLatch,
+    oom_kills::{self, OomKills},
+};
+use crate::session::{activity::Activity, closing_windows::BROWSER_EXIT_TIMEOUT};
+
+/// How long a command that is running may take to answer that it ended the browser.
+const COMMAND_ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the driver's exit may take to be seen: its browser dies with it, and the browser's connections break first.
+pub const DRIVER_EXIT_TIMEOUT: Duration = Duration::from_millis(300);
+const LAST_WINDOW: &str = "the last window was closed";
+
+/// Decides the reason of an end that nobody announced, and sets the latch.
+#[derive(Clone, Debug, Default)]
+pub struct EndPolicy {
+    latch: EndLatch,
+    /// `None` where the kernel does not count its kills.
+    oom_kills: Option<OomKills>,
+}
+
+impl EndPolicy {
+    pub fn new(latch: EndLatch, oom_kills: Option<OomKills>) -> Self {
+        Self { latch, oom_kills }
+    }
+
+    pub fn latch(&self) -> &EndLatch {
+        &self.latch
+    }
+
+    /// The driver exited before anybody ended the session.
+    pub fn driver_exited(&self, message: String) {
+        self.crashed(Reason::DriverCrashed, message);
+    }
+
+    /// The driver answered that no window is left.
+    pub fn last_window_closed(&self) {
+        self.latch.set(Reason::ClientEnded, LAST_WINDOW);
+    }
+
+    /// The browser's connection or process has ended. Waits for a better explanation first: a driver that exited, or the
+    /// answer of a command that ended the browser.
+    pub async fn browser_disconnected(&self, activity: &Activity, cause: &str) {
+        let last_window = activity.lost_last_window();
+        let explanation_timeout = match (activity.usage().running > 0, last_window) {
+            (true, true) => BROWSER_EXIT_TIMEOUT,
+            (true, false) => COMMAND_ANSWER_TIMEOUT,
+            (false, _) => DRIVER_EXIT_TIMEOUT,
+        };
+        if timeout(explanation_timeout, self.latch.wait()).await.is_ok() {
+            return;
+        }
+        // An answer may have said meanwhile that windows are left.
+        self.browser_lost(activity.lost_last_window(), cause);
+    }
+
+    /// The browser is gone, and nothing else will explain it.
+    pub fn browser_lost(&self, last_window: bool, cause: &str) {
+        if last_window && !self.has_oom_kills() {
+            self.last_window_closed();
+        } else {
+            self.crashed(Reason::BrowserCrashed, format!("the browser is gone: {cause}"));
+        }
+    }
+
+    /// A crash, unless the kernel has killed for memory.
+    fn crashed(&self, reason: Reason, message: String) {
+        if self.has_oom_kills() {
+            self.latch.set(Reason::OutOfMemory, oom_kills::MESSAGE);
+        } else {
+            self.latch.set(reason, message);
+        }
+    }
+
+    fn has_oom_kills(&self) -> bool {
+        self.oom_kills.as_ref().is_some_and(OomKills::any)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// What happens to a session whose browser goes; gives the reason.
+    async fn reason(happens: impl AsyncFnOnce(&Activity, &EndPolicy)) -> Reason {
+        let (activity, policy) = (Activity::new(Instant::now()), EndPolicy::default());
+        happens(&activity, &policy).await;
+        policy.latch().wait().await.reason
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_browser_that_goes_has_crashed_unless_its_last_window_was_closed_before() {
+        let crashed =
+            reason(async |activity, policy| policy.browser_disconnected(activity, "").await).await;
+        assert_eq!(crashed, Reason::BrowserCrashed);
+
+        let left = reason(async |activity, policy| {
+            drop(activity.start_closing_window());
+            policy.browser_disconnected(activity, "").await;
+        });
+        assert_eq!(left.await, Reason::ClientEnded);
+
+        let left_windows = reason(async |activity, policy| {
+            let (_running, close) = (activity.start_command(), activity.start_closing_window());
+            let answer = async {
+                tokio::time::sleep(COMMAND_ANSWER_TIMEOUT).await;
+                close.answered();
+            };
+            tokio::join!(policy.browser_disconnected(activity, ""), answer);
+        });
+        assert_eq!(left_windows.await, Reason::BrowserCrashed);
+
+        let leaves_meanwhile = reason(async |activity, policy| {
+            let (_running, close) = (activity.start_command(), activity.start_closing_window());
+            let leave = async {
+                tokio::time::sleep(COMMAND_ANSWER_TIMEOUT).await;
+                drop(close);
+            };
+            tokio::join!(policy.browser_disconnected(activity, ""), leave);
+        });
+        assert_eq!(leaves_meanwhile.await, Reason::ClientEnded);
+
+        let afterwards = reason(async |activity, policy| {
+            let close = async {
+                tokio::task::yield_now().await;
+                drop(activity.start_closing_window());
+            };
+            tokio::join!(policy.browser_disconnected(activity, ""), close);
+        });
+        assert_eq!(afterwards.await, Reason::BrowserCrashed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_driver_that_dies_while_it_closes_a_window_says_so() {
+        let reason = reason(async |activity, policy| {
+            drop(activity.start_closing_window());
+            let driver = async {
+                tokio::task::yield_now().await;
+                policy.driver_exited(String::new());
+            };
+            tokio::join!(policy.browser_disconnected(activity, ""), driver);
+        });
+        assert_eq!(reason.await, Reason::DriverCrashed);
+    }
+}
