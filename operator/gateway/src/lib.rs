@@ -1,17 +1,12 @@
 //! From the wire to objects, and traffic through. Any number of replicas, all alike: what a replica knows comes from
 //! its watch.
 
-mod caller;
-mod classes;
-mod directory;
-mod frames;
+mod auth;
 mod front;
-mod keys;
 mod metrics;
-mod own;
-mod proxy;
-mod sessions;
-mod share;
+mod session;
+mod state;
+mod traffic;
 mod urls;
 
 use std::{sync::Arc, time::Duration};
@@ -32,7 +27,9 @@ pub use metrics::Metrics;
 pub use urls::Configured;
 
 use crate::{
-    classes::Classes, directory::Directory, front::Gateway, keys::Keys, sessions::Sessions,
+    auth::ApiKeys,
+    session::{Directory, Sessions, classes::Classes},
+    state::Gateway,
 };
 
 /// How long Close frames and last replies may take to leave.
@@ -91,7 +88,7 @@ pub async fn run(
     let directory = Arc::new(Directory::new(key));
     let watching = CancellationToken::new();
     let (sessions_seen, keys_seen) = (CancellationToken::new(), CancellationToken::new());
-    let watcher = tokio::spawn(directory::watch(
+    let watcher = tokio::spawn(session::watch(
         directory.clone(),
         watch_client.clone(),
         sessions_seen.clone(),
@@ -101,7 +98,7 @@ pub async fn run(
     let classes = Arc::new(Classes::new(client.clone()));
     let classes_watcher =
         tokio::spawn(classes.clone().watch(watch_client.clone(), watching.clone()));
-    let keys = Arc::new(Keys::default());
+    let keys = Arc::new(ApiKeys::default());
     let keys_watcher = tokio::spawn({
         let (keys, stop, namespace) = (keys.clone(), watching.clone(), settings.namespace.clone());
         let seen = keys_seen.clone();
@@ -128,7 +125,7 @@ pub async fn run(
     };
     let drain = settings.drain;
     let gateway = Arc::new(Gateway {
-        callers: caller::Callers { client, anonymous: settings.anonymous_namespace, keys },
+        authorizer: auth::Authorizer { client, anonymous: settings.anonymous_namespace, keys },
         sessions,
         directory,
         classes,

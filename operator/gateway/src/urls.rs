@@ -34,29 +34,6 @@ pub struct Configured {
     pub trusted_proxies: Vec<IpNet>,
 }
 
-/// Whether a request's Host is a name that only this gateway's own network has, or the configured one: an address, a name
-/// without a dot, a Service's name, or the external URL's host.
-pub fn is_own_host(host: &str, external: Option<&str>) -> bool {
-    let Ok(authority) = host.parse::<Authority>() else { return false };
-    let name = authority.host().trim_end_matches('.').to_ascii_lowercase();
-    let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-    let is_service = name.ends_with(".svc") || name.contains(".svc.");
-    let is_external = external
-        .and_then(|url| url.parse::<http::Uri>().ok())
-        .is_some_and(|url| url.host().is_some_and(|host| host.eq_ignore_ascii_case(&name)));
-    // `browser-operator-gateway.browser-operator` is a Service's name too, and of no domain of the world.
-    let labels = name.split('.').count();
-    is_address
-        || is_service
-        || is_external
-        || labels == 1
-        || name.ends_with(".localhost")
-        || labels == 2 && name.ends_with(&format!(".{OWN_NAMESPACE}"))
-}
-
-/// The namespace that the chart's documentation installs into.
-const OWN_NAMESPACE: &str = "browser-operator";
-
 impl Configured {
     /// Whether it is a proxy before this gateway.
     pub fn trusts(&self, peer: IpAddr) -> bool {
@@ -137,24 +114,6 @@ mod tests {
                 trusted_proxies: vec![trusted.parse().unwrap()],
             };
             assert_eq!(socket_base(&configured, remote, headers, PROXY), expected);
-        }
-    }
-
-    #[test]
-    fn a_name_of_the_world_is_not_this_gateways() {
-        let external = Some("https://browsers.example:8443");
-        for (host, own) in [
-            ("10.0.0.1:4444", true),
-            ("[::1]:4444", true),
-            ("localhost", true),
-            ("gateway:4444", true),
-            ("browser-operator-gateway.browser-operator:4444", true),
-            ("gateway.ns.svc.cluster.local", true),
-            ("browsers.example", true),
-            ("evil.example:4444", false),
-            ("a b", false),
-        ] {
-            assert_eq!(is_own_host(host, external), own, "{host}");
         }
     }
 

@@ -15,8 +15,9 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 use warp::{Reply, reply::Response};
 
-use super::{Gateway, bidi, hosted::on_demand::create_on_demand};
-use crate::{directory::Entry, proxy, urls};
+use super::{bidi, hosted::on_demand::create_on_demand};
+use crate::state::Gateway;
+use crate::{session::LiveSession, traffic, urls};
 
 /// What an agent puts before a path of its browser's that the gateway is to make a URL of.
 const MARKER: &str = "/cdp/devtools/";
@@ -155,9 +156,9 @@ fn base(gateway: &Gateway, incoming: &Incoming) -> String {
 }
 
 /// Asks a session's agent for something of its DevTools.
-async fn ask(entry: &Entry, rest: &str) -> Result<(StatusCode, Bytes), String> {
+async fn ask(entry: &LiveSession, rest: &str) -> Result<(StatusCode, Bytes), String> {
     let target = format!("/session/{}/cdp{rest}", entry.session_id);
-    let asking = proxy::command(entry, Method::GET, &target, HeaderMap::new(), empty());
+    let asking = traffic::command(entry, Method::GET, &target, HeaderMap::new(), empty());
     let response = timeout(ANSWER, asking)
         .await
         .map_err(|_| "the browser's pod gave no answer in time".to_owned())?
@@ -205,7 +206,7 @@ pub struct Page {
 ///
 /// # Errors
 /// It gives no answer, or has no DevTools.
-pub async fn pages(entry: &Entry) -> Result<Vec<Page>, String> {
+pub async fn pages(entry: &LiveSession) -> Result<Vec<Page>, String> {
     let (_, body) = ask(entry, "/json/list").await?;
     let pages: Vec<Page> =
         serde_json::from_slice(&body).map_err(|_| String::from_utf8_lossy(&body).into_owned())?;

@@ -18,14 +18,12 @@ use webdriver::{
     route::{self, Route},
 };
 
-use super::Gateway;
+use crate::state::Gateway;
 use crate::{
-    caller,
-    directory::Entry,
+    auth,
     metrics::{Front, Outcome},
-    own, proxy,
-    sessions::Patience,
-    urls,
+    session::{LiveSession, SessionRequest, WaitPolicy},
+    traffic, urls,
 };
 
 /// The most bytes of New Session's body: it becomes an object of the cluster.
@@ -73,7 +71,7 @@ async fn new_session(gateway: &Gateway, incoming: Incoming) -> Response {
 
 enum Refusal {
     Command(WebDriverError),
-    Caller(caller::Error),
+    Caller(auth::Error),
 }
 
 impl From<WebDriverError> for Refusal {
@@ -94,16 +92,16 @@ async fn create(gateway: &Gateway, incoming: Incoming) -> Result<Value, Refusal>
     };
     let asked = body.get("capabilities").cloned().unwrap_or_default();
     process(&asked, Dialect::Classic)?;
-    let mut wanted = own::wanted(&asked, Protocol::Classic)?;
+    let mut wanted = SessionRequest::from_capabilities(&asked, Protocol::Classic)?;
     wanted.spec.new_session_parameters = parameters(body);
     let caller = gateway
-        .callers
-        .admit(caller::credential(&headers), wanted.namespace.as_deref(), "create")
+        .authorizer
+        .authorize(auth::credential(&headers), wanted.namespace.as_deref(), "create")
         .await
         .map_err(Refusal::Caller)?;
     let (entry, abandon) = gateway
         .sessions
-        .create(&caller, wanted, Patience::LONG)
+        .create(&caller, wanted, WaitPolicy::QUEUE)
         .await
         .map_err(WebDriverError::from)?;
     abandon.disarm();
@@ -121,7 +119,7 @@ fn parameters(mut body: Map<String, Value>) -> Option<Map<String, Value>> {
 
 /// The session's capabilities, with the URLs of its sockets as this client can use them: BiDi's, and the browser's DevTools,
 /// which Selenium's clients look for under names of their own.
-pub(super) fn capabilities(entry: &Entry, socket_base: &str) -> Value {
+pub(super) fn capabilities(entry: &LiveSession, socket_base: &str) -> Value {
     let mut capabilities = entry.capabilities.clone();
     capabilities.remove("webSocketUrl");
     let url = format!("{socket_base}/session/{}", entry.session_id);
@@ -153,11 +151,11 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), WebDriverError> {
 }
 
 /// A status that says what is missing, in WebDriver's envelope.
-pub(super) fn refuse_caller(error: &caller::Error) -> Response {
+pub(super) fn refuse_caller(error: &auth::Error) -> Response {
     let status = match error {
-        caller::Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
-        caller::Error::Forbidden(_) => StatusCode::FORBIDDEN,
-        caller::Error::Unknown(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        auth::Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+        auth::Error::Forbidden(_) => StatusCode::FORBIDDEN,
+        auth::Error::Unknown(_) => StatusCode::INTERNAL_SERVER_ERROR,
     };
     let mut response = failure(&WebDriverError::session_not_created(error.to_string()));
     *response.status_mut() = status;
@@ -196,17 +194,17 @@ async fn refuse(incoming: Incoming, error: &WebDriverError) -> Response {
     failure(error)
 }
 
-async fn forward(gateway: &Gateway, entry: &Entry, incoming: Incoming) -> Response {
+async fn forward(gateway: &Gateway, entry: &LiveSession, incoming: Incoming) -> Response {
     let target = incoming.target(route::without_hub(&incoming.path));
     let Incoming { method, headers, body, .. } = incoming;
-    match proxy::command(entry, method, &target, headers, body).await {
+    match traffic::command(entry, method, &target, headers, body).await {
         Ok(response) => response,
         Err(error) => no_answer(gateway, entry, &error).await,
     }
 }
 
 /// A session that is not over is left alone: one failure is no end.
-async fn no_answer(gateway: &Gateway, entry: &Entry, error: &agent::Error) -> Response {
+async fn no_answer(gateway: &Gateway, entry: &LiveSession, error: &agent::Error) -> Response {
     if let Some(over) = gateway.why_over(entry).await {
         return failure(&over);
     }

@@ -4,9 +4,8 @@ use crds::{BrowserSessionSpec, Features, session::Viewport};
 use serde_json::{Map, Value, json};
 
 use super::{api::API, resource::Resource, view};
-use crate::front::{
-    Gateway,
-    hosted::{
+use crate::{
+    front::hosted::{
         authorize::authorize,
         create::{base_spec, create as create_record},
         fields::Fields,
@@ -14,6 +13,7 @@ use crate::front::{
         request::Request,
         unsupported,
     },
+    state::Gateway,
 };
 
 /// The most minutes of a browser, and what the service says of more.

@@ -3,14 +3,14 @@
 use serde_json::{Value, json};
 
 use super::{api::API, resource::Resource, view};
-use crate::front::{
-    Gateway,
-    hosted::{
+use crate::{
+    front::hosted::{
         authorize::authorize,
         problem::Problem,
         records::{self, Record},
         request::Request,
     },
+    state::Gateway,
 };
 
 /// The caller's sessions, the newest first: one page of those that match the filters.

@@ -5,16 +5,14 @@ use serde_json::{Value, json};
 
 use super::resource;
 use crate::{
-    front::{
-        Gateway,
-        hosted::{
-            links::http_base,
-            problem::Problem,
-            records::{self, Record},
-            request::Request,
-        },
+    front::hosted::{
+        links::http_base,
+        problem::Problem,
+        records::{self, Record},
+        request::Request,
     },
-    share::{self, Share},
+    session::share::{self, Share},
+    state::Gateway,
 };
 
 /// A share that exists stays.

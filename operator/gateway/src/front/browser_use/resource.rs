@@ -1,14 +1,14 @@
 //! The two resources of this API. Both are sessions here, and each session is found under both.
 
 use super::api::API;
-use crate::front::{
-    Gateway,
-    hosted::{
+use crate::{
+    front::hosted::{
         authorize::authorize,
         problem::Problem,
         records::{self, Record},
         request::Request,
     },
+    state::Gateway,
 };
 
 /// Which of them a path is about.

@@ -15,14 +15,14 @@ use super::{
     stop::stop,
     view,
 };
-use crate::front::{
-    Gateway,
-    hosted::{
+use crate::{
+    front::hosted::{
         problem::Problem,
         records,
         request::Request,
         serve::{json_reply, serve},
     },
+    state::Gateway,
 };
 
 /// Resources that run agents or keep what agents need, by the first part of their paths.

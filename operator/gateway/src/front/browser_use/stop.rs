@@ -6,9 +6,9 @@ use super::{
     resource::{self, Resource},
     view,
 };
-use crate::front::{
-    Gateway,
-    hosted::{fields::Fields, problem::Problem, records, request::Request},
+use crate::{
+    front::hosted::{fields::Fields, problem::Problem, records, request::Request},
+    state::Gateway,
 };
 
 pub async fn stop(

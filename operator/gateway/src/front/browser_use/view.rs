@@ -3,13 +3,13 @@
 use serde_json::{Map, Value, json};
 
 use super::{public_share, resource::Resource};
-use crate::front::{
-    Gateway,
-    hosted::{
+use crate::{
+    front::hosted::{
         links::{http_base, signing_key},
         records::Record,
         request::Request,
     },
+    state::Gateway,
 };
 
 /// It can be driven, or will be.

@@ -4,9 +4,8 @@ use crds::{BrowserSessionSpec, OperatingSystem, session::Viewport};
 use serde_json::{Value, json};
 
 use super::{api::API, view};
-use crate::front::{
-    Gateway,
-    hosted::{
+use crate::{
+    front::hosted::{
         authorize::authorize,
         create::{base_spec, create},
         features,
@@ -15,6 +14,7 @@ use crate::front::{
         request::Request,
         unsupported,
     },
+    state::Gateway,
 };
 
 /// How long a session may live, in seconds.

@@ -4,15 +4,18 @@ use crds::Phase;
 use serde_json::{Value, json};
 
 use super::api::API;
-use crate::front::{
-    Gateway, cdp,
-    hosted::{
-        authorize::authorize,
-        links::{signing_key, websocket_base},
-        problem::Problem,
-        records,
-        request::Request,
+use crate::{
+    front::{
+        cdp,
+        hosted::{
+            authorize::authorize,
+            links::{signing_key, websocket_base},
+            problem::Problem,
+            records,
+            request::Request,
+        },
     },
+    state::Gateway,
 };
 
 pub async fn debug_urls(gateway: &Gateway, request: &Request, id: &str) -> Result<Value, Problem> {

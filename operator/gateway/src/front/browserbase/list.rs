@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::{api::API, metadata_query, view};
-use crate::front::{
-    Gateway,
-    hosted::{authorize::authorize, problem::Problem, records, request::Request},
+use crate::{
+    front::hosted::{authorize::authorize, problem::Problem, records, request::Request},
+    state::Gateway,
 };
 
 /// The caller's sessions, the newest first, filtered by `status` and `q`.

@@ -6,16 +6,14 @@ use serde_json::{Value, json};
 
 use super::api::API;
 use crate::{
-    caller::Caller,
-    front::{
-        Gateway,
-        hosted::{
-            authorize::authorize,
-            problem::Problem,
-            records::{self, Record},
-            request::Request,
-        },
+    auth::Caller,
+    front::hosted::{
+        authorize::authorize,
+        problem::Problem,
+        records::{self, Record},
+        request::Request,
     },
+    state::Gateway,
 };
 
 pub async fn list(gateway: &Gateway, request: &Request) -> Result<Value, Problem> {

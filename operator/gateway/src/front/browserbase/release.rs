@@ -3,9 +3,11 @@
 use serde_json::Value;
 
 use super::{api::API, create, view};
-use crate::front::{
-    Gateway,
-    hosted::{authorize::authorize, fields::Fields, problem::Problem, records, request::Request},
+use crate::{
+    front::hosted::{
+        authorize::authorize, fields::Fields, problem::Problem, records, request::Request,
+    },
+    state::Gateway,
 };
 
 pub async fn release_session(

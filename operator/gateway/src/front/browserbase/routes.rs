@@ -11,15 +11,15 @@ use super::{
     api::API, create::create_session, debug::debug_urls, list::list_sessions, problem, projects,
     release::release_session, view,
 };
-use crate::front::{
-    Gateway,
-    hosted::{
+use crate::{
+    front::hosted::{
         authorize::authorize,
         problem::Problem,
         records,
         request::Request,
         serve::{json_reply, serve},
     },
+    state::Gateway,
 };
 
 /// Resources of the service that this gateway does not have, by the first part of their paths.

@@ -13,11 +13,7 @@ use serde_json::json;
 use warp::{Reply, reply::Response};
 use webdriver::{error::WebDriverError, reply, route};
 
-use crate::{
-    caller,
-    front::{Gateway, classic},
-    urls,
-};
+use crate::{auth, front::classic, state::Gateway, urls};
 
 /// What is before every path.
 const PREFIX: &str = "/webdriver";
@@ -65,7 +61,7 @@ enum Refusal {
     /// No key, or none of ours.
     Key(String),
     /// An API key without the right.
-    Caller(caller::Error),
+    Caller(auth::Error),
     /// There is no such session.
     Session(WebDriverError),
 }
@@ -84,8 +80,11 @@ async fn session(gateway: &Gateway, headers: &HeaderMap) -> Result<String, Refus
         );
         return Err(Refusal::Key(message));
     };
-    let caller =
-        gateway.callers.admit(Some(key.to_owned()), None, "get").await.map_err(Refusal::Caller)?;
+    let caller = gateway
+        .authorizer
+        .authorize(Some(key.to_owned()), None, "get")
+        .await
+        .map_err(Refusal::Caller)?;
     let entry = gateway.directory.find(id).await.map_err(Refusal::Session)?;
     // Another's session is as none.
     if entry.namespace == caller.namespace {

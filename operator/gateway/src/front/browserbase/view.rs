@@ -4,13 +4,13 @@ use crds::Phase;
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
-use crate::front::{
-    Gateway,
-    hosted::{
+use crate::{
+    front::hosted::{
         links::{http_base, signing_key, websocket_base},
         records::Record,
         request::Request,
     },
+    state::Gateway,
 };
 
 pub const STATUSES: [&str; 5] = ["PENDING", RUNNING, "ERROR", "TIMED_OUT", "COMPLETED"];

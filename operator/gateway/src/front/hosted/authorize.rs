@@ -2,8 +2,8 @@
 
 use super::{api::HostedApi, problem::Problem, request::Request};
 use crate::{
-    caller::{self, Caller},
-    front::Gateway,
+    auth::{self, Caller},
+    state::Gateway,
 };
 
 /// Authorizes a request by the service's key header or, without one, by `Authorization`. `verb` is one of Kubernetes'.
@@ -15,7 +15,7 @@ pub async fn authorize(
 ) -> Result<Caller, Problem> {
     let key = request.headers.get(&api.key_header);
     let key = key.map(|key| key.to_str().unwrap_or_default().to_owned());
-    let credential = key.or_else(|| caller::credential(&request.headers));
+    let credential = key.or_else(|| auth::credential(&request.headers));
     authorize_credential(gateway, api, credential, verb).await
 }
 
@@ -25,11 +25,11 @@ pub async fn authorize_credential(
     credential: Option<String>,
     verb: &str,
 ) -> Result<Caller, Problem> {
-    gateway.callers.admit(credential, None, verb).await.map_err(|error| match error {
-        caller::Error::Unauthenticated(message) => {
+    gateway.authorizer.authorize(credential, None, verb).await.map_err(|error| match error {
+        auth::Error::Unauthenticated(message) => {
             Problem::Unauthenticated(format!("{message} (header {})", api.key_header))
         }
-        caller::Error::Forbidden(message) => Problem::Forbidden(message),
-        caller::Error::Unknown(error) => Problem::Failed(error.to_string()),
+        auth::Error::Forbidden(message) => Problem::Forbidden(message),
+        auth::Error::Unknown(error) => Problem::Failed(error.to_string()),
     })
 }

@@ -13,11 +13,10 @@ use super::{
     records::{self, Record},
 };
 use crate::{
-    caller::Caller,
-    front::Gateway,
+    auth::Caller,
     metrics::Outcome,
-    own::Wanted,
-    sessions::{Abandon, NotMade, Patience},
+    session::{AbandonGuard, CreateError, SessionRequest, WaitPolicy},
+    state::Gateway,
 };
 
 /// Both services' clients give up after 60 s.
@@ -49,7 +48,7 @@ pub async fn create(
     api: &HostedApi,
     spec: BrowserSessionSpec,
     front_state: Value,
-) -> Result<(Record, Abandon), Problem> {
+) -> Result<(Record, AbandonGuard), Problem> {
     let created = try_create(gateway, caller, api, spec, front_state).await;
     let outcome = if created.is_ok() { Outcome::Created } else { Outcome::Refused };
     gateway.metrics.requested(api.front, outcome);
@@ -62,24 +61,28 @@ async fn try_create(
     api: &HostedApi,
     spec: BrowserSessionSpec,
     front_state: Value,
-) -> Result<(Record, Abandon), Problem> {
+) -> Result<(Record, AbandonGuard), Problem> {
     gateway.accepts().map_err(|error| Problem::Failed(error.message))?;
-    let wanted =
-        Wanted { namespace: None, spec, protocol: Protocol::Classic, front: Some(front_state) };
-    let patience = Patience { limit: CREATE_TIMEOUT, queues: false };
+    let wanted = SessionRequest {
+        namespace: None,
+        spec,
+        protocol: Protocol::Classic,
+        front: Some(front_state),
+    };
+    let patience = WaitPolicy { limit: CREATE_TIMEOUT, queues: false };
     let created = gateway.sessions.create(caller, wanted, patience).await;
     let (entry, abandon) = created.map_err(|error| problem(&error, api))?;
     let record = records::get(gateway, &caller.namespace, &entry.name).await?;
     Ok((record, abandon))
 }
 
-fn problem(error: &NotMade, api: &HostedApi) -> Problem {
+fn problem(error: &CreateError, api: &HostedApi) -> Problem {
     let message = error.to_string();
     match error {
-        NotMade::Refused(refusal) if refusal.reason == Reason::ContextNotFound => {
+        CreateError::Refused(refusal) if refusal.reason == Reason::ContextNotFound => {
             Problem::NotFound(message)
         }
-        NotMade::Refused(refusal) => {
+        CreateError::Refused(refusal) => {
             match api.body_paths.iter().find(|(field, _)| *field == refusal.field) {
                 Some((_, path)) => {
                     let path: Vec<&str> = ["body"].iter().chain(*path).copied().collect();
@@ -88,12 +91,13 @@ fn problem(error: &NotMade, api: &HostedApi) -> Problem {
                 None => Problem::Refused(message),
             }
         }
-        NotMade::Invalid(_) => Problem::Refused(message),
-        NotMade::Quota(_) => Problem::Full(message),
-        NotMade::Over(over) if over.is_full() => Problem::Full(message),
-        NotMade::Late(Some(over), _) if over.is_full() => Problem::Full(message),
-        NotMade::Over(_) | NotMade::Late(..) | NotMade::Cluster(_) | NotMade::ShuttingDown => {
-            Problem::Failed(message)
-        }
+        CreateError::Invalid(_) => Problem::Refused(message),
+        CreateError::Quota(_) => Problem::Full(message),
+        CreateError::NotReady(over) if over.is_out_of_capacity() => Problem::Full(message),
+        CreateError::Late(Some(over), _) if over.is_out_of_capacity() => Problem::Full(message),
+        CreateError::NotReady(_)
+        | CreateError::Late(..)
+        | CreateError::Cluster(_)
+        | CreateError::ShuttingDown => Problem::Failed(message),
     }
 }

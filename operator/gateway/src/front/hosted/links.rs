@@ -1,7 +1,7 @@
 //! URLs in answers, as the client that asks can reach them.
 
 use super::{records::Record, request::Request};
-use crate::{front::Gateway, urls};
+use crate::{state::Gateway, urls};
 
 /// This gateway's URL for WebSockets: `ws://...` or `wss://...`.
 pub fn websocket_base(gateway: &Gateway, request: &Request) -> String {

@@ -13,7 +13,12 @@ use super::{
     links,
     problem::Problem,
 };
-use crate::{caller, directory::Entry, front::Gateway, metrics::Front, sessions::Abandon};
+use crate::{
+    auth,
+    metrics::Front,
+    session::{AbandonGuard, LiveSession},
+    state::Gateway,
+};
 
 const API: HostedApi =
     HostedApi { key_header: header::AUTHORIZATION, front: Front::Cdp, body_paths: &[] };
@@ -26,9 +31,9 @@ const API: HostedApi =
 pub async fn create_on_demand(
     gateway: &Gateway,
     headers: &HeaderMap,
-) -> Result<(Arc<Entry>, String, Abandon), (StatusCode, String)> {
+) -> Result<(Arc<LiveSession>, String, AbandonGuard), (StatusCode, String)> {
     let created = async {
-        let credential = caller::credential(headers);
+        let credential = auth::credential(headers);
         let caller = authorize_credential(gateway, &API, credential, "create").await?;
         let spec = BrowserSessionSpec { keep_alive: Some(false), ..base_spec(None) };
         let (record, abandon) = create(gateway, &caller, &API, spec, json!({"api": "cdp"})).await?;

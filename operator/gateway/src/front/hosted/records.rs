@@ -14,7 +14,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::problem::Problem;
-use crate::{caller::Caller, front::Gateway};
+use crate::{auth::Caller, state::Gateway};
 
 /// How long an end that was asked for may take to be written.
 const RELEASE: Duration = Duration::from_secs(10);

@@ -8,7 +8,7 @@ use serde_json::Value;
 use warp::{Reply, reply::Response};
 
 use super::{problem::Problem, request::Request};
-use crate::front::Gateway;
+use crate::state::Gateway;
 
 /// A service's own status and body for a problem.
 type RenderProblem = fn(&Problem) -> (StatusCode, Value);

@@ -18,10 +18,10 @@ use tokio::{
 };
 use warp::{Reply, reply::Response};
 
-use super::Gateway;
+use crate::state::Gateway;
 use crate::{
-    directory::{Entry, Shown},
-    proxy, share,
+    session::{LiveSession, SharedSession, share},
+    traffic,
 };
 
 const PREFIX: &str = "/share/";
@@ -93,27 +93,29 @@ pub async fn run(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
     let share = incoming.path.strip_prefix(PREFIX).unwrap_or_default();
     closed(match share.strip_suffix(SCREEN) {
         Some(share) => match gateway.directory.shared(share) {
-            Some(Shown::Lives(_)) if head => StatusCode::OK.into_response(),
-            Some(Shown::Lives(entry)) => picture(&entry).await,
+            Some(SharedSession::Lives(_)) if head => StatusCode::OK.into_response(),
+            Some(SharedSession::Lives(entry)) => picture(&entry).await,
             _ => StatusCode::NOT_FOUND.into_response(),
         },
         None => match gateway.directory.shared(share) {
-            Some(Shown::Lives(entry)) => view(&gateway, &entry, share, head),
-            Some(Shown::Unknown(entry, nonce)) if is_new(&gateway, &entry, &nonce).await => {
+            Some(SharedSession::Lives(entry)) => view(&gateway, &entry, share, head),
+            Some(SharedSession::Unknown(entry, nonce))
+                if is_new(&gateway, &entry, &nonce).await =>
+            {
                 view(&gateway, &entry, share, head)
             }
-            Some(Shown::Over(over)) => {
+            Some(SharedSession::Ended(over)) => {
                 let reason = word(&over.reason);
                 page(StatusCode::OK, &format!("<p>This session has ended: {reason}.</p>"))
             }
-            Some(Shown::Unknown(..)) | None => {
+            Some(SharedSession::Unknown(..)) | None => {
                 page(StatusCode::NOT_FOUND, "<p>Nothing is shared here.</p>")
             }
         },
     })
 }
 
-fn view(gateway: &Gateway, entry: &Arc<Entry>, share: &str, head: bool) -> Response {
+fn view(gateway: &Gateway, entry: &Arc<LiveSession>, share: &str, head: bool) -> Response {
     if !head {
         count(gateway, entry);
     }
@@ -128,7 +130,7 @@ fn view(gateway: &Gateway, entry: &Arc<Entry>, share: &str, head: bool) -> Respo
 
 /// Whether a share is so new that only the API server knows it. A few are asked about at a time, and nobody waits: one that was
 /// taken back is shown by whoever still has it.
-async fn is_new(gateway: &Gateway, entry: &Entry, nonce: &str) -> bool {
+async fn is_new(gateway: &Gateway, entry: &LiveSession, nonce: &str) -> bool {
     let Ok(_turn) = ASKING.try_acquire() else { return false };
     let known = share::is(&gateway.sessions.client, entry, nonce).await;
     known.unwrap_or_else(|error| {
@@ -138,7 +140,7 @@ async fn is_new(gateway: &Gateway, entry: &Entry, nonce: &str) -> bool {
 }
 
 /// Counts a look. It is written with those that come meanwhile: one write for a session in so many seconds.
-fn count(gateway: &Gateway, entry: &Arc<Entry>) {
+fn count(gateway: &Gateway, entry: &Arc<LiveSession>) {
     let now = (gateway.clock)();
     {
         let mut views = entry.views.lock();
@@ -168,7 +170,7 @@ fn count(gateway: &Gateway, entry: &Arc<Entry>) {
 }
 
 /// One at a time for each session: whoever comes meanwhile gets the same.
-async fn picture(entry: &Entry) -> Response {
+async fn picture(entry: &LiveSession) -> Response {
     let Ok(_waits) = entry.screen.viewers.try_acquire() else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
@@ -189,8 +191,8 @@ async fn picture(entry: &Entry) -> Response {
     }
 }
 
-async fn take(entry: &Entry) -> Result<Bytes, String> {
-    let asking = proxy::command(entry, Method::GET, SCREEN_PATH, HeaderMap::new(), empty());
+async fn take(entry: &LiveSession) -> Result<Bytes, String> {
+    let asking = traffic::command(entry, Method::GET, SCREEN_PATH, HeaderMap::new(), empty());
     let answer = asking.await.map_err(|error| error.to_string())?;
     if answer.status() != StatusCode::OK {
         return Err(format!("the agent answered with status {}", answer.status()));

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 /// What a key stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holder {
+pub struct KeyHolder {
     /// The namespace of its sessions.
     pub namespace: String,
     /// Who it acts as.
@@ -26,13 +26,13 @@ pub struct Holder {
 
 /// The keys that there are.
 #[derive(Default)]
-pub struct Keys {
-    by_id: RwLock<HashMap<String, Holder>>,
+pub struct ApiKeys {
+    by_id: RwLock<HashMap<String, KeyHolder>>,
 }
 
-impl Keys {
+impl ApiKeys {
     /// Who shows this key; `None` where there is no such key (any more).
-    pub fn holder(&self, key: &ApiKey) -> Option<Holder> {
+    pub fn holder(&self, key: &ApiKey) -> Option<KeyHolder> {
         let holder = self.by_id.read().get(key.id()).cloned()?;
         key.has_hash(&holder.hash).then_some(holder)
     }
@@ -75,7 +75,7 @@ fn id(name: &str) -> &str {
     name.strip_prefix(names::API_KEY_PREFIX).unwrap_or(name)
 }
 
-fn read(secret: &Secret) -> Option<(String, Holder)> {
+fn read(secret: &Secret) -> Option<(String, KeyHolder)> {
     let field = |name: &str| {
         let bytes = &secret.data.as_ref()?.get(name)?.0;
         String::from_utf8(bytes.clone()).ok().filter(|text| !text.is_empty())
@@ -85,7 +85,7 @@ fn read(secret: &Secret) -> Option<(String, Holder)> {
         let (namespace, user) = (field("namespace")?, field("user")?);
         // It is a ServiceAccount's of its namespace, and nobody else's.
         user.strip_prefix("system:serviceaccount:")?.strip_prefix(&namespace)?.strip_prefix(':')?;
-        Some(Holder { namespace, user, hash: field("hash")? })
+        Some(KeyHolder { namespace, user, hash: field("hash")? })
     };
     let Some(holder) = holder() else {
         tracing::warn!(name, "a Secret that is labelled as an API key has not its fields");
@@ -112,7 +112,7 @@ mod tests {
             },
         }))
         .unwrap();
-        let keys = Keys::default();
+        let keys = ApiKeys::default();
         keys.by_id.write().extend(read(&secret));
         assert_eq!(keys.holder(&key).unwrap().namespace, "team-a");
         assert_eq!(keys.holder(&ApiKey::new([1; ID_BYTES], [3; SECRET_BYTES])), None);

@@ -11,7 +11,7 @@ use k8s_openapi::api::{
 };
 use kube::{Api, Client, Resource, api::PostParams};
 
-use crate::keys::Keys;
+use crate::auth::ApiKeys;
 
 /// What programs of hosted services, which must have a key, show where none is wanted.
 const ANONYMOUS: &str = "anonymous";
@@ -51,21 +51,21 @@ pub enum Error {
 }
 
 /// Decides who may have what.
-pub struct Callers {
+pub struct Authorizer {
     /// The cluster.
     pub client: Client,
     /// The namespace of callers who do not say who they are.
     pub anonymous: Option<String>,
     /// The API keys.
-    pub keys: Arc<Keys>,
+    pub keys: Arc<ApiKeys>,
 }
 
-impl Callers {
+impl Authorizer {
     /// Finds out who asks, and whether it may do that (a verb of Kubernetes) with sessions in the namespace it wants.
     ///
     /// # Errors
     /// It may not.
-    pub async fn admit(
+    pub async fn authorize(
         &self,
         credential: Option<String>,
         wanted: Option<&str>,

@@ -10,7 +10,7 @@ use kube::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::directory::Entry;
+use crate::session::LiveSession;
 
 /// How often a change is tried that another writer was faster with.
 const TRIES: usize = 3;
@@ -69,8 +69,8 @@ struct Object<'a> {
     uid: &'a str,
 }
 
-impl<'a> From<&'a Entry> for Object<'a> {
-    fn from(entry: &'a Entry) -> Self {
+impl<'a> From<&'a LiveSession> for Object<'a> {
+    fn from(entry: &'a LiveSession) -> Self {
         Self { namespace: &entry.namespace, name: &entry.name, uid: &entry.uid }
     }
 }
@@ -138,7 +138,7 @@ impl Object<'_> {
 ///
 /// # Errors
 /// The API server's.
-pub async fn is(client: &Client, entry: &Entry, nonce: &str) -> kube::Result<bool> {
+pub async fn is(client: &Client, entry: &LiveSession, nonce: &str) -> kube::Result<bool> {
     let session = Object::from(entry).api(client).get_opt(&entry.name).await?;
     let session = session.filter(|session| session.metadata.uid.as_ref() == Some(&entry.uid));
     Ok(session.and_then(|session| Share::of(&session)).is_some_and(|share| share.nonce == nonce))
@@ -167,7 +167,7 @@ pub async fn delete(client: &Client, session: &BrowserSession) -> kube::Result<(
 ///
 /// # Errors
 /// The API server's.
-pub async fn viewed(client: &Client, entry: &Entry, views: &Views) -> kube::Result<()> {
+pub async fn viewed(client: &Client, entry: &LiveSession, views: &Views) -> kube::Result<()> {
     let counted = |share: Option<Share>| {
         share.map(|share| Share {
             views: share.views.saturating_add(views.count),

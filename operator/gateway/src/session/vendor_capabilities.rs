@@ -30,7 +30,7 @@ const CONNECT_TIMEOUT_SECONDS: i32 = 300;
 
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Wanted {
+pub struct SessionRequest {
     /// The namespace that it names.
     pub namespace: Option<String>,
     /// The object's spec.
@@ -41,52 +41,60 @@ pub struct Wanted {
     pub front: Option<Value>,
 }
 
-/// Reads a request's capabilities, which have been validated: ours become fields, the rest stays as it is.
-///
-/// # Errors
-/// `invalid argument`, with the name of one that is not ours to have or has a wrong value.
-pub fn wanted(capabilities: &Value, protocol: Protocol) -> Result<Wanted, WebDriverError> {
-    let mut capabilities: Capabilities = serde_json::from_value(capabilities.clone())
-        .map_err(|error| WebDriverError::invalid_argument(error.to_string()))?;
-    let mut own = take(capabilities.always_match.as_mut());
-    // Some clients put everything into firstMatch. The object has each field once.
-    let alternatives = capabilities.first_match.iter_mut().flatten();
-    let mut alternatives = alternatives.map(|alternative| take(Some(alternative)));
-    if let Some(first) = alternatives.next() {
-        if alternatives.any(|other| other != first) {
-            return Err(WebDriverError::invalid_argument(format!(
-                "capabilities {OWN_PREFIX}... must be the same in every firstMatch, or stand in alwaysMatch"
-            )));
-        }
-        own.extend(first);
-    }
-    let mut namespace = None;
-    let mut spec = Map::new();
-    for (name, value) in own {
-        if name == NAMESPACE {
-            let Value::String(value) = value else {
+impl SessionRequest {
+    /// Reads a request's capabilities, which have been validated: ours become fields, the rest stays as it is.
+    ///
+    /// # Errors
+    /// `invalid argument`, with the name of one that is not ours to have or has a wrong value.
+    pub fn from_capabilities(
+        capabilities: &Value,
+        protocol: Protocol,
+    ) -> Result<Self, WebDriverError> {
+        let mut capabilities: Capabilities = serde_json::from_value(capabilities.clone())
+            .map_err(|error| WebDriverError::invalid_argument(error.to_string()))?;
+        let mut own = take(capabilities.always_match.as_mut());
+        // Some clients put everything into firstMatch. The object has each field once.
+        let alternatives = capabilities.first_match.iter_mut().flatten();
+        let mut alternatives = alternatives.map(|alternative| take(Some(alternative)));
+        if let Some(first) = alternatives.next() {
+            if alternatives.any(|other| other != first) {
                 return Err(WebDriverError::invalid_argument(format!(
-                    "{OWN_PREFIX}{NAMESPACE} must be a string"
+                    "capabilities {OWN_PREFIX}... must be the same in every firstMatch, or stand in alwaysMatch"
                 )));
-            };
-            namespace = Some(value);
-        } else if let Some((_, field)) = FIELDS.iter().find(|(known, _)| *known == name) {
-            spec.insert((*field).to_owned(), value);
-        } else {
-            let known: Vec<&str> = FIELDS.iter().map(|(known, _)| *known).collect();
-            return Err(WebDriverError::invalid_argument(format!(
-                "{OWN_PREFIX}{name} is not known; there are: {}, {NAMESPACE}",
-                known.join(", ")
-            )));
+            }
+            own.extend(first);
         }
+        let mut namespace = None;
+        let mut spec = Map::new();
+        for (name, value) in own {
+            if name == NAMESPACE {
+                let Value::String(value) = value else {
+                    return Err(WebDriverError::invalid_argument(format!(
+                        "{OWN_PREFIX}{NAMESPACE} must be a string"
+                    )));
+                };
+                namespace = Some(value);
+            } else if let Some((_, field)) = FIELDS.iter().find(|(known, _)| *known == name) {
+                spec.insert((*field).to_owned(), value);
+            } else {
+                let known: Vec<&str> = FIELDS.iter().map(|(known, _)| *known).collect();
+                return Err(WebDriverError::invalid_argument(format!(
+                    "{OWN_PREFIX}{name} is not known; there are: {}, {NAMESPACE}",
+                    known.join(", ")
+                )));
+            }
+        }
+        spec.insert("ttlSecondsAfterFinished".to_owned(), TTL_SECONDS.into());
+        spec.entry("connectTimeoutSeconds").or_insert(CONNECT_TIMEOUT_SECONDS.into());
+        let mut spec: BrowserSessionSpec =
+            serde_json::from_value(spec.into()).map_err(|error| {
+                WebDriverError::invalid_argument(format!(
+                    "a capability {OWN_PREFIX}... is wrong: {error}"
+                ))
+            })?;
+        spec.capabilities = capabilities;
+        Ok(Self { namespace, spec, protocol, front: None })
     }
-    spec.insert("ttlSecondsAfterFinished".to_owned(), TTL_SECONDS.into());
-    spec.entry("connectTimeoutSeconds").or_insert(CONNECT_TIMEOUT_SECONDS.into());
-    let mut spec: BrowserSessionSpec = serde_json::from_value(spec.into()).map_err(|error| {
-        WebDriverError::invalid_argument(format!("a capability {OWN_PREFIX}... is wrong: {error}"))
-    })?;
-    spec.capabilities = capabilities;
-    Ok(Wanted { namespace, spec, protocol, front: None })
 }
 
 /// Takes ours out of a set, with their names behind the prefix. Null is as if absent.
@@ -111,7 +119,7 @@ mod tests {
 
     #[test]
     fn our_capabilities_become_fields_and_the_rest_stays() {
-        let wanted = wanted(&json!({
+        let wanted = SessionRequest::from_capabilities(&json!({
             "alwaysMatch": {
                 "browserName": "chrome", "browser-operator:region": "eu", "browser-operator:class": "c",
                 "browser-operator:timeoutSeconds": 60, "browser-operator:namespace": "team-a",
@@ -134,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_client_may_put_them_into_first_match() {
-        let wanted = wanted(
+        let wanted = SessionRequest::from_capabilities(
             &json!({"firstMatch": [
                 {"browserName": "chrome", "browser-operator:region": "eu"},
                 {"browserName": "firefox", "browser-operator:region": "eu"},
@@ -160,7 +168,7 @@ mod tests {
             ),
             (json!({"alwaysMatch": {"browser-operator:namespace": 1}}), "must be a string"),
         ] {
-            let error = wanted(&set, Protocol::Classic).unwrap_err();
+            let error = SessionRequest::from_capabilities(&set, Protocol::Classic).unwrap_err();
             assert!(error.message.contains(word), "{}", error.message);
         }
     }

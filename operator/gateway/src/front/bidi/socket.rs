@@ -29,15 +29,13 @@ use webdriver::{
     route::{self, Socket},
 };
 
-use super::Gateway;
+use super::message_reader::{self, NO_STATUS, Reader, Received, Violation};
+use crate::state::Gateway;
 use crate::{
-    caller,
-    directory::Entry,
-    frames::{self, NO_STATUS, Reader, Received, Violation},
+    auth,
     metrics::{Front, Outcome},
-    own,
-    proxy::{self, CLOSING, Cuts, Handshake},
-    sessions::Patience,
+    session::{LiveSession, SessionRequest, WaitPolicy},
+    traffic::{self, CLOSING, Handshake, TunnelShutdown},
 };
 
 /// The path of the browser's DevTools, behind a session's id.
@@ -70,7 +68,7 @@ pub async fn socket(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
 }
 
 /// A socket of a session, BiDi's or the browser's DevTools. One that was made on a bare socket has no other.
-pub(super) async fn of_session(
+pub async fn of_session(
     gateway: &Gateway,
     id: &str,
     rest: &str,
@@ -86,10 +84,10 @@ pub(super) async fn of_session(
             return warp::reply::with_status(error.message, status).into_response();
         }
     };
-    match proxy::handshake(&entry, rest, key).await {
+    match traffic::handshake(&entry, rest, key).await {
         Ok(Handshake::Accepted(response, agent)) => {
             let (cuts, counted) = (gateway.cuts(&entry), gateway.metrics.tunnel());
-            gateway.tasks.spawn(proxy::carry(upgrade, agent, cuts, counted));
+            gateway.tasks.spawn(traffic::carry(upgrade, agent, cuts, counted));
             response
         }
         Ok(Handshake::Refused(response)) => response,
@@ -129,7 +127,7 @@ fn bare(
 pub struct Limits {
     /// How many there may be.
     places: Arc<Semaphore>,
-    /// How many of them may have sent more than [`SMALL`] of what is not answered yet, and up to [`crate::frames::MAX_MESSAGE`].
+    /// How many of them may have sent more than [`SMALL`] of what is not answered yet, and up to [`super::message_reader::MAX_MESSAGE`].
     large: Arc<Semaphore>,
 }
 
@@ -159,7 +157,7 @@ enum Then {
     /// The socket stays bare.
     Stay,
     /// It is a session's now: the agent's end of it, and what cuts it.
-    Tunnel(OnUpgrade, Cuts),
+    Tunnel(OnUpgrade, TunnelShutdown),
     /// It is done.
     Leave,
 }
@@ -203,7 +201,7 @@ impl<'a> Bare<'a> {
                 Then::Tunnel(agent, cuts) => {
                     drop((self.place, self.large));
                     let client = Endpoint { io: self.io, read: self.reader.buffer.freeze() };
-                    proxy::carry_on(client, agent, cuts).await;
+                    traffic::carry_on(client, agent, cuts).await;
                     return;
                 }
             }
@@ -249,8 +247,8 @@ impl<'a> Bare<'a> {
     async fn take(&mut self, received: Received) -> Then {
         let text = match received {
             Received::Text(text) => text,
-            Received::Binary => return self.send(frames::text(bidi::not_text())).await,
-            Received::Ping(payload) => return self.send(frames::pong(payload)).await,
+            Received::Binary => return self.send(message_reader::text(bidi::not_text())).await,
+            Received::Ping(payload) => return self.send(message_reader::pong(payload)).await,
             Received::Close(code) => {
                 // The same code goes back; without one there is none (RFC 6455, section 5.5.1).
                 let code = if code == NO_STATUS { 1000 } else { code };
@@ -260,7 +258,7 @@ impl<'a> Bare<'a> {
         };
         let command = match bidi::parse(&text) {
             bidi::Incoming::Invalid { id, error } => {
-                return self.send(frames::text(bidi::failure(id, &error))).await;
+                return self.send(message_reader::text(bidi::failure(id, &error))).await;
             }
             bidi::Incoming::Command(command) => command,
         };
@@ -268,13 +266,13 @@ impl<'a> Bare<'a> {
             "session.status" => {
                 let (ready, message) = self.gateway.status();
                 let status = json!({"ready": ready, "message": message});
-                self.send(frames::text(bidi::success(command.id, &status))).await
+                self.send(message_reader::text(bidi::success(command.id, &status))).await
             }
             "session.new" => self.new_session(&command).await,
             // Not a static command, and there is no session (BiDi, "handle an incoming message").
             _ => {
                 let error = WebDriverError::invalid_session_id();
-                self.send(frames::text(bidi::failure(Some(command.id), &error))).await
+                self.send(message_reader::text(bidi::failure(Some(command.id), &error))).await
             }
         }
     }
@@ -291,12 +289,14 @@ impl<'a> Bare<'a> {
         self.gateway.metrics.requested(Front::Bidi, counted);
         match outcome {
             Ok(Created { result, agent, cuts }) => {
-                match self.send(frames::text(bidi::success(command.id, &result))).await {
+                match self.send(message_reader::text(bidi::success(command.id, &result))).await {
                     Then::Stay => Then::Tunnel(agent, cuts),
                     other => other,
                 }
             }
-            Err(error) => self.send(frames::text(bidi::failure(Some(command.id), &error))).await,
+            Err(error) => {
+                self.send(message_reader::text(bidi::failure(Some(command.id), &error))).await
+            }
         }
     }
 }
@@ -334,7 +334,7 @@ struct Created {
     /// The agent's end of the tunnel.
     agent: OnUpgrade,
     /// What cuts it.
-    cuts: Cuts,
+    cuts: TunnelShutdown,
 }
 
 async fn create(
@@ -345,7 +345,7 @@ async fn create(
     gateway.accepts()?;
     let asked = params.get("capabilities").cloned().unwrap_or_default();
     process(&asked, Dialect::Bidi)?;
-    let mut wanted = own::wanted(&asked, Protocol::Bidi)?;
+    let mut wanted = SessionRequest::from_capabilities(&asked, Protocol::Bidi)?;
     // That it speaks BiDi goes without saying here, and must be said to a driver.
     for alternative in wanted.spec.capabilities.first_match.iter_mut().flatten() {
         alternative.remove("webSocketUrl");
@@ -357,11 +357,11 @@ async fn create(
         .get_or_insert_default()
         .insert("webSocketUrl".to_owned(), true.into());
     let caller = gateway
-        .callers
-        .admit(caller::credential(headers), wanted.namespace.as_deref(), "create")
+        .authorizer
+        .authorize(auth::credential(headers), wanted.namespace.as_deref(), "create")
         .await
         .map_err(|error| WebDriverError::session_not_created(error.to_string()))?;
-    let (entry, abandon) = gateway.sessions.create(&caller, wanted, Patience::LONG).await?;
+    let (entry, abandon) = gateway.sessions.create(&caller, wanted, WaitPolicy::QUEUE).await?;
     let agent = match connect(&entry).await {
         Ok(agent) => agent,
         Err(error) => {
@@ -382,10 +382,10 @@ async fn create(
     Ok(Created { result, agent, cuts: gateway.cuts(&entry) })
 }
 
-async fn connect(entry: &Entry) -> Result<OnUpgrade, WebDriverError> {
+async fn connect(entry: &LiveSession) -> Result<OnUpgrade, WebDriverError> {
     let key = HeaderValue::from_str(&generate_key())
         .map_err(|error| WebDriverError::session_not_created(error.to_string()))?;
-    match proxy::handshake(entry, "", &key).await {
+    match traffic::handshake(entry, "", &key).await {
         Ok(Handshake::Accepted(_, agent)) => Ok(agent),
         Ok(Handshake::Refused(response)) => Err(WebDriverError::session_not_created(format!(
             "the browser's pod refused its socket with status {}",
@@ -397,7 +397,7 @@ async fn connect(entry: &Entry) -> Result<OnUpgrade, WebDriverError> {
 
 /// What session.new answers (BiDi, session.CapabilitiesResult): prompt behaviour only as a map, a proxy only where there is
 /// one, and no webSocketUrl, because such a session has this socket and no other.
-fn capabilities(entry: &Entry) -> CapabilitySet {
+fn capabilities(entry: &LiveSession) -> CapabilitySet {
     let mut capabilities = entry.capabilities.clone();
     capabilities.remove("webSocketUrl");
     let is_empty = |value: &Value| value.as_object().is_none_or(Map::is_empty);

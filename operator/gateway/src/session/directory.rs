@@ -21,8 +21,8 @@ use tokio_util::sync::CancellationToken;
 use webdriver::error::WebDriverError;
 
 use crate::{
-    front::shown::Screen,
-    share::{Share, Views},
+    front::share::Screen,
+    session::share::{Share, Views},
 };
 
 /// How long an id that this replica does not know may still come.
@@ -34,7 +34,7 @@ const REMEMBER: Duration = Duration::from_secs(600);
 
 /// A session that can be driven.
 #[derive(Debug)]
-pub struct Entry {
+pub struct LiveSession {
     /// WebDriver's id.
     pub session_id: String,
     /// The uid of its object.
@@ -60,45 +60,45 @@ pub struct Entry {
     /// Cancelled when it is over.
     pub over: CancellationToken,
     /// Why it is over.
-    pub why: OnceLock<Over>,
+    pub why: OnceLock<NotReady>,
 }
 
 /// Why a session will not be Ready (again).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Over {
+pub struct NotReady {
     /// In one word.
     pub reason: String,
     /// For a person.
     pub message: String,
 }
 
-impl Over {
+impl NotReady {
     /// Whether it is only that there is no room now.
-    pub fn is_full(&self) -> bool {
+    pub fn is_out_of_capacity(&self) -> bool {
         let full = [Reason::CapacityReached, Reason::QuotaExceeded];
         full.iter().any(|reason| reason.as_str() == self.reason)
     }
 }
 
 /// A session that is shared.
-pub enum Shown {
+pub enum SharedSession {
     /// It lives.
-    Lives(Arc<Entry>),
+    Lives(Arc<LiveSession>),
     /// It lives, and this share of it was taken back, or is so new that this replica has not heard of it: its nonce.
-    Unknown(Arc<Entry>, String),
+    Unknown(Arc<LiveSession>, String),
     /// It has ended.
-    Over(Over),
+    Ended(NotReady),
 }
 
 #[derive(Debug)]
 enum State {
-    Waiting(Option<Over>),
-    Ready(Arc<Entry>),
+    Waiting(Option<NotReady>),
+    Ready(Arc<LiveSession>),
     /// Why, and the nonce of the share that it had.
-    Over(Over, Option<String>),
+    Ended(NotReady, Option<String>),
 }
 
-type Outcome = Result<Arc<Entry>, Over>;
+type Outcome = Result<Arc<LiveSession>, NotReady>;
 
 struct Creator {
     send: oneshot::Sender<Outcome>,
@@ -109,15 +109,15 @@ struct Creator {
 #[derive(Default)]
 struct Inner {
     by_uid: HashMap<String, State>,
-    by_id: HashMap<String, Arc<Entry>>,
+    by_id: HashMap<String, Arc<LiveSession>>,
     /// The classes of those that live, by uid.
     class_of: HashMap<String, String>,
     /// Who waits for what becomes of a session, by its uid.
     creators: HashMap<String, Vec<Creator>>,
     /// Requests with an id that is not known yet.
-    patient: HashMap<String, Vec<oneshot::Sender<Arc<Entry>>>>,
+    patient: HashMap<String, Vec<oneshot::Sender<Arc<LiveSession>>>>,
     /// Why those ended that are remembered.
-    ended: HashMap<String, Over>,
+    ended: HashMap<String, NotReady>,
     ended_in_order: VecDeque<(Instant, String)>,
     /// While the watch lists: what it has listed.
     listed: Option<HashSet<String>>,
@@ -139,7 +139,7 @@ impl Directory {
     ///
     /// # Errors
     /// `invalid session id`, with the reason of one that has ended.
-    pub async fn find(&self, id: &str) -> Result<Arc<Entry>, WebDriverError> {
+    pub async fn find(&self, id: &str) -> Result<Arc<LiveSession>, WebDriverError> {
         let (waiting, _leaves) = {
             let mut inner = self.inner.lock();
             if let Some(over) = inner.ended.get(id) {
@@ -181,15 +181,15 @@ impl Directory {
     }
 
     /// The session that a share is of; `None` where it is of none that is known.
-    pub fn shared(&self, share: &str) -> Option<Shown> {
+    pub fn shared(&self, share: &str) -> Option<SharedSession> {
         let (uid, nonce) = self.key.open_share(share)?;
         match self.inner.lock().by_uid.get(uid)? {
             State::Ready(entry) if entry.share.lock().as_deref() == Some(nonce) => {
-                Some(Shown::Lives(entry.clone()))
+                Some(SharedSession::Lives(entry.clone()))
             }
-            State::Ready(entry) => Some(Shown::Unknown(entry.clone(), nonce.to_owned())),
-            State::Over(over, had) => {
-                (had.as_deref() == Some(nonce)).then(|| Shown::Over(over.clone()))
+            State::Ready(entry) => Some(SharedSession::Unknown(entry.clone(), nonce.to_owned())),
+            State::Ended(over, had) => {
+                (had.as_deref() == Some(nonce)).then(|| SharedSession::Ended(over.clone()))
             }
             State::Waiting(_) => None,
         }
@@ -216,8 +216,8 @@ impl Directory {
             let mut inner = self.inner.lock();
             match inner.by_uid.get(uid) {
                 Some(State::Ready(entry)) => return Ok(entry.clone()),
-                Some(State::Over(over, _)) => return Err(over.clone()),
-                Some(State::Waiting(Some(why))) if !queues && why.is_full() => {
+                Some(State::Ended(over, _)) => return Err(over.clone()),
+                Some(State::Waiting(Some(why))) if !queues && why.is_out_of_capacity() => {
                     return Err(why.clone());
                 }
                 Some(State::Waiting(_)) | None => {}
@@ -227,7 +227,7 @@ impl Directory {
             (waiting, Leaves { directory: self, key: uid })
         };
         waiting.await.unwrap_or_else(|_| {
-            Err(Over { reason: "Unknown".to_owned(), message: "this replica stops".to_owned() })
+            Err(NotReady { reason: "Unknown".to_owned(), message: "this replica stops".to_owned() })
         })
     }
 
@@ -241,7 +241,7 @@ impl Directory {
     }
 
     /// What holds up the session with this uid, as its condition says.
-    pub fn held_up_by(&self, uid: &str) -> Option<Over> {
+    pub fn held_up_by(&self, uid: &str) -> Option<NotReady> {
         match self.inner.lock().by_uid.get(uid) {
             Some(State::Waiting(why)) => why.clone(),
             _ => None,
@@ -250,7 +250,7 @@ impl Directory {
 
     /// The session was ended by its client through this replica: its id is gone at once, not when the watch says so.
     pub fn forget(&self, id: &str) {
-        let over = Over {
+        let over = NotReady {
             reason: Reason::ClientEnded.as_str().to_owned(),
             message: "its client ended it".to_owned(),
         };
@@ -314,12 +314,12 @@ fn leave<T>(waiting: &mut HashMap<String, Vec<T>>, key: &str, has_left: impl Fn(
 impl Inner {
     fn apply(&mut self, session: &BrowserSession, key: &InstallationKey, now: Instant) {
         let Some(uid) = session.uid() else { return };
-        let condition = session.ready_condition().map(|condition| Over {
+        let condition = session.ready_condition().map(|condition| NotReady {
             reason: condition.reason.clone(),
             message: condition.message.clone(),
         });
         if session.is_terminal() {
-            let unknown = || Over { reason: "Unknown".to_owned(), message: String::new() };
+            let unknown = || NotReady { reason: "Unknown".to_owned(), message: String::new() };
             self.over(&uid, condition.unwrap_or_else(unknown), nonce(session), now);
             return;
         }
@@ -332,7 +332,7 @@ impl Inner {
             return;
         }
         let Some(entry) = ready(session, &uid, key) else {
-            if let Some(why) = condition.as_ref().filter(|why| why.is_full()) {
+            if let Some(why) = condition.as_ref().filter(|why| why.is_out_of_capacity()) {
                 self.answer(&uid, |creator| !creator.queues, &Err(why.clone()));
             }
             self.by_uid.insert(uid, State::Waiting(condition));
@@ -363,7 +363,7 @@ impl Inner {
     }
 
     fn delete(&mut self, uid: &str, now: Instant) {
-        let deleted = Over {
+        let deleted = NotReady {
             reason: "Deleted".to_owned(),
             message: "the BrowserSession was deleted".to_owned(),
         };
@@ -371,9 +371,9 @@ impl Inner {
         self.by_uid.remove(uid);
     }
 
-    fn over(&mut self, uid: &str, over: Over, share: Option<String>, now: Instant) {
+    fn over(&mut self, uid: &str, over: NotReady, share: Option<String>, now: Instant) {
         self.class_of.remove(uid);
-        let before = self.by_uid.insert(uid.to_owned(), State::Over(over.clone(), share));
+        let before = self.by_uid.insert(uid.to_owned(), State::Ended(over.clone(), share));
         if let Some(State::Ready(entry)) = before {
             self.end(&entry.session_id, over.clone(), now);
         }
@@ -381,7 +381,7 @@ impl Inner {
     }
 
     /// The first reason counts.
-    fn end(&mut self, id: &str, over: Over, now: Instant) {
+    fn end(&mut self, id: &str, over: NotReady, now: Instant) {
         if let Some(entry) = self.by_id.remove(id) {
             let _ = entry.why.set(over.clone());
             entry.over.cancel();
@@ -398,11 +398,11 @@ fn nonce(session: &BrowserSession) -> Option<String> {
 }
 
 /// The entry of a session that is Ready.
-fn ready(session: &BrowserSession, uid: &str, key: &InstallationKey) -> Option<Entry> {
+fn ready(session: &BrowserSession, uid: &str, key: &InstallationKey) -> Option<LiveSession> {
     let status = session.status.as_ref().filter(|_| session.is_ready())?;
     let ip: IpAddr = status.pod_ip.as_deref()?.parse().ok()?;
     let token = key.pod_token(&PodRef::new(session.namespace()?, status.pod_name.as_deref()?));
-    Some(Entry {
+    Some(LiveSession {
         session_id: status.session_id.clone()?,
         uid: uid.to_owned(),
         namespace: session.namespace()?,

@@ -16,10 +16,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use webdriver::error::WebDriverError;
 
 use crate::{
-    caller::Caller,
-    classes::Classes,
-    directory::{Directory, Entry, Over},
-    own::Wanted,
+    auth::Caller,
+    session::{Directory, LiveSession, NotReady, SessionRequest, classes::Classes},
 };
 
 /// Names of sessions that the gateway makes begin so.
@@ -56,50 +54,50 @@ impl Sessions {
     pub async fn create(
         &self,
         caller: &Caller,
-        wanted: Wanted,
-        patience: Patience,
-    ) -> Result<(Arc<Entry>, Abandon), NotMade> {
+        wanted: SessionRequest,
+        patience: WaitPolicy,
+    ) -> Result<(Arc<LiveSession>, AbandonGuard), CreateError> {
         self.classes.check(&wanted.spec).await?;
         let (uid, abandon) = self.make(object(caller, wanted), &caller.namespace).await?;
         let limit = self.timeout.min(patience.limit);
         let waiting = tokio::time::timeout(limit, self.directory.outcome(&uid, patience.queues));
         let outcome = tokio::select! {
             outcome = waiting => outcome,
-            () = self.closing.cancelled() => return Err(NotMade::ShuttingDown),
+            () = self.closing.cancelled() => return Err(CreateError::ShuttingDown),
         };
         match outcome {
             Ok(Ok(entry)) => Ok((entry, abandon)),
             Ok(Err(over)) => {
-                if over.is_full() {
+                if over.is_out_of_capacity() {
                     // Nobody was to wait, and nobody has it: there is nothing to remember.
                     abandon.without_record();
                 } else {
                     abandon.disarm();
                 }
-                Err(NotMade::Over(over))
+                Err(CreateError::NotReady(over))
             }
-            Err(_) => Err(NotMade::Late(self.directory.held_up_by(&uid), limit)),
+            Err(_) => Err(CreateError::Late(self.directory.held_up_by(&uid), limit)),
         }
     }
 }
 
 /// How long a client waits, and what for.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct WaitPolicy {
     /// No longer than so.
     pub limit: Duration,
     /// Whether it waits for its turn where there is no room.
     pub queues: bool,
 }
 
-impl Patience {
+impl WaitPolicy {
     /// As long as the administrator allows.
-    pub const LONG: Self = Self { limit: Duration::MAX, queues: true };
+    pub const QUEUE: Self = Self { limit: Duration::MAX, queues: true };
 }
 
 /// Why there is no session.
 #[derive(Debug)]
-pub enum NotMade {
+pub enum CreateError {
     /// It can never be had here.
     Refused(Refusal),
     /// The API server does not take it: its schema and its rules.
@@ -107,33 +105,33 @@ pub enum NotMade {
     /// A ResourceQuota of the namespace does not take another object.
     Quota(String),
     /// It ended before it was Ready, or has to wait for its turn.
-    Over(Over),
+    NotReady(NotReady),
     /// It was not Ready in time; what held it up, as far as is known.
-    Late(Option<Over>, Duration),
+    Late(Option<NotReady>, Duration),
     /// The API server did not do it.
     Cluster(String),
     /// This replica is going.
     ShuttingDown,
 }
 
-impl From<Refusal> for NotMade {
+impl From<Refusal> for CreateError {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
     }
 }
 
-impl std::fmt::Display for NotMade {
+impl std::fmt::Display for CreateError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Refused(refusal) => write!(f, "{}: {}", refusal.reason, refusal.message()),
             Self::Invalid(message) | Self::Quota(message) | Self::Cluster(message) => {
                 f.write_str(message)
             }
-            Self::Over(Over { reason, message }) => write!(f, "{reason}: {message}"),
+            Self::NotReady(NotReady { reason, message }) => write!(f, "{reason}: {message}"),
             Self::Late(why, limit) => {
                 write!(f, "no browser within {} seconds: ", limit.as_secs())?;
                 match why {
-                    Some(Over { reason, message }) => write!(f, "{reason}: {message}"),
+                    Some(NotReady { reason, message }) => write!(f, "{reason}: {message}"),
                     None => f.write_str("the controller has not said why"),
                 }
             }
@@ -142,13 +140,13 @@ impl std::fmt::Display for NotMade {
     }
 }
 
-impl From<NotMade> for WebDriverError {
-    fn from(error: NotMade) -> Self {
+impl From<CreateError> for WebDriverError {
+    fn from(error: CreateError) -> Self {
         let message = error.to_string();
         // A value that is none, not something that is not to be had.
         let is_invalid = match &error {
-            NotMade::Invalid(_) => true,
-            NotMade::Refused(refusal) => {
+            CreateError::Invalid(_) => true,
+            CreateError::Refused(refusal) => {
                 matches!(refusal.reason, Reason::CapabilitiesInvalid | Reason::FieldInvalid)
             }
             _ => false,
@@ -168,7 +166,7 @@ impl Sessions {
         &self,
         object: BrowserSession,
         namespace: &str,
-    ) -> Result<(String, Abandon), NotMade> {
+    ) -> Result<(String, AbandonGuard), CreateError> {
         let api = Api::<BrowserSession>::namespaced(self.client.clone(), namespace);
         let (tasks, namespace) = (self.tasks.clone(), namespace.to_owned());
         let creating = self.tasks.spawn(async move {
@@ -177,11 +175,11 @@ impl Sessions {
             let created =
                 api.create(&params, &object).await.map_err(|error| refusal(&error, &namespace))?;
             let (Some(name), Some(uid)) = (created.metadata.name, created.metadata.uid) else {
-                return Err(NotMade::Cluster("the API server gave no name".to_owned()));
+                return Err(CreateError::Cluster("the API server gave no name".to_owned()));
             };
             Ok((
                 uid,
-                Abandon {
+                AbandonGuard {
                     api,
                     name,
                     tasks,
@@ -192,12 +190,12 @@ impl Sessions {
             ))
         });
         creating.await.unwrap_or_else(|error| {
-            Err(NotMade::Cluster(format!("the gateway is ending: {error}")))
+            Err(CreateError::Cluster(format!("the gateway is ending: {error}")))
         })
     }
 }
 
-fn object(caller: &Caller, wanted: Wanted) -> BrowserSession {
+fn object(caller: &Caller, wanted: SessionRequest) -> BrowserSession {
     let mut annotations: BTreeMap<String, String> = [
         (CALLER_ANNOTATION.to_owned(), caller.name.clone()),
         (PROTOCOL_ANNOTATION.to_owned(), wanted.protocol.as_str().to_owned()),
@@ -215,24 +213,26 @@ fn object(caller: &Caller, wanted: Wanted) -> BrowserSession {
     }
 }
 
-fn refusal(error: &kube::Error, namespace: &str) -> NotMade {
+fn refusal(error: &kube::Error, namespace: &str) -> CreateError {
     match error {
         // The schema and the rules of the object: what the client asked for is wrong.
-        kube::Error::Api(status) if status.code == 422 => NotMade::Invalid(status.message.clone()),
+        kube::Error::Api(status) if status.code == 422 => {
+            CreateError::Invalid(status.message.clone())
+        }
         kube::Error::Api(status) => {
             let message = format!("namespace {namespace}: {}", status.message);
             if status.code == 403 && message.contains("exceeded quota") {
-                NotMade::Quota(message)
+                CreateError::Quota(message)
             } else {
-                NotMade::Cluster(message)
+                CreateError::Cluster(message)
             }
         }
-        other => NotMade::Cluster(format!("the API server did not answer: {other}")),
+        other => CreateError::Cluster(format!("the API server did not answer: {other}")),
     }
 }
 
 /// Ends the session unless disarmed: its client has left, or has been told that there is none.
-pub struct Abandon {
+pub struct AbandonGuard {
     api: Api<BrowserSession>,
     name: String,
     tasks: TaskTracker,
@@ -241,7 +241,7 @@ pub struct Abandon {
     keeps_record: bool,
 }
 
-impl Abandon {
+impl AbandonGuard {
     /// Its pod cannot be reached: that is why it is given up.
     pub fn lost(mut self) {
         self.reason = Reason::AgentLost;
@@ -258,7 +258,7 @@ impl Abandon {
     }
 }
 
-impl Drop for Abandon {
+impl Drop for AbandonGuard {
     fn drop(&mut self) {
         if !self.armed {
             return;

@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 use warp::{Reply, reply::Response};
 
 use crate::{
-    directory::{Entry, Over},
     metrics::Tunnel,
+    session::{LiveSession, NotReady},
 };
 
 /// Sends a command on, and its reply back.
@@ -27,7 +27,7 @@ use crate::{
 /// # Errors
 /// The pod does not answer: the session is gone.
 pub async fn command(
-    entry: &Entry,
+    entry: &LiveSession,
     method: Method,
     target: &str,
     headers: HeaderMap,
@@ -52,7 +52,7 @@ pub enum Handshake {
 /// # Errors
 /// The pod does not answer: the session is gone.
 pub async fn handshake(
-    entry: &Entry,
+    entry: &LiveSession,
     rest: &str,
     key: &HeaderValue,
 ) -> Result<Handshake, agent::Error> {
@@ -78,19 +78,19 @@ const GOING_AWAY: CloseCode = CloseCode::Away;
 
 /// What ends a tunnel from this side.
 #[derive(Clone, Debug)]
-pub struct Cuts {
+pub struct TunnelShutdown {
     /// Its session.
-    pub entry: Arc<Entry>,
+    pub entry: Arc<LiveSession>,
     /// This replica ends.
     pub closing: CancellationToken,
 }
 
-impl Cuts {
+impl TunnelShutdown {
     /// When its session is over, and why.
     async fn verdict(&self) -> CloseFrame {
         self.entry.over.cancelled().await;
         match self.entry.why.get() {
-            Some(Over { reason, .. }) => CloseFrame {
+            Some(NotReady { reason, .. }) => CloseFrame {
                 code: Reason::parse(reason).map_or(GOING_AWAY, |reason| close_code(reason).into()),
                 reason: reason.as_str().into(),
             },
@@ -117,7 +117,7 @@ impl Cuts {
 pub const CLOSING: &str = "this replica is shutting down; connect again";
 
 /// Carries a socket's bytes until both ends are done, or it is cut.
-pub async fn carry(client: OnUpgrade, agent: OnUpgrade, cuts: Cuts, _counted: Tunnel) {
+pub async fn carry(client: OnUpgrade, agent: OnUpgrade, cuts: TunnelShutdown, _counted: Tunnel) {
     match Endpoint::upgraded(client).await {
         Ok(client) => carry_on(client, agent, cuts).await,
         Err(error) => {
@@ -127,7 +127,7 @@ pub async fn carry(client: OnUpgrade, agent: OnUpgrade, cuts: Cuts, _counted: Tu
 }
 
 /// The same for a client whose first messages have been read here.
-pub async fn carry_on(client: Endpoint, agent: OnUpgrade, cuts: Cuts) {
+pub async fn carry_on(client: Endpoint, agent: OnUpgrade, cuts: TunnelShutdown) {
     match Endpoint::upgraded(agent).await {
         // Pings come from the agent.
         Ok(agent) => {

@@ -1,0 +1,10 @@
+//! Who a client is, what it may do, and from which web pages and host names requests are taken.
+
+mod api_keys;
+mod authorizer;
+pub mod origin;
+
+pub use self::{
+    api_keys::ApiKeys,
+    authorizer::{Authorizer, Caller, Error, credential},
+};
