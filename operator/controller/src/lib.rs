@@ -1,22 +1,19 @@
-//! From objects to pods, services and status: `fetch -> validate -> build -> apply -> observe`.
+//! From objects to pods, Services and status.
 //!
-//! `watches` feed stores and a queue of keys; for each key `reconcile` asks `decide` what to do next, which
-//! never awaits, and does it, which never decides.
+//! `cache` watches and fills a work queue of sessions; for each, `session` reconciles: it asks `decide` for the next step,
+//! which never awaits, and applies it, which never decides. `admission` says who is served when, `build` what is made.
 
-mod apply;
-mod bind;
+mod admission;
 pub mod build;
-mod confirm;
-mod decide;
+mod cache;
 mod events;
-mod key;
-mod line;
 mod metrics;
-mod observe;
-mod queue;
-mod reconcile;
-mod shared;
-mod watches;
+mod pods;
+mod session;
+mod session_key;
+mod settings;
+mod work_queue;
+mod writer;
 
 use std::sync::Arc;
 
@@ -27,10 +24,17 @@ use prometheus_client::registry::Registry;
 use support::health::Ready;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use build::Settings;
 pub use metrics::Metrics;
+pub use session_key::SessionKey;
+pub use settings::Settings;
 
-use crate::{apply::Writer, reconcile::Context, shared::Shared};
+use crate::{
+    admission::Gate,
+    cache::{Expectations, Tombstones, watches},
+    session::{Context, SessionListener},
+    work_queue::WorkQueue,
+    writer::Writer,
+};
 
 /// Registers the controller's metrics.
 pub fn metrics(registry: &mut Registry) -> Metrics {
@@ -40,9 +44,8 @@ pub fn metrics(registry: &mut Registry) -> Metrics {
 /// The two ways to the API server: watches and writes do not wait for each other.
 #[derive(Clone)]
 pub struct Clients {
-    /// For the watches.
     pub watching: Client,
-    /// For everything else.
+    /// For everything but watches.
     pub writing: Client,
 }
 
@@ -58,39 +61,48 @@ pub async fn run(
 ) {
     let tasks = TaskTracker::new();
     let Clients { watching, writing: client } = clients;
-    let shared = Arc::new(Shared::new(metrics.clone()));
-    let (stores, keys, changed) = watches::start(&watching, &shared, &stop, &tasks);
-    let stores = Arc::new(stores);
-    let (events, writer) = events::channel(client.clone(), metrics.clone(), clock);
+    let gate = Arc::new(Gate::new(metrics.clone()));
+    let (expectations, tombstones) =
+        (Arc::new(Expectations::default()), Arc::new(Tombstones::default()));
+    let listener = Arc::new(SessionListener {
+        gate: gate.clone(),
+        expectations: expectations.clone(),
+        tombstones: tombstones.clone(),
+    });
+    let (work, changed) = WorkQueue::new();
+    let stores = Arc::new(watches::start(&watching, &listener, &work, &stop, &tasks));
+    let (events, event_writer) =
+        events::channel(client.clone(), metrics.clone(), settings.identity.clone());
     let events_stop = CancellationToken::new();
-    tasks.spawn(writer.run(events_stop.clone()));
-    let line_metrics = metrics.clone();
+    tasks.spawn(event_writer.run(events_stop.clone()));
     let context = Arc::new(Context {
         writer: Writer { client: client.clone(), metrics: metrics.clone() },
         client,
         key,
         settings,
         stores: stores.clone(),
+        expectations,
+        tombstones,
+        gate: gate.clone(),
+        work: work.clone(),
         events,
-        metrics,
+        metrics: metrics.clone(),
         clock,
-        keys: keys.clone(),
-        shared: shared.clone(),
     });
 
     tokio::select! {
-        () = context.stores.wait_until_ready() => {}
+        () = stores.wait_until_ready() => {}
         () = stop.cancelled() => {}
     }
-    shared.line_up(&stores);
-    tasks.spawn(shared.tell_positions(stores, keys, clock, stop.clone()));
+    gate.restore(&stores);
+    tasks.spawn(gate.publish_positions(stores, work, clock, stop.clone()));
     ready.set(!stop.is_cancelled());
-    queue::run(changed, stop.clone(), |key, changed| {
-        reconcile::reconcile(context.clone(), key, changed)
+    work_queue::run(changed, stop.clone(), |key, changed| {
+        session::reconcile(context.clone(), key, changed)
     })
     .await;
     ready.set(false);
-    line_metrics.forget_line();
+    metrics.clear_queue();
     // What was written last has its Events too.
     events_stop.cancel();
     tasks.close();

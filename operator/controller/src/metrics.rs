@@ -1,4 +1,4 @@
-//! What the controller counts. Labels are closed sets.
+//! The controller's metrics. Labels are closed sets.
 
 use std::sync::Arc;
 
@@ -39,7 +39,6 @@ struct ClassLabel {
     class: String,
 }
 
-/// The controller's metrics.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     ended: Family<ReasonLabel, Counter>,
@@ -86,32 +85,30 @@ impl Metrics {
         metrics
     }
 
-    /// A session ended.
-    pub(crate) fn ended(&self, reason: Reason) {
+    pub(crate) fn session_ended(&self, reason: Reason) {
         self.ended.get_or_create(&ReasonLabel { reason: Word(reason) }).inc();
     }
 
-    /// So many sessions of a class live, and so many wait.
-    pub(crate) fn in_line(&self, class: &str, live: usize, waiting: usize) {
+    pub(crate) fn set_queue(&self, class: &str, live: usize, waiting: usize) {
         for (family, count) in [(&self.live, live), (&self.waiting, waiting)] {
             let gauge = family.get_or_create(&ClassLabel { class: class.to_owned() });
             gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
 
-    /// This process knows of no session any more.
-    pub(crate) fn forget_line(&self) {
+    /// This replica does not lead any more.
+    pub(crate) fn clear_queue(&self) {
         self.live.clear();
         self.waiting.clear();
     }
 
-    /// Something is written, whatever comes of it.
-    pub(crate) fn writes(&self, verb: &'static str, resource: &'static str) {
+    /// Counts a write to the API server, whatever comes of it.
+    pub(crate) fn api_write(&self, verb: &'static str, resource: &'static str) {
         self.writes.get_or_create(&WriteLabels { verb, resource }).inc();
     }
 
-    /// A session became Ready so many seconds after its creation.
-    pub(crate) fn ready(&self, seconds: f64) {
+    /// `seconds`: since the session's creation.
+    pub(crate) fn session_ready(&self, seconds: f64) {
         self.ready_seconds.observe(seconds);
     }
 }

@@ -25,7 +25,7 @@ pub struct Args {
     /// The domain of the cluster's names.
     #[arg(long, env = "CLUSTER_DOMAIN", default_value = "cluster.local")]
     cluster_domain: String,
-    /// The name of this replica, for the Lease.
+    /// The name of this replica's pod, for the Lease and for Events.
     #[arg(long, env = "POD_NAME")]
     identity: String,
     /// The name of the Lease that the one controller that works holds, in its own namespace.
@@ -51,11 +51,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
     let writing = client().await?;
     let key = installation_key::ensure(writing.clone(), &namespace).await?;
-    let lease = Lease { namespace, name: lease, identity };
     let settings = controller::Settings {
         gateway_url: gateway_url.trim_end_matches('/').to_owned(),
         cluster_domain,
+        identity: identity.clone(),
     };
+    let lease = Lease { namespace, name: lease, identity };
     #[expect(clippy::disallowed_methods, reason = "here the clock enters")]
     let clock = Timestamp::now;
     let clients =

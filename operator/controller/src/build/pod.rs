@@ -1,31 +1,28 @@
-//! The browser's pod.
+//! The browser's pod: a blueprint, and what belongs to the session that holds it.
 
 use std::collections::BTreeMap;
 
-use agent_api::{
-    bind::{AGENT_PORT, Driver, MAX_PREPARED_BYTES, NewSession, OperatingSystem, Prepare},
-    token::TokenHash,
-};
-use crds::{
-    BrowserSession, Feature, Features, Sandbox,
-    capabilities::Quantity,
-    class::{BrowserName, Resources},
-    names,
-};
+use agent_api::{PodRef, bind::AGENT_PORT, token::TokenHash};
+use crds::{BrowserSession, Sandbox, capabilities::Quantity, class::Resources, names};
 use k8s_openapi::{
     api::core::v1::{
         Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, Pod,
         PodSecurityContext, PodSpec, ResourceRequirements, SeccompProfile, SecurityContext, Volume,
         VolumeMount,
     },
-    apimachinery::pkg::{api::resource::Quantity as KubeQuantity, apis::meta::v1::ObjectMeta},
+    apimachinery::pkg::{
+        api::resource::Quantity as KubeQuantity,
+        apis::meta::v1::{ObjectMeta, OwnerReference},
+    },
 };
 use kube::{Resource, ResourceExt};
 use placement::Placement;
-use webdriver::capabilities::{CapabilitySet, for_driver};
 
-use super::{CONTAINER, MATCHED_ANNOTATION, labels, pod_name};
-use crate::key::Key;
+use super::{
+    blueprint::Blueprint,
+    metadata::{MATCHED_ANNOTATION, session_labels},
+};
+use crate::{pods::BROWSER_CONTAINER, session_key::SessionKey};
 
 /// The user of a browser's container.
 const USER: i64 = 65532;
@@ -38,49 +35,73 @@ const GRACE_SECONDS: i64 = 10;
 /// What the kubelet's deadline leaves to the agent's own.
 const DEADLINE_SLACK_SECONDS: i64 = 60;
 
-/// A blank pod, which is told what to prepare, but not for whom.
+/// What belongs to the session that holds a pod. A cold pod has it from its creation; a pod of a pool gets it by a patch.
+#[derive(Clone, Debug)]
+pub struct Assignment {
+    owner: Option<OwnerReference>,
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
+    /// In seconds from the pod's start: the backstop of the agent's own limits.
+    deadline_seconds: i64,
+}
+
+impl Assignment {
+    #[must_use]
+    pub fn new(key: &SessionKey, session: &BrowserSession, placement: &Placement<'_>) -> Self {
+        let mut annotations =
+            BTreeMap::from([(MATCHED_ANNOTATION.to_owned(), placement.matched.to_string())]);
+        if !placement.providers.is_empty() {
+            let providers = placement.providers.join(",");
+            annotations.insert(names::PROVIDERS_ANNOTATION.to_owned(), providers);
+        }
+        Self {
+            owner: session.controller_owner_ref(&()),
+            labels: session_labels(key),
+            annotations,
+            deadline_seconds: i64::from(session.spec.timeout_seconds)
+                + i64::from(placement.class.spec.start_timeout_seconds)
+                + DEADLINE_SLACK_SECONDS,
+        }
+    }
+
+    /// Gives the pod to the session.
+    #[must_use]
+    pub fn apply(self, mut pod: Pod) -> Pod {
+        let Self { owner, labels, annotations, deadline_seconds } = self;
+        pod.metadata.owner_references = owner.map(|owner| vec![owner]);
+        pod.labels_mut().extend(labels);
+        pod.annotations_mut().extend(annotations);
+        pod.spec.get_or_insert_default().active_deadline_seconds = Some(deadline_seconds);
+        pod
+    }
+}
+
+/// A blank pod: it is told what to prepare, but not for whom.
 #[must_use]
-pub fn pod(
-    key: &Key,
-    session: &BrowserSession,
-    placement: &Placement<'_>,
-    token: &TokenHash,
-) -> Pod {
-    let class = &placement.class.spec;
-    let name = pod_name(key);
-    let mut labels = labels(key);
-    labels.insert(names::CLASS_LABEL.to_owned(), placement.class.name_any());
-    if let Some(region) = placement.region {
-        labels.insert(names::REGION_LABEL.to_owned(), region.name.clone());
-    }
-    let mut annotations =
-        BTreeMap::from([(MATCHED_ANNOTATION.to_owned(), placement.matched.to_string())]);
-    if !placement.providers.is_empty() {
-        annotations.insert(names::PROVIDERS_ANNOTATION.to_owned(), placement.providers.join(","));
-    }
-    let deadline = i64::from(session.spec.timeout_seconds)
-        + i64::from(class.start_timeout_seconds)
-        + DEADLINE_SLACK_SECONDS;
+pub fn pod(pod: &PodRef, blueprint: &Blueprint<'_>, token: &TokenHash) -> Pod {
+    let class = &blueprint.class.spec;
+    let mut labels = BTreeMap::from([
+        (names::MANAGED_BY_LABEL.to_owned(), names::MANAGED_BY.to_owned()),
+        (names::CLASS_LABEL.to_owned(), blueprint.class.name_any()),
+    ]);
+    let region = blueprint.region;
+    labels.extend(region.map(|region| (names::REGION_LABEL.to_owned(), region.name.clone())));
     Pod {
         metadata: ObjectMeta {
-            name: Some(name.clone()),
-            namespace: Some(key.namespace.clone()),
+            name: Some(pod.name.clone()),
+            namespace: Some(pod.namespace.clone()),
             labels: Some(labels),
-            annotations: Some(annotations),
-            owner_references: session.controller_owner_ref(&()).map(|owner| vec![owner]),
             ..ObjectMeta::default()
         },
         spec: Some(PodSpec {
-            active_deadline_seconds: Some(deadline),
-            affinity: placement.region.and_then(|region| region.affinity.clone()),
+            affinity: region.and_then(|region| region.affinity.clone()),
             automount_service_account_token: Some(false),
-            containers: vec![container(session, placement, token)],
+            containers: vec![container(blueprint, token)],
             enable_service_links: Some(false),
-            hostname: Some(name),
+            hostname: Some(pod.name.clone()),
             image_pull_secrets: (!class.image_pull_secrets.is_empty())
                 .then(|| class.image_pull_secrets.clone()),
-            node_selector: placement
-                .region
+            node_selector: region
                 .filter(|region| !region.node_selector.is_empty())
                 .map(|region| region.node_selector.clone()),
             restart_policy: Some("Never".to_owned()),
@@ -88,13 +109,12 @@ pub fn pod(
                 run_as_group: Some(USER),
                 run_as_non_root: Some(true),
                 run_as_user: Some(USER),
-                seccomp_profile: Some(seccomp(placement)),
+                seccomp_profile: Some(seccomp(blueprint)),
                 ..PodSecurityContext::default()
             }),
             subdomain: Some(names::BROWSERS_SERVICE.to_owned()),
             termination_grace_period_seconds: Some(GRACE_SECONDS),
-            tolerations: placement
-                .region
+            tolerations: region
                 .filter(|region| !region.tolerations.is_empty())
                 .map(|region| region.tolerations.clone()),
             volumes: Some(vec![
@@ -107,18 +127,19 @@ pub fn pod(
     }
 }
 
-fn container(session: &BrowserSession, placement: &Placement<'_>, token: &TokenHash) -> Container {
-    let class = &placement.class.spec;
+fn container(blueprint: &Blueprint<'_>, token: &TokenHash) -> Container {
+    let class = &blueprint.class.spec;
+    let prepare = serde_json::json!(blueprint.prepare()).to_string();
     Container {
-        name: CONTAINER.to_owned(),
-        image: Some(placement.version.image.clone()),
+        name: BROWSER_CONTAINER.to_owned(),
+        image: Some(blueprint.version.image.clone()),
         image_pull_policy: class.image_pull_policy.map(|policy| policy.as_str().to_owned()),
         command: Some(vec![AGENT.to_owned(), "agent".to_owned()]),
         args: Some(vec![
             format!("--token-sha256={}", token.to_hex()),
-            format!("--prepare={}", literal(&prepare(session, placement))),
+            format!("--prepare={}", escape_expansion(&prepare)),
         ]),
-        env: Some(environment(session)),
+        env: Some(environment(blueprint)),
         ports: Some(vec![ContainerPort {
             name: Some("webdriver".to_owned()),
             container_port: AGENT_PORT.into(),
@@ -139,65 +160,30 @@ fn container(session: &BrowserSession, placement: &Placement<'_>, token: &TokenH
     }
 }
 
-fn environment(session: &BrowserSession) -> Vec<EnvVar> {
+fn environment(blueprint: &Blueprint<'_>) -> Vec<EnvVar> {
     let variable = |name: &str, value| EnvVar {
         name: name.to_owned(),
         value: Some(value),
         ..EnvVar::default()
     };
     let mut environment = vec![variable("HOME", SCRATCH.to_owned())];
-    if let Some(features) = &session.spec.features
-        && features.asked().next().is_some()
-    {
-        let solve = features.asked().any(|(feature, _)| feature == Feature::SolveCaptchas);
-        let features = Features { solve_captchas: solve, ..features.clone() };
-        let features = literal(&serde_json::json!(features).to_string());
+    if let Some(features) = &blueprint.preparation.features {
+        let features = escape_expansion(&serde_json::json!(features).to_string());
         environment.push(variable(names::FEATURES_VARIABLE, features));
     }
     environment
 }
 
-/// A text that Kubernetes leaves as it is: in arguments and environment it puts values for `$(NAME)`, and `$` for `$$`.
-fn literal(text: &str) -> String {
+/// Kubernetes expands `$(NAME)` in arguments and environment, and `$$` to `$` (Container, `args`).
+fn escape_expansion(text: &str) -> String {
     text.replace('$', "$$")
 }
 
-/// What the pod's agent has ready before the bind. What is too large for an argument waits for it.
-fn prepare(session: &BrowserSession, placement: &Placement<'_>) -> String {
-    let session = new_session(session, placement.capabilities.clone());
-    let is_small = serde_json::json!(session).to_string().len() <= MAX_PREPARED_BYTES;
-    let prepare = Prepare {
-        driver: match placement.class.spec.browser_name {
-            BrowserName::Chrome => Driver::Chromedriver,
-            BrowserName::Firefox => Driver::Geckodriver,
-        },
-        browser_sandbox: placement.class.spec.sandbox == Sandbox::Browser,
-        session: is_small.then_some(session),
-    };
-    serde_json::json!(prepare).to_string()
-}
-
-/// What the driver is asked for: at first to prepare it, and again at the bind.
-#[must_use]
-pub fn new_session(session: &BrowserSession, capabilities: CapabilitySet) -> NewSession {
-    NewSession {
-        capabilities: for_driver(&capabilities),
-        parameters: session.spec.new_session_parameters.clone().unwrap_or_default(),
-        os: session.spec.os.and_then(|os| match os {
-            crds::OperatingSystem::Linux => None,
-            crds::OperatingSystem::Windows => Some(OperatingSystem::Windows),
-            crds::OperatingSystem::Mac => Some(OperatingSystem::Mac),
-            crds::OperatingSystem::Mobile => Some(OperatingSystem::Mobile),
-            crds::OperatingSystem::Tablet => Some(OperatingSystem::Tablet),
-        }),
-    }
-}
-
-fn seccomp(placement: &Placement<'_>) -> SeccompProfile {
-    match placement.class.spec.sandbox {
+fn seccomp(blueprint: &Blueprint<'_>) -> SeccompProfile {
+    match blueprint.class.spec.sandbox {
         Sandbox::Browser => SeccompProfile {
             type_: "Localhost".to_owned(),
-            localhost_profile: Some(placement.class.spec.seccomp_profile.clone()),
+            localhost_profile: Some(blueprint.class.spec.seccomp_profile.clone()),
         },
         Sandbox::Container => {
             SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }
@@ -240,7 +226,7 @@ fn mount(name: &str, path: &str) -> VolumeMount {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use agent_api::PodRef;
+    use crate::build::object_name;
     use agent_api::token::InstallationKey;
     use placement::place;
     use serde_json::json;
@@ -269,16 +255,17 @@ mod tests {
             }}},
         }))
         .unwrap();
-        let key = Key::of_session(&session).unwrap();
+        let key = SessionKey::of_session(&session).unwrap();
         let placement = place(&session.spec, &classes).unwrap();
-        let token = InstallationKey::new(&[0; 32])
-            .unwrap()
-            .pod_token(&PodRef::new("team-a", pod_name(&key)))
-            .hash();
+        let name = object_name(&key);
+        let pod_ref = PodRef::new("team-a", &name);
+        let token = InstallationKey::new(&[0; 32]).unwrap().pod_token(&pod_ref).hash();
+        let blueprint = Blueprint::cold(&session.spec, &placement);
+        let assignment = Assignment::new(&key, &session, &placement);
 
-        let built = serde_json::to_value(pod(&key, &session, &placement, &token)).unwrap();
+        let built = assignment.apply(pod(&pod_ref, &blueprint, &token));
+        let built = serde_json::to_value(built).unwrap();
 
-        let name = pod_name(&key);
         assert_eq!(
             built,
             json!({

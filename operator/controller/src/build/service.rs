@@ -8,8 +8,8 @@ use k8s_openapi::{
 };
 use kube::Resource;
 
-use super::{labels, pod_name};
-use crate::key::Key;
+use super::metadata::{object_name, session_labels};
+use crate::session_key::SessionKey;
 
 fn port() -> ServicePort {
     ServicePort {
@@ -22,7 +22,7 @@ fn port() -> ServicePort {
 
 /// The headless Service of a namespace: it gives each pod its DNS name, without a write per session.
 #[must_use]
-pub fn browsers(namespace: &str) -> Service {
+pub fn browsers_service(namespace: &str) -> Service {
     let ours = [(names::MANAGED_BY_LABEL.to_owned(), names::MANAGED_BY.to_owned())];
     Service {
         metadata: ObjectMeta {
@@ -44,18 +44,18 @@ pub fn browsers(namespace: &str) -> Service {
 
 /// The Service that a session asked for.
 #[must_use]
-pub fn exposed(key: &Key, session: &BrowserSession, expose: Expose) -> Service {
+pub fn own_service(key: &SessionKey, session: &BrowserSession, expose: Expose) -> Service {
     Service {
         metadata: ObjectMeta {
-            name: Some(pod_name(key)),
+            name: Some(object_name(key)),
             namespace: Some(key.namespace.clone()),
-            labels: Some(labels(key)),
+            labels: Some(session_labels(key)),
             owner_references: session.controller_owner_ref(&()).map(|owner| vec![owner]),
             ..ObjectMeta::default()
         },
         spec: Some(ServiceSpec {
             type_: Some(expose.type_.as_str().to_owned()),
-            selector: Some(labels(key)),
+            selector: Some(session_labels(key)),
             ports: Some(vec![port()]),
             ..ServiceSpec::default()
         }),

@@ -1,4 +1,4 @@
-//! What work is keyed by: one session in one life.
+//! What a session is keyed by: its object in one life.
 
 use crds::BrowserSession;
 use k8s_openapi::{
@@ -7,18 +7,15 @@ use k8s_openapi::{
 };
 use kube::{Resource, ResourceExt};
 
-/// One session object; another object of the same name has another uid, and so another key.
+/// A BrowserSession. Another object of the same name has another uid, and so another key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Key {
-    /// Its namespace.
+pub struct SessionKey {
     pub namespace: String,
-    /// Its name.
     pub name: String,
-    /// Its uid.
     pub uid: String,
 }
 
-impl Key {
+impl SessionKey {
     /// The key of a session; `None` for an object that never was in a cluster.
     pub fn of_session(session: &BrowserSession) -> Option<Self> {
         Some(Self {
@@ -28,12 +25,12 @@ impl Key {
         })
     }
 
-    /// The key of the session that a pod was made for.
+    /// The key of the session that a pod was created for or bound to.
     pub fn of_pod(pod: &Pod) -> Option<Self> {
         Self::of_owner(&pod.metadata)
     }
 
-    /// The key of the session that owns what has this metadata: a pod, or its own Service.
+    /// The key of the session that owns an object: its pod, or its own Service.
     /// Kind and group decide, never the version: an owner reference keeps the version it was written
     /// with, and a new one must not orphan every running pod.
     pub fn of_owner(owned: &ObjectMeta) -> Option<Self> {
@@ -57,8 +54,8 @@ fn group_of(owner: &OwnerReference) -> &str {
 mod tests {
     use super::*;
 
-    fn owned_by(kind: &str, api_version: &str) -> Option<Key> {
-        Key::of_owner(&ObjectMeta {
+    fn owned_by(kind: &str, api_version: &str) -> Option<SessionKey> {
+        SessionKey::of_owner(&ObjectMeta {
             namespace: Some("team-a".into()),
             owner_references: Some(vec![OwnerReference {
                 api_version: api_version.into(),
@@ -73,7 +70,8 @@ mod tests {
 
     #[test]
     fn a_session_owns_its_pod_whatever_the_version_of_the_reference() {
-        let key = Key { namespace: "team-a".into(), name: "checkout".into(), uid: "u1".into() };
+        let key =
+            SessionKey { namespace: "team-a".into(), name: "checkout".into(), uid: "u1".into() };
         for (kind, api_version, expected) in [
             ("BrowserSession", "browser-operator.io/v1alpha1", Some(&key)),
             ("BrowserSession", "browser-operator.io/v1beta1", Some(&key)),

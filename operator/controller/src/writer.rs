@@ -1,4 +1,4 @@
-//! The writes. Nothing here decides.
+//! Every write to the API server. Nothing here decides.
 
 use crds::{BrowserSession, BrowserSessionStatus};
 use k8s_openapi::api::core::v1::{Pod, Service};
@@ -7,7 +7,7 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
 };
 
-use crate::{build::FIELD_MANAGER, key::Key, metrics::Metrics};
+use crate::{build::FIELD_MANAGER, metrics::Metrics, session_key::SessionKey};
 
 /// What the API server refused.
 #[derive(Debug, thiserror::Error)]
@@ -16,9 +16,8 @@ pub struct Error {
     action: &'static str,
     kind: &'static str,
     name: String,
-    /// Its answer.
     #[source]
-    pub source: kube::Error,
+    source: kube::Error,
 }
 
 impl Error {
@@ -57,20 +56,19 @@ fn creating() -> PostParams {
     PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
 }
 
-/// Writes, and counts it.
+/// Writes, and counts the writes.
 #[derive(Clone)]
 pub struct Writer {
-    /// The cluster.
     pub client: Client,
-    /// Where it is counted.
     pub metrics: Metrics,
 }
 
 impl Writer {
     /// Creates a pod. One that is there already was made by the other controller, or by this one before its watch saw it.
-    pub async fn create_pod(&self, key: &Key, pod: &Pod) -> Result<(), Error> {
-        self.metrics.writes("create", "pods");
-        let pods = Api::<Pod>::namespaced(self.client.clone(), &key.namespace);
+    pub async fn create_pod(&self, pod: &Pod) -> Result<(), Error> {
+        self.metrics.api_write("create", "pods");
+        let namespace = pod.namespace().unwrap_or_default();
+        let pods = Api::<Pod>::namespaced(self.client.clone(), &namespace);
         let created = pods.create(&creating(), pod).await.map(drop);
         let is_there = |status: &kube::core::Status| status.reason == "AlreadyExists";
         or_done(created, is_there).map_err(failed("create", "Pod", &pod.name_any()))
@@ -78,16 +76,15 @@ impl Writer {
 
     /// Deletes the pod of that uid, and no other of its name.
     pub async fn delete_pod(&self, pod: &Pod) -> Result<(), Error> {
-        self.metrics.writes("delete", "pods");
+        self.metrics.api_write("delete", "pods");
         let namespace = pod.namespace().unwrap_or_default();
         let pods = Api::<Pod>::namespaced(self.client.clone(), &namespace);
         let deleted = pods.delete(&pod.name_any(), &only(pod.metadata.uid.clone())).await.map(drop);
         or_gone(deleted).map_err(failed("delete", "Pod", &pod.name_any()))
     }
 
-    /// Applies a Service.
     pub async fn apply_service(&self, service: &Service) -> Result<(), Error> {
-        self.metrics.writes("apply", "services");
+        self.metrics.api_write("apply", "services");
         let namespace = service.namespace().unwrap_or_default();
         let services = Api::<Service>::namespaced(self.client.clone(), &namespace);
         let params = PatchParams::apply(FIELD_MANAGER).force();
@@ -99,8 +96,8 @@ impl Writer {
     }
 
     /// Deletes a session's own Service; its owner reference would do so too, but later.
-    pub async fn delete_service(&self, key: &Key, name: &str) -> Result<(), Error> {
-        self.metrics.writes("delete", "services");
+    pub async fn delete_service(&self, key: &SessionKey, name: &str) -> Result<(), Error> {
+        self.metrics.api_write("delete", "services");
         let services = Api::<Service>::namespaced(self.client.clone(), &key.namespace);
         let deleted = services.delete(name, &DeleteParams::default()).await.map(drop);
         or_gone(deleted).map_err(failed("delete", "Service", name))
@@ -109,11 +106,11 @@ impl Writer {
     /// Writes a status, if the session is still as it was read.
     pub async fn write_status(
         &self,
-        key: &Key,
+        key: &SessionKey,
         session: &BrowserSession,
         status: BrowserSessionStatus,
     ) -> Result<BrowserSession, Error> {
-        self.metrics.writes("update", "browsersessions/status");
+        self.metrics.api_write("update", "browsersessions/status");
         let sessions = Api::<BrowserSession>::namespaced(self.client.clone(), &key.namespace);
         let written = BrowserSession { status: Some(status), ..session.clone() };
         let mut written = sessions
@@ -125,8 +122,8 @@ impl Writer {
     }
 
     /// Removes a record.
-    pub async fn delete_session(&self, key: &Key) -> Result<(), Error> {
-        self.metrics.writes("delete", "browsersessions");
+    pub async fn delete_session(&self, key: &SessionKey) -> Result<(), Error> {
+        self.metrics.api_write("delete", "browsersessions");
         let sessions = Api::<BrowserSession>::namespaced(self.client.clone(), &key.namespace);
         let deleted = sessions.delete(&key.name, &only(Some(key.uid.clone()))).await.map(drop);
         or_gone(deleted).map_err(failed("delete", "BrowserSession", &key.name))

@@ -1,6 +1,6 @@
-//! A queue of keys: each is worked on by one task at a time, again if it changed meanwhile, later if it asks so.
+//! A work queue: each key is worked on by one task at a time, again if it changed meanwhile, later if it asks so.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, hash::Hash, sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use tokio::{
@@ -12,51 +12,82 @@ use tokio_util::{
     time::{DelayQueue, delay_queue},
 };
 
-use crate::key::Key;
+/// The back-off of failures and refusals: doubled each time.
+const FIRST_BACKOFF: Duration = Duration::from_millis(50);
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
+/// How long running work may take to finish at the end.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
-/// The first pause after a failure; each further one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
-/// How long work that is under way may take at the end.
-const GRACE: Duration = Duration::from_secs(5);
-
-/// What a key's work says when it is done.
+/// When a key is worked on next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// Nothing until it changes.
-    Wait,
-    /// The same, and refusals still count: it waits for another try, and has not had it.
-    InLine,
-    /// Look again after that long, or when it changes.
-    After(Duration),
-    /// It failed: again after a pause that grows.
+pub enum Action {
+    /// When it changes.
+    AwaitChange,
+    /// When it changes, but its refusals still count: it has not had its next try yet.
+    AwaitAdmission,
+    /// After that long, or when it changes.
+    RequeueAfter(Duration),
+    /// It failed: after a back-off, or when it changes.
     Retry,
-    /// It was refused: the same, until it waits for nothing more.
-    Refused,
+    /// It was refused: the same, with a back-off that grows until the key awaits a change.
+    RetryRefused,
 }
 
-#[derive(Default)]
+/// Where keys that have changed are put.
+pub struct WorkQueue<K>(mpsc::UnboundedSender<K>);
+
+impl<K> Clone for WorkQueue<K> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<K> WorkQueue<K> {
+    /// An empty queue, and what [`run`] takes the keys from.
+    pub fn new() -> (Self, mpsc::UnboundedReceiver<K>) {
+        let (send, keys) = mpsc::unbounded_channel();
+        (Self(send), keys)
+    }
+
+    pub fn add(&self, key: K) {
+        // Nobody listens only after the end of the queue, and so of the process.
+        let _ = self.0.send(key);
+    }
+
+    pub fn add_all(&self, keys: impl IntoIterator<Item = K>) {
+        keys.into_iter().for_each(|key| self.add(key));
+    }
+}
+
 struct Entry {
     running: bool,
     changed: Arc<Notify>,
     again: bool,
     failures: u32,
     refusals: u32,
-    later: Option<delay_queue::Key>,
+    delay: Option<delay_queue::Key>,
 }
 
-/// Works on keys until `stop`, then waits a little for the work that is under way. `work` gets the key, and a notification of
-/// changes that come while it runs.
-pub async fn run<F: Future<Output = Next> + Send + 'static>(
-    mut keys: mpsc::UnboundedReceiver<Key>,
+impl Default for Entry {
+    fn default() -> Self {
+        let changed = Arc::default();
+        Self { running: false, changed, again: false, failures: 0, refusals: 0, delay: None }
+    }
+}
+
+/// Works on keys until `stop`, then lets running work finish within a grace period. `work` gets the key, and is notified
+/// of changes that come while it runs.
+pub async fn run<K, F>(
+    mut keys: mpsc::UnboundedReceiver<K>,
     stop: CancellationToken,
-    work: impl Fn(Key, Arc<Notify>) -> F,
-) {
-    let mut entries: HashMap<Key, Entry> = HashMap::new();
-    let mut delays: DelayQueue<Key> = DelayQueue::new();
-    let mut workers: JoinSet<(Key, Next)> = JoinSet::new();
+    work: impl Fn(K, Arc<Notify>) -> F,
+) where
+    K: Clone + Eq + Hash + Send + 'static,
+    F: Future<Output = Action> + Send + 'static,
+{
+    let mut entries: HashMap<K, Entry> = HashMap::new();
+    let mut delays: DelayQueue<K> = DelayQueue::new();
+    let mut workers: JoinSet<(K, Action)> = JoinSet::new();
     loop {
         let due = tokio::select! {
             () = stop.cancelled() => break,
@@ -67,17 +98,17 @@ pub async fn run<F: Future<Output = Next> + Send + 'static>(
             Some(expired) = delays.next() => {
                 let key = expired.into_inner();
                 if let Some(entry) = entries.get_mut(&key) {
-                    entry.later = None;
+                    entry.delay = None;
                 }
                 key
             }
             Some(done) = workers.join_next() => match done {
-                Ok((key, next)) => match finish(&mut entries, &mut delays, &key, next) {
+                Ok((key, action)) => match finish(&mut entries, &mut delays, &key, action) {
                     true => key,
                     false => continue,
                 },
                 Err(error) => {
-                    // A panic is a defect; its key is lost until the process, which aborts on it, is back.
+                    // A panic is a defect; the process aborts on it, and the key is reconciled after its restart.
                     tracing::error!(error = &error as &dyn std::error::Error, "work ended badly");
                     continue;
                 }
@@ -89,8 +120,8 @@ pub async fn run<F: Future<Output = Next> + Send + 'static>(
             entry.changed.notify_one();
             continue;
         }
-        if let Some(later) = entry.later.take() {
-            delays.remove(&later);
+        if let Some(delay) = entry.delay.take() {
+            delays.remove(&delay);
         }
         entry.running = true;
         let changed = Arc::new(Notify::new());
@@ -99,46 +130,46 @@ pub async fn run<F: Future<Output = Next> + Send + 'static>(
         workers.spawn(async move { (due, working.await) });
     }
     let finished = async { while workers.join_next().await.is_some() {} };
-    if tokio::time::timeout(GRACE, finished).await.is_err() {
-        // Whoever comes next looks at these again, and finds them as they are.
+    if tokio::time::timeout(SHUTDOWN_GRACE, finished).await.is_err() {
+        // The next process reconciles these again, from the objects.
         workers.shutdown().await;
     }
 }
 
-/// Notes what work on a key came to; gives whether the key is due at once.
-fn finish(
-    entries: &mut HashMap<Key, Entry>,
-    delays: &mut DelayQueue<Key>,
-    key: &Key,
-    next: Next,
+/// Notes the outcome of work on a key; returns whether the key is due at once.
+fn finish<K: Clone + Eq + Hash>(
+    entries: &mut HashMap<K, Entry>,
+    delays: &mut DelayQueue<K>,
+    key: &K,
+    action: Action,
 ) -> bool {
     let Some(entry) = entries.get_mut(key) else { return false };
     entry.running = false;
-    entry.failures = if next == Next::Retry { entry.failures.saturating_add(1) } else { 0 };
-    if next == Next::Refused {
+    entry.failures = if action == Action::Retry { entry.failures.saturating_add(1) } else { 0 };
+    if action == Action::RetryRefused {
         entry.refusals = entry.refusals.saturating_add(1);
     }
     if std::mem::take(&mut entry.again) {
         return true;
     }
-    let pause = match next {
-        Next::InLine if entry.refusals > 0 => return false,
-        Next::Wait | Next::InLine => {
+    let pause = match action {
+        Action::AwaitAdmission if entry.refusals > 0 => return false,
+        Action::AwaitChange | Action::AwaitAdmission => {
             entries.remove(key);
             return false;
         }
-        Next::After(pause) => pause,
-        Next::Retry => growing(entry.failures),
-        Next::Refused => growing(entry.refusals),
+        Action::RequeueAfter(pause) => pause,
+        Action::Retry => backoff(entry.failures),
+        Action::RetryRefused => backoff(entry.refusals),
     };
-    entry.later = Some(delays.insert(key.clone(), pause));
+    entry.delay = Some(delays.insert(key.clone(), pause));
     false
 }
 
-/// The pause before so many tries, after the first.
-fn growing(times: u32) -> Duration {
+/// The back-off after so many failures.
+fn backoff(times: u32) -> Duration {
     let doubled = 1_u32.checked_shl(times.saturating_sub(1)).unwrap_or(u32::MAX);
-    FIRST_PAUSE.saturating_mul(doubled).min(LONGEST_PAUSE)
+    FIRST_BACKOFF.saturating_mul(doubled).min(MAX_BACKOFF)
 }
 
 #[cfg(test)]
@@ -147,13 +178,9 @@ mod tests {
     use parking_lot::Mutex;
     use tokio::time::Instant;
 
-    fn key(name: &str) -> Key {
-        Key { namespace: "n".into(), name: name.into(), uid: "u".into() }
-    }
-
     #[tokio::test(start_paused = true)]
     async fn a_key_is_worked_on_once_at_a_time_and_again_if_it_changed() {
-        let (send, keys) = mpsc::unbounded_channel();
+        let (send, keys) = WorkQueue::new();
         let running = Arc::new(Mutex::new((0, 0, 0)));
         let seen = running.clone();
         let stop = CancellationToken::new();
@@ -168,11 +195,11 @@ mod tests {
                 }
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 seen.lock().0 -= 1;
-                Next::Wait
+                Action::AwaitChange
             }
         }));
         for _ in 0..5 {
-            send.send(key("a")).unwrap();
+            send.add("a");
         }
         tokio::time::sleep(Duration::from_secs(10)).await;
         stop.cancel();
@@ -183,12 +210,12 @@ mod tests {
 
     /// When a key was looked at, in milliseconds: it changes at the beginning of each of so many spans of that length, and the
     /// looks come to what `next` says of their number.
-    async fn looks(
+    async fn work_times(
         spans: usize,
         length: Duration,
-        next: impl Fn(usize) -> Next + Clone + Send + 'static,
+        next: impl Fn(usize) -> Action + Clone + Send + 'static,
     ) -> Vec<u128> {
-        let (send, keys) = mpsc::unbounded_channel();
+        let (send, keys) = WorkQueue::new();
         let times = Arc::new(Mutex::new(Vec::new()));
         let seen = times.clone();
         let stop = CancellationToken::new();
@@ -202,7 +229,7 @@ mod tests {
             }
         }));
         for _ in 0..spans {
-            send.send(key("a")).unwrap();
+            send.add("a");
             tokio::time::sleep(length).await;
         }
         stop.cancel();
@@ -212,8 +239,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn failures_are_tried_again_after_growing_pauses() {
-        let next = |look| if look < 4 { Next::Retry } else { Next::Wait };
-        let times = looks(1, Duration::from_secs(10), next).await;
+        let next = |run| if run < 4 { Action::Retry } else { Action::AwaitChange };
+        let times = work_times(1, Duration::from_secs(10), next).await;
         let pauses: Vec<u128> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert_eq!(pauses.len(), 3);
         for (pause, least) in pauses.iter().zip([50, 100, 200]) {
@@ -223,14 +250,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn refusals_count_for_one_that_waited_for_its_next_try_and_are_forgotten_after_it() {
-        for (between, least) in [(Next::InLine, 200), (Next::Wait, 50)] {
+        for (between, least) in [(Action::AwaitAdmission, 200), (Action::AwaitChange, 50)] {
             // Two refusals, a look in between, another refusal when it has changed.
-            let next = move |look| match look {
-                1 | 2 | 4 => Next::Refused,
+            let next = move |run| match run {
+                1 | 2 | 4 => Action::RetryRefused,
                 3 => between,
-                _ => Next::Wait,
+                _ => Action::AwaitChange,
             };
-            let times = looks(2, Duration::from_secs(1), next).await;
+            let times = work_times(2, Duration::from_secs(1), next).await;
             assert!(times[2] < 1000 && times[3] >= 1000, "it waits until it changes: {times:?}");
             let pause = times[4] - times[3];
             assert!((least..least + 20).contains(&pause), "{between:?}: {times:?}");
@@ -239,7 +266,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn work_hears_of_changes_while_it_runs() {
-        let (send, keys) = mpsc::unbounded_channel();
+        let (send, keys) = WorkQueue::new();
         let stop = CancellationToken::new();
         let heard = Arc::new(Mutex::new(0));
         let seen = heard.clone();
@@ -250,13 +277,13 @@ mod tests {
                     changed.notified().await;
                 }
                 *seen.lock() += 1;
-                Next::Wait
+                Action::AwaitChange
             }
         }));
-        send.send(key("a")).unwrap();
+        send.add("a");
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(*heard.lock(), 0);
-        send.send(key("a")).unwrap();
+        send.add("a");
         tokio::time::sleep(Duration::from_secs(1)).await;
         stop.cancel();
         queue.await.unwrap();

@@ -1,4 +1,4 @@
-//! What a pod says about its session. Pure.
+//! Reads a pod's status: how far it is, what holds it up, why it ended.
 
 use std::net::IpAddr;
 
@@ -6,48 +6,43 @@ use agent_api::End;
 use crds::Reason;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 
-use crate::build::CONTAINER;
+use super::BROWSER_CONTAINER;
 
 /// A pod, as far as its session is concerned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Observed {
     /// It has no address yet; what holds it up, if something does.
-    Starting(Option<Trouble>),
+    Starting(Option<Problem>),
     /// It has an address, and its agent can be asked.
-    Reachable {
-        /// Its address.
-        ip: IpAddr,
-    },
+    Reachable { ip: IpAddr },
     /// It has ended, or is being taken away.
-    Ended(Trouble),
+    Ended(Problem),
 }
 
 /// Why a pod is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    /// In one word.
+pub struct Problem {
     pub reason: Reason,
     /// In the words of whoever saw it: scheduler, kubelet or agent.
     pub message: String,
 }
 
-fn trouble(reason: Reason, message: impl Into<String>) -> Trouble {
-    Trouble { reason, message: message.into() }
+fn problem(reason: Reason, message: impl Into<String>) -> Problem {
+    Problem { reason, message: message.into() }
 }
 
-/// Reads a pod's status.
 pub fn observe(pod: &Pod) -> Observed {
-    if let Some(trouble) = ended(pod, pod.metadata.deletion_timestamp.is_some()) {
-        return Observed::Ended(trouble);
+    if let Some(problem) = ended(pod, pod.metadata.deletion_timestamp.is_some()) {
+        return Observed::Ended(problem);
     }
     match address(pod) {
-        Some(ip) if held_up(pod).is_none() => Observed::Reachable { ip },
-        _ => Observed::Starting(held_up(pod)),
+        Some(ip) if start_problem(pod).is_none() => Observed::Reachable { ip },
+        _ => Observed::Starting(start_problem(pod)),
     }
 }
 
 /// Why a pod has ended that is gone, as it was when it went.
-pub fn observe_gone(pod: &Pod) -> Option<Trouble> {
+pub fn observe_gone(pod: &Pod) -> Option<Problem> {
     ended(pod, true)
 }
 
@@ -63,32 +58,32 @@ fn address(pod: &Pod) -> Option<IpAddr> {
     pod.status.as_ref()?.pod_ip.as_deref()?.parse().ok()
 }
 
-fn ended(pod: &Pod, is_deleted: bool) -> Option<Trouble> {
+fn ended(pod: &Pod, is_deleted: bool) -> Option<Problem> {
     let status = pod.status.as_ref();
     let has_ended =
         matches!(status.and_then(|status| status.phase.as_deref()), Some("Failed" | "Succeeded"));
     if let Some(terminated) = container(pod).and_then(|c| c.state.as_ref()?.terminated.as_ref()) {
-        let last_word = last_word(terminated);
-        match last_word.reason {
+        let termination = termination(terminated);
+        match termination.reason {
             // An agent that was only told to stop with its pod knows less than the pod does.
             Reason::PodDeleted => {}
             // One that was killed says nothing; why, stands in the pod when that has ended: the kubelet may evict it.
             Reason::AgentLost if !has_ended && !is_deleted => return None,
             Reason::AgentLost if status.is_some_and(|status| status.reason.is_some()) => {}
             Reason::AgentLost if is_deleted || disruption(pod).is_some() => {}
-            _ => return Some(last_word),
+            _ => return Some(termination),
         }
     }
     let reason = status.and_then(|status| status.reason.as_deref());
     let message = status.and_then(|status| status.message.clone()).unwrap_or_default();
     match reason {
-        Some("Evicted") => return Some(trouble(Reason::Evicted, message)),
-        Some("DeadlineExceeded") => return Some(trouble(Reason::TimedOut, message)),
+        Some("Evicted") => return Some(problem(Reason::Evicted, message)),
+        Some("DeadlineExceeded") => return Some(problem(Reason::TimedOut, message)),
         // The kubelet's graceful shutdown of its node.
         Some("Terminated" | "NodeShutdown" | "Shutdown") => {
-            return Some(trouble(Reason::NodeDrained, message));
+            return Some(problem(Reason::NodeDrained, message));
         }
-        Some("NodeLost") => return Some(trouble(Reason::NodeLost, message)),
+        Some("NodeLost") => return Some(problem(Reason::NodeLost, message)),
         _ => {}
     }
     if !has_ended && !is_deleted {
@@ -98,22 +93,22 @@ fn ended(pod: &Pod, is_deleted: bool) -> Option<Trouble> {
         return Some(disrupted);
     }
     if is_deleted {
-        return Some(trouble(Reason::PodDeleted, "the browser's pod was deleted"));
+        return Some(problem(Reason::PodDeleted, "the browser's pod was deleted"));
     }
     Some(match reason {
         // The kubelet has no room for what the scheduler has sent it, such as OutOfcpu; no container was made.
         Some(reason) if container(pod).is_none() => {
-            trouble(Reason::Unschedulable, format!("the node refused the pod: {reason}: {message}"))
+            problem(Reason::Unschedulable, format!("the node refused the pod: {reason}: {message}"))
         }
         _ => match container(pod).and_then(|c| c.state.as_ref()?.terminated.as_ref()) {
-            Some(terminated) => last_word(terminated),
-            None => trouble(Reason::AgentLost, format!("the pod ended: {message}")),
+            Some(terminated) => termination(terminated),
+            None => problem(Reason::AgentLost, format!("the pod ended: {message}")),
         },
     })
 }
 
 /// Who takes the pod away, if it says so (Kubernetes, "Pod disruption conditions").
-fn disruption(pod: &Pod) -> Option<Trouble> {
+fn disruption(pod: &Pod) -> Option<Problem> {
     let condition = pod
         .status
         .iter()
@@ -121,44 +116,44 @@ fn disruption(pod: &Pod) -> Option<Trouble> {
         .find(|c| c.type_ == "DisruptionTarget" && c.status == "True")?;
     let said = condition.message.as_deref().unwrap_or_default();
     Some(match condition.reason.as_deref()? {
-        "EvictionByEvictionAPI" => trouble(
+        "EvictionByEvictionAPI" => problem(
             Reason::NodeDrained,
             format!("the pod was evicted, as when its node is drained: {said}"),
         ),
-        "DeletionByPodGC" => trouble(Reason::NodeLost, format!("the pod's node is gone: {said}")),
-        "DeletionByTaintManager" => trouble(
+        "DeletionByPodGC" => problem(Reason::NodeLost, format!("the pod's node is gone: {said}")),
+        "DeletionByTaintManager" => problem(
             Reason::NodeLost,
             format!("the pod's node does not answer, or was tainted NoExecute: {said}"),
         ),
         "PreemptionByScheduler" | "TerminationByKubelet" => {
-            trouble(Reason::Evicted, said.to_owned())
+            problem(Reason::Evicted, said.to_owned())
         }
         _ => return None,
     })
 }
 
-fn last_word(terminated: &ContainerStateTerminated) -> Trouble {
+fn termination(terminated: &ContainerStateTerminated) -> Problem {
     if terminated.reason.as_deref() == Some("OOMKilled") {
-        return trouble(Reason::OutOfMemory, "the browser's container went over its memory limit");
+        return problem(Reason::OutOfMemory, "the browser's container went over its memory limit");
     }
     let text = terminated.message.as_deref().unwrap_or_default();
     match End::from_termination_message(text) {
-        Some(End { reason, message }) => trouble(reason, message),
-        None => trouble(
+        Some(End { reason, message }) => problem(reason, message),
+        None => problem(
             Reason::AgentLost,
             format!("the agent ended without a word, with exit code {}", terminated.exit_code),
         ),
     }
 }
 
-fn held_up(pod: &Pod) -> Option<Trouble> {
+fn start_problem(pod: &Pod) -> Option<Problem> {
     let unscheduled = pod
         .status
         .iter()
         .flat_map(|status| status.conditions.iter().flatten())
         .find(|c| c.type_ == "PodScheduled" && c.status == "False");
     if let Some(condition) = unscheduled {
-        return Some(trouble(Reason::Unschedulable, condition.message.clone().unwrap_or_default()));
+        return Some(problem(Reason::Unschedulable, condition.message.clone().unwrap_or_default()));
     }
     let waiting = container(pod)?.state.as_ref()?.waiting.as_ref()?;
     let said = waiting.reason.as_deref().unwrap_or_default();
@@ -172,15 +167,15 @@ fn held_up(pod: &Pod) -> Option<Trouble> {
         | "ErrImageNeverPull"
         | "InvalidImageName"
         | "ImageInspectError"
-        | "RegistryUnavailable" => Some(trouble(Reason::ImageUnavailable, message)),
+        | "RegistryUnavailable" => Some(problem(Reason::ImageUnavailable, message)),
         "" | "ContainerCreating" | "PodInitializing" => None,
-        _ => Some(trouble(Reason::ContainerUnavailable, message)),
+        _ => Some(problem(Reason::ContainerUnavailable, message)),
     }
 }
 
 fn container(pod: &Pod) -> Option<&ContainerStatus> {
     let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
-    statuses.iter().find(|status| status.name == CONTAINER)
+    statuses.iter().find(|status| status.name == BROWSER_CONTAINER)
 }
 
 #[cfg(test)]
@@ -217,14 +212,14 @@ mod tests {
             (waiting("ContainerCreating", ""), Observed::Reachable { ip }),
             (
                 waiting("ImagePullBackOff", "no such image"),
-                Observed::Starting(Some(trouble(
+                Observed::Starting(Some(problem(
                     Reason::ImageUnavailable,
                     "ImagePullBackOff: no such image",
                 ))),
             ),
             (
                 waiting("CreateContainerError", "no seccomp profile"),
-                Observed::Starting(Some(trouble(
+                Observed::Starting(Some(problem(
                     Reason::ContainerUnavailable,
                     "CreateContainerError: no seccomp profile",
                 ))),
@@ -233,7 +228,7 @@ mod tests {
                 json!({"phase": "Pending", "conditions": [{
                     "type": "PodScheduled", "status": "False", "message": "0/1 nodes are available",
                 }]}),
-                Observed::Starting(Some(trouble(Reason::Unschedulable, "0/1 nodes are available"))),
+                Observed::Starting(Some(problem(Reason::Unschedulable, "0/1 nodes are available"))),
             ),
         ] {
             assert_eq!(observe(&pod(status.clone())), expected, "{status}");
@@ -264,10 +259,10 @@ mod tests {
             ),
             (disrupted("DeletionByPodGC"), Reason::NodeLost),
         ] {
-            let Observed::Ended(trouble) = observe(&pod(status.clone())) else {
+            let Observed::Ended(problem) = observe(&pod(status.clone())) else {
                 panic!("{status} has not ended")
             };
-            assert_eq!(trouble.reason, reason, "{status}");
+            assert_eq!(problem.reason, reason, "{status}");
         }
     }
 
@@ -280,7 +275,7 @@ mod tests {
             pod(status)
         };
         let reason = |pod: &Pod| match observe(pod) {
-            Observed::Ended(trouble) => Some(trouble.reason),
+            Observed::Ended(problem) => Some(problem.reason),
             _ => None,
         };
         assert_eq!(reason(&with(json!({"phase": "Running"}))), None);
@@ -317,8 +312,8 @@ mod tests {
             );
             taken.metadata.deletion_timestamp =
                 serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
-            let Observed::Ended(trouble) = observe(&taken) else { panic!("it has not ended") };
-            assert_eq!(trouble.reason, reason, "{by}");
+            let Observed::Ended(problem) = observe(&taken) else { panic!("it has not ended") };
+            assert_eq!(problem.reason, reason, "{by}");
         }
     }
 
@@ -328,7 +323,7 @@ mod tests {
         let mut deleted = pod(terminated(json!({"exitCode": 0, "message": word})));
         deleted.metadata.deletion_timestamp =
             serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
-        let Observed::Ended(trouble) = observe(&deleted) else { panic!("it has not ended") };
-        assert_eq!(trouble.reason, Reason::PodDeleted);
+        let Observed::Ended(problem) = observe(&deleted) else { panic!("it has not ended") };
+        assert_eq!(problem.reason, Reason::PodDeleted);
     }
 }

@@ -1,0 +1,29 @@
+//! Reads of the API server itself, where a watch says that something is not there.
+
+use agent_api::PodRef;
+use crds::{BrowserClass, BrowserSession};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, Client, api::ListParams};
+
+use crate::session_key::SessionKey;
+
+/// Whether the session of that uid is there and not being deleted.
+pub async fn has_session(client: &Client, key: &SessionKey) -> kube::Result<bool> {
+    let sessions = Api::<BrowserSession>::namespaced(client.clone(), &key.namespace);
+    let session = sessions.get_metadata_opt(&key.name).await?;
+    Ok(session.is_some_and(|session| {
+        session.metadata.uid.as_ref() == Some(&key.uid)
+            && session.metadata.deletion_timestamp.is_none()
+    }))
+}
+
+/// Whether the pod is there and the session's.
+pub async fn has_pod(client: &Client, pod: &PodRef, holder: &SessionKey) -> kube::Result<bool> {
+    let pods = Api::<Pod>::namespaced(client.clone(), &pod.namespace);
+    let pod = pods.get_metadata_opt(&pod.name).await?;
+    Ok(pod.is_some_and(|pod| SessionKey::of_owner(&pod.metadata).as_ref() == Some(holder)))
+}
+
+pub async fn classes(client: &Client) -> kube::Result<Vec<BrowserClass>> {
+    Ok(Api::<BrowserClass>::all(client.clone()).list(&ListParams::default()).await?.items)
+}

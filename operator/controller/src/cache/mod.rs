@@ -1,0 +1,11 @@
+//! What is known of the cluster: watches, what was written since, what is gone, and live reads to confirm it.
+
+mod expectations;
+pub mod live;
+mod stores;
+mod tombstones;
+pub mod watches;
+
+pub use expectations::Expectations;
+pub use stores::{Stores, is_finished};
+pub use tombstones::{Tombstone, Tombstones};

@@ -1,0 +1,98 @@
+//! What the watches have seen, and what this process has written since.
+
+use std::{collections::HashMap, sync::Arc};
+
+use agent_api::PodRef;
+use crds::{BrowserClass, BrowserSession};
+use k8s_openapi::api::core::v1::{Pod, Service};
+use kube::{
+    core::PartialObjectMeta,
+    runtime::reflector::{ObjectRef, Store},
+};
+use parking_lot::{Mutex, RwLock};
+
+use crate::session_key::SessionKey;
+
+/// The pod of each session, by the session's uid. Entries of pods that are gone may stay until their watch says so.
+pub type PodIndex = Arc<RwLock<HashMap<String, PodRef>>>;
+
+pub struct Stores {
+    pub(super) sessions: Store<BrowserSession>,
+    pub(super) pods: Store<Pod>,
+    pub(super) pod_index: PodIndex,
+    pub(super) services: Store<PartialObjectMeta<Service>>,
+    pub(super) classes: Arc<RwLock<Arc<[BrowserClass]>>>,
+    pub(super) classes_listed: Store<BrowserClass>,
+    /// By uid: sessions that this process wrote and its watch has not told of yet.
+    pub(super) written: Mutex<HashMap<String, Arc<BrowserSession>>>,
+}
+
+impl Stores {
+    /// Waits until each watch has listed what there is.
+    pub async fn wait_until_ready(&self) {
+        // A writer is dropped only at the end of its watch, with the process.
+        let _ = self.sessions.wait_until_ready().await;
+        let _ = self.pods.wait_until_ready().await;
+        let _ = self.services.wait_until_ready().await;
+        let _ = self.classes_listed.wait_until_ready().await;
+    }
+
+    /// The session of a key: as the watch has told of it, or as this process wrote it since.
+    pub fn session(&self, key: &SessionKey) -> Option<Arc<BrowserSession>> {
+        let watched = self
+            .sessions
+            .get(&ObjectRef::new(&key.name).within(&key.namespace))
+            .filter(|session| session.metadata.uid.as_ref() == Some(&key.uid));
+        let mut written = self.written.lock();
+        let newer = written.get(&key.uid).filter(|written| {
+            watched.as_ref().is_some_and(|watched| version(watched) < version(written))
+        });
+        match newer {
+            Some(newer) => Some(newer.clone()),
+            None => {
+                written.remove(&key.uid);
+                watched
+            }
+        }
+    }
+
+    /// Keeps a session as the API server has answered a write, until the watch tells of it.
+    pub fn wrote(&self, session: BrowserSession) {
+        if let Some(uid) = session.metadata.uid.clone() {
+            self.written.lock().insert(uid, Arc::new(session));
+        }
+    }
+
+    /// The pod that a session holds, whoever created it. A pod that names another session is not its own.
+    pub fn pod_of(&self, key: &SessionKey) -> Option<Arc<Pod>> {
+        let pod = self.pod_index.read().get(&key.uid).cloned()?;
+        self.pod(&pod).filter(|pod| SessionKey::of_pod(pod).as_ref() == Some(key))
+    }
+
+    pub fn pod(&self, pod: &PodRef) -> Option<Arc<Pod>> {
+        self.pods.get(&ObjectRef::new(&pod.name).within(&pod.namespace))
+    }
+
+    pub fn has_service(&self, namespace: &str, name: &str) -> bool {
+        self.services.get(&ObjectRef::new(name).within(namespace)).is_some()
+    }
+
+    pub fn classes(&self) -> Arc<[BrowserClass]> {
+        self.classes.read().clone()
+    }
+
+    pub fn sessions(&self) -> Vec<Arc<BrowserSession>> {
+        self.sessions.state()
+    }
+}
+
+/// Whether a session needs no pod any more. One that is being deleted is kept only by somebody's finalizer.
+pub fn is_finished(session: &BrowserSession) -> bool {
+    session.is_terminal() || session.metadata.deletion_timestamp.is_some()
+}
+
+/// Which write an object is of: Kubernetes' resource versions can be compared as numbers (API concepts, "Resource
+/// versions").
+fn version(session: &BrowserSession) -> u64 {
+    session.metadata.resource_version.as_deref().and_then(|text| text.parse().ok()).unwrap_or(0)
+}

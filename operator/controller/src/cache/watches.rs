@@ -1,0 +1,205 @@
+//! One watch per kind: into a store to look things up in, and into the work queue of sessions to reconcile.
+
+use std::{collections::HashMap, fmt::Debug, sync::Arc};
+
+use crds::{BrowserClass, BrowserSession, names};
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::{Pod, PodSpec, Service};
+use kube::{
+    Client, Resource, ResourceExt,
+    runtime::{
+        reflector::{self, ObjectRef, Store},
+        watcher::{self, Event},
+    },
+};
+use parking_lot::{Mutex, RwLock};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::stores::{PodIndex, Stores, is_finished};
+use crate::{pods::pod_ref, session_key::SessionKey, work_queue::WorkQueue};
+
+/// What the watches tell, beside which sessions have changed.
+pub trait Listener: Send + Sync + 'static {
+    /// A session has ended. Returns the sessions to reconcile again.
+    fn session_finished(&self, uid: &str) -> Vec<SessionKey>;
+    /// A pod is gone; `lives` tells whether its session has not ended. Returns the sessions to reconcile again.
+    fn pod_gone(&self, pod: &Pod, lives: &dyn Fn(&SessionKey) -> bool) -> Vec<SessionKey>;
+    fn service_gone(&self, namespace: &str, name: &str);
+}
+
+/// Starts the watches.
+pub fn start(
+    client: &Client,
+    listener: &Arc<impl Listener>,
+    queue: &WorkQueue<SessionKey>,
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) -> Stores {
+    let managed = watcher::Config::default().labels(&format!(
+        "{}={}",
+        names::MANAGED_BY_LABEL,
+        names::MANAGED_BY
+    ));
+    let all = watcher::Config::default();
+
+    let events = support::watch::events::<BrowserSession>(client, all.clone(), stop.clone());
+    let sessions = watch(events, tasks, {
+        let (listener, queue) = (listener.clone(), queue.clone());
+        move |touched, store| {
+            for session in touched {
+                if (is_gone(&**session, store) || is_finished(session))
+                    && let Some(uid) = &session.metadata.uid
+                {
+                    queue.add_all(listener.session_finished(uid));
+                }
+                queue.add_all(SessionKey::of_session(session));
+            }
+        }
+    });
+
+    let pod_index = PodIndex::default();
+    let events =
+        support::watch::events::<Pod>(client, managed.clone(), stop.clone()).map(slim).inspect({
+            let index = pod_index.clone();
+            // Before the store has the pod: whoever finds it there finds it by its session too.
+            move |event| index_pod(&index, event)
+        });
+    let pods = watch(events, tasks, {
+        let (listener, queue) = (listener.clone(), queue.clone());
+        let (sessions, index) = (sessions.clone(), pod_index.clone());
+        move |touched, store| {
+            let lives = |key: &SessionKey| {
+                let session = sessions.get(&ObjectRef::new(&key.name).within(&key.namespace));
+                session.is_some_and(|session| {
+                    session.metadata.uid.as_ref() == Some(&key.uid) && !is_finished(&session)
+                })
+            };
+            for pod in touched {
+                // Before its session is reconciled.
+                if is_gone(&**pod, store) {
+                    unindex_pod(&index, pod);
+                    queue.add_all(listener.pod_gone(pod, &lives));
+                }
+                queue.add_all(SessionKey::of_pod(pod));
+            }
+        }
+    });
+
+    let events = support::watch::metadata::<Service>(client, managed, stop.clone());
+    let services = watch(events, tasks, {
+        let (listener, queue, sessions) = (listener.clone(), queue.clone(), sessions.clone());
+        move |touched, store| {
+            for service in touched {
+                let (Some(namespace), name) = (service.namespace(), service.name_any()) else {
+                    continue;
+                };
+                if store.get(&ObjectRef::from_obj(service)).is_some() {
+                    continue;
+                }
+                listener.service_gone(&namespace, &name);
+                match SessionKey::of_owner(&service.metadata) {
+                    Some(key) => queue.add(key),
+                    // The namespace's own: every live session there applies it again.
+                    None => {
+                        let sessions = sessions.state().into_iter().filter(|session| {
+                            session.namespace().as_ref() == Some(&namespace)
+                                && !session.is_terminal()
+                        });
+                        queue.add_all(sessions.filter_map(|s| SessionKey::of_session(&s)));
+                    }
+                }
+            }
+        }
+    });
+
+    // A class that comes or changes may be what a session waits for.
+    let classes = Arc::new(RwLock::new(Arc::from(Vec::new())));
+    let events = support::watch::events::<BrowserClass>(client, all, stop.clone());
+    let classes_listed = watch(events, tasks, {
+        let (snapshot, sessions, queue) = (classes.clone(), sessions.clone(), queue.clone());
+        move |_, store| {
+            let all: Vec<BrowserClass> =
+                store.state().iter().map(|class| BrowserClass::clone(class)).collect();
+            *snapshot.write() = all.into();
+            queue.add_all(without_pod(&sessions));
+        }
+    });
+
+    let written = Mutex::new(HashMap::new());
+    Stores { sessions, pods, pod_index, services, classes, classes_listed, written }
+}
+
+/// Whether an object that an event touched is not in its store, or another object of its name is.
+fn is_gone<K>(object: &K, store: &Store<K>) -> bool
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    let stored = store.get(&ObjectRef::from_obj(object));
+    stored.is_none_or(|stored| stored.meta().uid != object.meta().uid)
+}
+
+fn index_pod(index: &PodIndex, event: &Event<Pod>) {
+    if let Event::Apply(pod) | Event::InitApply(pod) = event
+        && let Some(key) = SessionKey::of_pod(pod)
+    {
+        index.write().insert(key.uid, pod_ref(pod));
+    }
+}
+
+fn unindex_pod(index: &PodIndex, pod: &Pod) {
+    let Some(key) = SessionKey::of_pod(pod) else { return };
+    let mut index = index.write();
+    if index.get(&key.uid) == Some(&pod_ref(pod)) {
+        index.remove(&key.uid);
+    }
+}
+
+/// Keeps of a pod what is read here: there may be ten thousand.
+fn slim(mut event: Event<Pod>) -> Event<Pod> {
+    if let Event::Apply(pod) | Event::InitApply(pod) = &mut event {
+        let node_name = pod.spec.take().and_then(|spec| spec.node_name);
+        pod.spec = Some(PodSpec { node_name, ..PodSpec::default() });
+    }
+    event
+}
+
+/// Every live session that has no pod yet.
+fn without_pod(sessions: &Store<BrowserSession>) -> Vec<SessionKey> {
+    let has_pod = |session: &BrowserSession| {
+        session.status.as_ref().is_some_and(|status| status.pod_name.is_some())
+    };
+    let waiting = sessions.state().into_iter().filter(|s| !s.is_terminal() && !has_pod(s));
+    waiting.filter_map(|session| SessionKey::of_session(&session)).collect()
+}
+
+/// Watches one kind. `on_change` gets the objects that an event touched, after the store has it: those that came, changed or
+/// went; after a new list, all that were or are there.
+fn watch<K>(
+    events: impl Stream<Item = Event<K>> + Send + 'static,
+    tasks: &TaskTracker,
+    on_change: impl Fn(&[Arc<K>], &Store<K>) + Send + 'static,
+) -> Store<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
+{
+    let (store, mut writer) = reflector::store::<K>();
+    let reader = store.clone();
+    tasks.spawn(async move {
+        let mut events = std::pin::pin!(events);
+        while let Some(event) = events.next().await {
+            let mut touched = match &event {
+                Event::Apply(object) | Event::Delete(object) => vec![Arc::new(object.clone())],
+                Event::InitDone => reader.state(),
+                Event::Init | Event::InitApply(_) => Vec::new(),
+            };
+            writer.apply_watcher_event(&event);
+            if matches!(event, Event::InitDone) {
+                touched.extend(reader.state());
+            }
+            if !touched.is_empty() {
+                on_change(&touched, &reader);
+            }
+        }
+    });
+    store
+}

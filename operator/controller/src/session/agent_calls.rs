@@ -1,0 +1,195 @@
+//! What the controller asks of a pod's agent: to take a session, and to end it.
+
+use std::{net::IpAddr, time::Duration};
+
+use agent_api::{
+    End,
+    bind::{BIND_PATH, BindRefusal, BindReply, BindRequest, END_PATH, Settings, VERSION},
+    token::PodToken,
+};
+use bytes::Bytes;
+use crds::{BrowserSession, Reason, names::Protocol};
+use http::{HeaderMap, Method, StatusCode};
+use net::{
+    agent::{self, Agent},
+    body::{self, collect},
+    forward,
+};
+use serde::Serialize;
+use tokio::time::{sleep, timeout};
+use webdriver::capabilities::CapabilitySet;
+
+use crate::build::new_session;
+
+/// The most bytes of an agent's answer.
+const MAX_REPLY: usize = 16 << 20;
+/// The back-off of an agent that does not listen yet: at first short, because most are up soon.
+const FIRST_BACKOFF: Duration = Duration::from_millis(5);
+const MAX_BACKOFF: Duration = Duration::from_millis(250);
+/// How long an agent may take to accept its end.
+const END_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Why a pod was not bound.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// It will not be, however often it is asked.
+    #[error("{}: {}", .0.reason, .0.message)]
+    Refused(End),
+    #[error("the agent gave no answer in time: {0}")]
+    NoAnswer(String),
+}
+
+/// Why a call got no answer.
+#[derive(Debug, thiserror::Error)]
+enum CallError {
+    #[error("the message cannot be sent")]
+    Message(#[from] serde_json::Error),
+    #[error("the message cannot be sent")]
+    Uri(#[from] http::Error),
+    #[error(transparent)]
+    Agent(#[from] agent::Error),
+    #[error(transparent)]
+    Body(#[from] body::Error),
+}
+
+/// The error and its cause, in one line.
+fn describe(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+/// The request that gives a pod to a session.
+pub fn bind_request(
+    session: &BrowserSession,
+    uid: &str,
+    session_id: String,
+    capabilities: &CapabilitySet,
+) -> BindRequest {
+    let spec = &session.spec;
+    let seconds = |n: i32| u32::try_from(n).unwrap_or(0);
+    BindRequest {
+        version: VERSION,
+        session_uid: uid.to_owned(),
+        session_id,
+        session: new_session(spec, capabilities),
+        settings: Settings {
+            timeout_seconds: seconds(spec.timeout_seconds),
+            idle_timeout_seconds: seconds(spec.idle_timeout_seconds),
+            connect_timeout_seconds: seconds(spec.connect_timeout_seconds),
+            keep_alive: spec.keep_alive,
+            bidi_only: session.protocol() == Protocol::Bidi,
+            exposed: spec.expose.is_some(),
+            start_url: spec.start_url.clone(),
+            viewport: spec.viewport.map(|viewport| (viewport.width, viewport.height)),
+        },
+    }
+}
+
+/// Binds. An agent that does not listen yet is asked again; once it listens, it answers when its browser is up.
+///
+/// # Errors
+/// It refuses, or does not answer `within` so long.
+pub async fn bind(
+    ip: IpAddr,
+    token: PodToken,
+    request: &BindRequest,
+    within: Duration,
+) -> Result<BindReply, BindError> {
+    let agent = Agent::new(ip, token);
+    let mut last = "it does not listen".to_owned();
+    let asking = async {
+        let mut backoff = FIRST_BACKOFF;
+        loop {
+            match post(&agent, BIND_PATH, request).await {
+                Ok((status, body)) => return read_reply(status, &body),
+                Err(error) => last = describe(&error),
+            }
+            sleep(backoff).await;
+            backoff = (backoff * 2).min(MAX_BACKOFF);
+        }
+    };
+    match timeout(within, asking).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(BindError::NoAnswer(last)),
+    }
+}
+
+/// Tells an agent why its session ends, so that its clients hear it. Best effort: the pod is deleted anyway.
+pub async fn end(ip: IpAddr, token: PodToken, end: &End) {
+    let agent = Agent::new(ip, token);
+    match timeout(END_TIMEOUT, post(&agent, END_PATH, end)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => {
+            tracing::debug!(error = describe(&error), "the agent did not hear of its end");
+        }
+        Err(_) => tracing::debug!("the agent did not hear of its end in time"),
+    }
+}
+
+async fn post(
+    agent: &Agent,
+    path: &str,
+    message: &impl Serialize,
+) -> Result<(StatusCode, Bytes), CallError> {
+    let body = forward::full(serde_json::to_vec(message)?);
+    let request = forward::request(Method::POST, Agent::uri(path)?, HeaderMap::new(), body);
+    let response = agent.send(request).await?;
+    let status = response.status();
+    Ok((status, collect(response.into_body(), MAX_REPLY).await?))
+}
+
+fn read_reply(status: StatusCode, body: &[u8]) -> Result<BindReply, BindError> {
+    let refused = |reason, message| BindError::Refused(End { reason, message });
+    if status.is_success() {
+        return serde_json::from_slice(body)
+            .map_err(|error| refused(Reason::AgentIncompatible, error.to_string()));
+    }
+    Err(match serde_json::from_slice(body) {
+        Ok(BindRefusal::NotCreated { message }) => refused(Reason::SessionNotCreated, message),
+        Ok(BindRefusal::Incompatible { version }) => refused(
+            Reason::AgentIncompatible,
+            format!(
+                "the agent in the class's image speaks version {version}, the controller {VERSION}"
+            ),
+        ),
+        Ok(BindRefusal::Held { holder }) => {
+            refused(Reason::AgentLost, format!("the pod is held by the session with uid {holder}"))
+        }
+        Ok(BindRefusal::Ended(end)) => BindError::Refused(end),
+        Ok(BindRefusal::Malformed { message }) => refused(Reason::AgentIncompatible, message),
+        Err(_) => {
+            refused(Reason::AgentIncompatible, format!("the agent answered with status {status}"))
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_has_its_reason() {
+        for refusal in [
+            BindRefusal::NotCreated { message: "m".into() },
+            BindRefusal::Incompatible { version: 9 },
+            BindRefusal::Held { holder: "u".into() },
+            BindRefusal::Ended(End::new(Reason::DriverCrashed, "m")),
+        ] {
+            let expected = match refusal {
+                BindRefusal::NotCreated { .. } => Reason::SessionNotCreated,
+                BindRefusal::Held { .. } => Reason::AgentLost,
+                BindRefusal::Ended(_) => Reason::DriverCrashed,
+                _ => Reason::AgentIncompatible,
+            };
+            let body = serde_json::to_vec(&refusal).unwrap();
+            let Err(BindError::Refused(End { reason, .. })) = read_reply(refusal.status(), &body)
+            else {
+                panic!("{refusal:?} was taken for an answer")
+            };
+            assert_eq!(reason, expected);
+        }
+        assert!(read_reply(StatusCode::NOT_FOUND, b"not found").is_err());
+    }
+}

@@ -1,0 +1,319 @@
+//! Carries out a step. Nothing here decides what a session needs.
+
+use std::{net::IpAddr, time::Duration};
+
+use agent_api::{End, PodRef};
+use crds::{BrowserSession, BrowserSessionStatus, Phase, Reason, names};
+use k8s_openapi::api::core::v1::{Pod, Service};
+use kube::ResourceExt;
+use placement::Placement;
+use tokio::sync::Notify;
+use webdriver::capabilities::CapabilitySet;
+
+use super::{
+    agent_calls::{self, BindError},
+    context::Context,
+    decide::Step,
+    status,
+};
+use crate::{
+    build::{self, Assignment, Blueprint, object_name},
+    pods::{Observed, Problem, live_address, observe, pod_ref},
+    session_key::SessionKey,
+    work_queue::Action,
+    writer,
+};
+
+/// How long a pod that was created may take to be seen.
+const POD_SEEN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How far one watch may be behind another.
+const WATCH_LAG: Duration = Duration::from_secs(1);
+
+/// One reconcile of one session.
+pub struct Reconciler<'a> {
+    pub context: &'a Context,
+    pub key: &'a SessionKey,
+    /// Notified of changes while the reconcile runs.
+    pub changed: &'a Notify,
+}
+
+impl Reconciler<'_> {
+    pub async fn apply(&self, step: Step<'_>) -> Result<Action, writer::Error> {
+        match step {
+            Step::Wait(pause) => Ok(pause.map_or(Action::AwaitChange, Action::RequeueAfter)),
+            Step::CreatePod { session, placement } => self.create_pod(session, &placement).await,
+            Step::Bind { session, pod, ip, capabilities, within } => {
+                self.bind(session, pod, ip, capabilities, within).await
+            }
+            Step::ApplyServices { session } => {
+                self.apply_services(session).await?;
+                // What else there is to do is seen by another reconcile.
+                Ok(Action::RequeueAfter(Duration::ZERO))
+            }
+            Step::Report { session, status } => {
+                self.write_status(session, *status).await?;
+                Ok(Action::AwaitChange)
+            }
+            Step::End { session, pod, status } => {
+                self.end(session, *status, pod).await?;
+                Ok(Action::AwaitChange)
+            }
+            Step::DeletePod { session, pod } => {
+                self.delete_pod(session, pod).await?;
+                Ok(Action::AwaitChange)
+            }
+            Step::DeleteService { session } => {
+                self.delete_own_service(session).await?;
+                Ok(Action::RequeueAfter(WATCH_LAG))
+            }
+            Step::DeleteSession => {
+                self.context.writer.delete_session(self.key).await?;
+                Ok(Action::AwaitChange)
+            }
+        }
+    }
+
+    async fn create_pod(
+        &self,
+        session: &BrowserSession,
+        placement: &Placement<'_>,
+    ) -> Result<Action, writer::Error> {
+        let Context { gate, work, .. } = self.context;
+        // The store lets go of a pod before its tombstone is there.
+        if self.context.tombstones.get(&self.key.uid).is_some() {
+            return Ok(Action::RequeueAfter(Duration::ZERO));
+        }
+        match self.create_objects(session, &self.cold_pod(session, placement)).await {
+            Ok(()) => {
+                gate.pod_created(work, self.key);
+                // The watch tells of it; if it never does, it was somebody else's.
+                Ok(Action::RequeueAfter(POD_SEEN_TIMEOUT))
+            }
+            // A quota, an admission policy, or an object that the API server does not take: it may have room, or the
+            // class be mended, later.
+            Err(error) if matches!(error.code(), Some(400 | 403 | 413 | 422)) => {
+                // A Service that is refused says nothing of pods.
+                let is_quota = error.is_of("Pod") && error.message().contains("exceeded quota");
+                let reason = if is_quota { Reason::QuotaExceeded } else { Reason::PodRefused };
+                gate.pod_refused(work, self.key, session, reason);
+                let problem = Problem { reason, message: error.message() };
+                let status = status::pod_refused(session, problem, (self.context.clock)());
+                if session.status.as_ref() != Some(&status) {
+                    self.write_status(session, status).await?;
+                }
+                if is_quota && gate.quota_freed_lately(&self.key.namespace) {
+                    return Ok(Action::RequeueAfter(WATCH_LAG));
+                }
+                Ok(Action::RetryRefused)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A pod for this session alone, which has it from its creation.
+    fn cold_pod(&self, session: &BrowserSession, placement: &Placement<'_>) -> Pod {
+        let pod = PodRef::new(&self.key.namespace, object_name(self.key));
+        let blueprint = Blueprint::cold(&session.spec, placement);
+        let blank = build::pod(&pod, &blueprint, &self.context.token(&pod).hash());
+        Assignment::new(self.key, session, placement).apply(blank)
+    }
+
+    /// The Services first: a session that is Ready must be found by the names in its status.
+    async fn create_objects(
+        &self,
+        session: &BrowserSession,
+        pod: &Pod,
+    ) -> Result<(), writer::Error> {
+        self.apply_services(session).await?;
+        self.context.writer.create_pod(pod).await
+    }
+
+    /// Applies those that are missing.
+    async fn apply_services(&self, session: &BrowserSession) -> Result<(), writer::Error> {
+        let namespace = &self.key.namespace;
+        if !self.has_service(names::BROWSERS_SERVICE) {
+            self.apply_service(&build::browsers_service(namespace)).await?;
+        }
+        match session.spec.expose {
+            Some(expose) if !self.has_service(&object_name(self.key)) => {
+                self.apply_service(&build::own_service(self.key, session, expose)).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn apply_service(&self, service: &Service) -> Result<(), writer::Error> {
+        self.context.writer.apply_service(service).await?;
+        self.context.expectations.service_applied(&self.key.namespace, &service.name_any());
+        Ok(())
+    }
+
+    fn has_service(&self, name: &str) -> bool {
+        let Context { expectations, stores, .. } = self.context;
+        expectations.has_service(stores, &self.key.namespace, name)
+    }
+
+    async fn bind(
+        &self,
+        session: &BrowserSession,
+        pod: &Pod,
+        ip: IpAddr,
+        capabilities: CapabilitySet,
+        within: Duration,
+    ) -> Result<Action, writer::Error> {
+        let Context { key: installation_key, settings, .. } = self.context;
+        let session_id = installation_key.session_id(&self.key.uid).to_string();
+        let request = agent_calls::bind_request(session, &self.key.uid, session_id, &capabilities);
+        let token = self.context.token(&pod_ref(pod));
+        let mut binding = std::pin::pin!(agent_calls::bind(ip, token, &request, within));
+        let outcome = loop {
+            tokio::select! {
+                outcome = &mut binding => break outcome,
+                () = self.changed.notified() => if !self.is_wanted() {
+                    return Ok(Action::AwaitChange);
+                },
+            }
+        };
+        let now = (self.context.clock)();
+        match outcome {
+            Ok(reply) => {
+                for warning in &reply.warnings {
+                    self.context.events.publish(session, true, Reason::BrowserReady, warning);
+                }
+                // As it is by now: a report may have been written since this reconcile began, or the end by another
+                // controller.
+                let session = self.context.stores.session(self.key);
+                let Some(session) = session.filter(|s| self.is_wanted() && !s.is_ready()) else {
+                    return Ok(Action::AwaitChange);
+                };
+                let sandbox = self.sandbox(pod);
+                let binding = status::Binding { key: self.key, pod, reply, sandbox };
+                let status = status::ready(&session, binding, installation_key, settings, now);
+                self.write_status(&session, status).await?;
+                Ok(Action::AwaitChange)
+            }
+            Err(BindError::Refused(End { reason, message })) => {
+                let status = status::ended(session, Problem { reason, message }, now);
+                self.end(session, status, Some(pod)).await?;
+                Ok(Action::AwaitChange)
+            }
+            // Time is up, and the next reconcile says so.
+            Err(error @ BindError::NoAnswer(_)) => {
+                tracing::warn!(uid = self.key.uid, "{error}");
+                Ok(Action::Retry)
+            }
+        }
+    }
+
+    /// Whether the session still waits for its pod, and the pod is still there.
+    fn is_wanted(&self) -> bool {
+        let stores = &self.context.stores;
+        let session = stores.session(self.key).is_some_and(|session| {
+            session.metadata.deletion_timestamp.is_none()
+                && !session.is_terminal()
+                && !session.annotations().contains_key(names::END_ANNOTATION)
+        });
+        session
+            && stores
+                .pod_of(self.key)
+                .is_some_and(|pod| matches!(observe(&pod), Observed::Reachable { .. }))
+    }
+
+    fn sandbox(&self, pod: &Pod) -> Option<crds::Sandbox> {
+        let name = pod.labels().get(names::CLASS_LABEL)?;
+        let classes = self.context.stores.classes();
+        let class = classes.iter().find(|class| class.metadata.name.as_ref() == Some(name))?;
+        Some(class.spec.sandbox)
+    }
+
+    async fn end(
+        &self,
+        session: &BrowserSession,
+        status: BrowserSessionStatus,
+        pod: Option<&Pod>,
+    ) -> Result<(), writer::Error> {
+        let ended = BrowserSession { status: Some(status.clone()), ..session.clone() };
+        self.write_status(session, status).await?;
+        match pod {
+            Some(pod) => self.delete_pod(Some(&ended), pod).await,
+            None => self.delete_own_service(session).await,
+        }
+    }
+
+    /// Tells a live agent why, then deletes the pod and the session's own Service.
+    async fn delete_pod(
+        &self,
+        session: Option<&BrowserSession>,
+        pod: &Pod,
+    ) -> Result<(), writer::Error> {
+        let Context { expectations, stores, writer, .. } = self.context;
+        if !expectations.has_deleted(pod) {
+            if let Some(ip) = live_address(pod) {
+                let end = session.filter(|session| session.is_terminal()).and_then(|session| {
+                    let ready = session.ready_condition()?;
+                    Some(End::new(Reason::parse(&ready.reason)?, &ready.message))
+                });
+                let deleted = || End::new(Reason::Deleted, "the BrowserSession was deleted");
+                let end = end.unwrap_or_else(deleted);
+                agent_calls::end(ip, self.context.token(&pod_ref(pod)), &end).await;
+            }
+            if pod.metadata.deletion_timestamp.is_none() {
+                writer.delete_pod(pod).await?;
+                expectations.pod_deleted(stores, pod);
+            }
+        }
+        match session {
+            Some(session) => self.delete_own_service(session).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Deletes a session's own Service; without its session it goes by its owner reference.
+    async fn delete_own_service(&self, session: &BrowserSession) -> Result<(), writer::Error> {
+        let name = object_name(self.key);
+        if session.spec.expose.is_none() || !self.has_service(&name) {
+            return Ok(());
+        }
+        self.context.expectations.service_gone(&self.key.namespace, &name);
+        self.context.writer.delete_service(self.key, &name).await
+    }
+
+    /// The one place where a status is written: with its log line, Event and metric.
+    async fn write_status(
+        &self,
+        session: &BrowserSession,
+        status: BrowserSessionStatus,
+    ) -> Result<(), writer::Error> {
+        let phase = status.phase;
+        let ready = status.conditions.first().cloned();
+        let written = self.context.writer.write_status(self.key, session, status).await?;
+        self.context.stores.wrote(written);
+        let Some((phase, condition)) = phase.zip(ready) else { return Ok(()) };
+        let Some(reason) = Reason::parse(&condition.reason) else { return Ok(()) };
+        tracing::info!(
+            uid = self.key.uid,
+            namespace = self.key.namespace,
+            ?phase,
+            %reason,
+            message = condition.message,
+            "session"
+        );
+        // A new position in the queue is no Event.
+        let previous = session.ready_condition().map(|previous| previous.reason.as_str());
+        if previous == Some(condition.reason.as_str()) && !phase.is_terminal() {
+            return Ok(());
+        }
+        let is_warning = phase == Phase::Failed
+            || !matches!(reason, Reason::Starting | Reason::BrowserReady) && !phase.is_terminal();
+        self.context.events.publish(session, is_warning, reason, &condition.message);
+        if phase.is_terminal() {
+            self.context.metrics.session_ended(reason);
+        } else if phase == Phase::Ready
+            && let Some(created) = session.creation_timestamp()
+        {
+            let took = (self.context.clock)().duration_since(created.0);
+            self.context.metrics.session_ready(took.as_secs_f64());
+        }
+        Ok(())
+    }
+}

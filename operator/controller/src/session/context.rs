@@ -1,0 +1,42 @@
+//! What a reconcile needs.
+
+use std::sync::Arc;
+
+use agent_api::{
+    PodRef,
+    token::{InstallationKey, PodToken},
+};
+use jiff::Timestamp;
+use kube::Client;
+
+use crate::{
+    admission::Gate,
+    cache::{Expectations, Stores, Tombstones},
+    events::Events,
+    metrics::Metrics,
+    session_key::SessionKey,
+    settings::Settings,
+    work_queue::WorkQueue,
+    writer::Writer,
+};
+
+pub struct Context {
+    pub client: Client,
+    pub writer: Writer,
+    pub key: InstallationKey,
+    pub settings: Settings,
+    pub stores: Arc<Stores>,
+    pub expectations: Arc<Expectations>,
+    pub tombstones: Arc<Tombstones>,
+    pub gate: Arc<Gate>,
+    pub work: WorkQueue<SessionKey>,
+    pub events: Events,
+    pub metrics: Metrics,
+    pub clock: fn() -> Timestamp,
+}
+
+impl Context {
+    pub fn token(&self, pod: &PodRef) -> PodToken {
+        self.key.pod_token(pod)
+    }
+}

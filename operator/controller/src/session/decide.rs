@@ -1,0 +1,330 @@
+//! The state machine of a session: from what is known to the next step. Pure.
+
+use std::{net::IpAddr, time::Duration};
+
+use agent_api::PodRef;
+use crds::{BrowserClass, BrowserSession, BrowserSessionStatus, Phase, Reason, names};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use placement::Placement;
+use webdriver::capabilities::CapabilitySet;
+
+use super::{
+    dereference::{Dereferenced, References, Services},
+    status, validate,
+};
+use crate::{
+    admission::{Admission, is_worth_a_write},
+    cache::Tombstone,
+    pods::{Observed, Problem, live_address, observe},
+};
+
+/// How long a session may be on its way before its status says so: most are Ready sooner, and a write that nobody reads
+/// costs them time. Creation times are cut to seconds, so this is at least one second.
+const QUIET: SignedDuration = SignedDuration::from_secs(2);
+/// The start timeout of a class that is gone.
+const DEFAULT_START_TIMEOUT_SECONDS: i32 = 60;
+
+/// What is known of a session.
+pub struct Facts<'a> {
+    pub session: Option<&'a BrowserSession>,
+    pub pod: Option<&'a Pod>,
+    pub tombstone: Option<&'a Tombstone>,
+    pub services: Services,
+    pub references: &'a References,
+    pub now: Timestamp,
+}
+
+impl<'a> Facts<'a> {
+    pub fn new(objects: &'a Dereferenced, now: Timestamp) -> Self {
+        let Dereferenced { session, pod, tombstone, services, references } = objects;
+        Self {
+            session: session.as_deref(),
+            pod: pod.as_deref(),
+            tombstone: tombstone.as_ref(),
+            services: *services,
+            references,
+            now,
+        }
+    }
+}
+
+/// What to do next, and with which objects.
+#[derive(Debug)]
+pub enum Step<'a> {
+    /// Nothing, until something changes or that time has passed.
+    Wait(Option<Duration>),
+    CreatePod {
+        session: &'a BrowserSession,
+        placement: Box<Placement<'a>>,
+    },
+    /// Give the pod to the session.
+    Bind {
+        session: &'a BrowserSession,
+        pod: &'a Pod,
+        /// The pod's address.
+        ip: IpAddr,
+        capabilities: CapabilitySet,
+        /// How long it may take.
+        within: Duration,
+    },
+    /// Apply the Services that name the pod, again.
+    ApplyServices {
+        session: &'a BrowserSession,
+    },
+    /// Write how far the session is.
+    Report {
+        session: &'a BrowserSession,
+        status: Box<BrowserSessionStatus>,
+    },
+    /// Write why the session has ended, then delete its pod.
+    End {
+        session: &'a BrowserSession,
+        pod: Option<&'a Pod>,
+        status: Box<BrowserSessionStatus>,
+    },
+    /// Delete a pod whose session is gone or has ended.
+    DeletePod {
+        session: Option<&'a BrowserSession>,
+        pod: &'a Pod,
+    },
+    /// Delete the session's own Service.
+    DeleteService {
+        session: &'a BrowserSession,
+    },
+    /// Delete the record of a session that ended long enough ago.
+    DeleteSession,
+}
+
+/// What a step takes for absent. Watches of different kinds run apart, so a step that cannot be undone and rests on an
+/// absence is taken only after the API server has confirmed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// The session of a pod.
+    Session,
+    /// The pod that a session had.
+    Pod(PodRef),
+    /// A class that gives what is asked for.
+    Class,
+}
+
+/// The absence that a step rests on.
+pub fn rests_on(facts: &Facts<'_>, step: &Step<'_>) -> Option<Absence> {
+    match step {
+        Step::DeletePod { session: None, .. } if facts.session.is_none() => Some(Absence::Session),
+        Step::End { session, pod: None, status } => {
+            let reason = status.conditions.first().and_then(|c| Reason::parse(&c.reason))?;
+            match reason {
+                Reason::PodDeleted => {
+                    let tombstone = facts.tombstone.map(|tombstone| tombstone.pod.clone());
+                    tombstone.or_else(|| assigned_pod(session)).map(Absence::Pod)
+                }
+                Reason::ClassNotFound | Reason::RegionNotFound | Reason::CapabilitiesNotMatched => {
+                    Some(Absence::Class)
+                }
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// Decides. `admit` says whether a session may have its pod, in a class of that name and capacity; `None` where it has ended
+/// by now. It is asked only of a session that can have a pod, and reserves its place.
+pub fn decide<'a>(
+    facts: &Facts<'a>,
+    admit: impl FnOnce(&str, Option<usize>) -> Option<Admission>,
+) -> Step<'a> {
+    let Some(session) =
+        facts.session.filter(|session| session.metadata.deletion_timestamp.is_none())
+    else {
+        return delete_pod(facts).unwrap_or(Step::Wait(None));
+    };
+    if session.is_terminal() {
+        return delete_pod(facts).unwrap_or_else(|| {
+            if facts.services.own {
+                Step::DeleteService { session }
+            } else {
+                expire(session, facts.now)
+            }
+        });
+    }
+    if let Some(reason) = end_annotation(session) {
+        let message = "the end was asked for by annotation".to_owned();
+        return end(facts, session, Problem { reason, message });
+    }
+    match facts.pod {
+        None => without_pod(facts, session, admit),
+        Some(pod) => with_pod(facts, session, pod),
+    }
+}
+
+/// A pod that nobody wants is deleted. One that goes already (the garbage collector may be first) is still told why.
+fn delete_pod<'a>(facts: &Facts<'a>) -> Option<Step<'a>> {
+    let pod = facts.pod?;
+    let is_going = pod.metadata.deletion_timestamp.is_some();
+    Some(if is_going && live_address(pod).is_none() {
+        Step::Wait(None)
+    } else {
+        Step::DeletePod { session: facts.session, pod }
+    })
+}
+
+/// A record with a time to live is deleted when that has passed.
+fn expire<'a>(session: &'a BrowserSession, now: Timestamp) -> Step<'a> {
+    let ended = session.status.as_ref().and_then(|status| status.ended_at.as_ref());
+    match (session.spec.ttl_seconds_after_finished, ended) {
+        (Some(ttl), Some(ended)) => match time_left(ended.0, ttl, now) {
+            Some(left) => Step::Wait(Some(left)),
+            None => Step::DeleteSession,
+        },
+        _ => Step::Wait(None),
+    }
+}
+
+fn end_annotation(session: &BrowserSession) -> Option<Reason> {
+    let word = session.annotations().get(names::END_ANNOTATION)?;
+    // A word that is no reason still means the end: somebody wanted it.
+    Some(Reason::parse(word).filter(|reason| reason.is_final()).unwrap_or(Reason::ClientEnded))
+}
+
+/// The pod in the session's status.
+fn assigned_pod(session: &BrowserSession) -> Option<PodRef> {
+    let name = session.status.as_ref()?.pod_name.as_ref()?;
+    Some(PodRef::new(session.namespace()?, name))
+}
+
+fn without_pod<'a>(
+    facts: &Facts<'a>,
+    session: &'a BrowserSession,
+    admit: impl FnOnce(&str, Option<usize>) -> Option<Admission>,
+) -> Step<'a> {
+    // One pod for one session: also where its status does not say yet that it had one.
+    if let Some(tombstone) = facts.tombstone {
+        return end(facts, session, tombstone.problem.clone());
+    }
+    if assigned_pod(session).is_some() {
+        let message = "the browser's pod is gone".to_owned();
+        return end(facts, session, Problem { reason: Reason::PodDeleted, message });
+    }
+    let placement = match validate::placement(session, facts.references) {
+        Ok(placement) => placement,
+        Err(problem) => return end(facts, session, problem),
+    };
+    let class = placement.class.name_any();
+    let capacity = placement.class.spec.capacity.and_then(|n| usize::try_from(n).ok());
+    let (reason, position) = match admit(&class, capacity) {
+        Some(Admission::Admitted) => {
+            return Step::CreatePod { session, placement: Box::new(placement) };
+        }
+        Some(Admission::Queued { reason, position }) => (reason, position),
+        None => return Step::Wait(None),
+    };
+    let written = session.status.as_ref().and_then(|status| status.queue_position);
+    let position = match written {
+        Some(written) if !is_worth_a_write(Some(written), position) => written,
+        _ => position,
+    };
+    let why = match (reason, capacity) {
+        (Reason::CapacityReached, Some(capacity)) => {
+            format!("class {class} has room for {capacity} sessions at a time")
+        }
+        _ => "a ResourceQuota of the namespace has no room for another pod".to_owned(),
+    };
+    let message = format!("{why}; position in the queue: {position}");
+    report(facts, session, Phase::Pending, Problem { reason, message }, Some(position))
+}
+
+fn with_pod<'a>(facts: &Facts<'a>, session: &'a BrowserSession, pod: &'a Pod) -> Step<'a> {
+    let observed = observe(pod);
+    if let Observed::Ended(problem) = observed {
+        return end(facts, session, problem);
+    }
+    if session.is_ready() {
+        return if facts.services.are_complete {
+            Step::Wait(None)
+        } else {
+            Step::ApplyServices { session }
+        };
+    }
+    let seconds = start_timeout(&facts.references.classes, pod);
+    let created = pod.creation_timestamp().map_or(facts.now, |created| created.0);
+    let Some(left) = time_left(created, seconds, facts.now) else {
+        let Problem { reason, message } = match observed {
+            Observed::Starting(Some(problem)) => problem,
+            _ => Problem {
+                reason: Reason::StartTimedOut,
+                message: "its agent did not answer".to_owned(),
+            },
+        };
+        let message = format!("not ready within startTimeoutSeconds: {seconds}: {message}");
+        return end(facts, session, Problem { reason, message });
+    };
+    if !facts.services.are_complete {
+        return Step::ApplyServices { session };
+    }
+    match observed {
+        Observed::Reachable { ip } => match validate::matched_capabilities(session, pod) {
+            Ok(capabilities) => Step::Bind { session, pod, ip, capabilities, within: left },
+            Err(problem) => end(facts, session, problem),
+        },
+        Observed::Starting(problem) => {
+            let problem = problem.unwrap_or_else(|| Problem {
+                reason: Reason::Starting,
+                message: "the browser's pod is being started".to_owned(),
+            });
+            match report(facts, session, Phase::Starting, problem, None) {
+                Step::Wait(pause) => Step::Wait(Some(pause.unwrap_or(left).min(left))),
+                step => step,
+            }
+        }
+        Observed::Ended(_) => Step::Wait(None),
+    }
+}
+
+/// Writes how far a session is, unless its status says so already or it is young.
+fn report<'a>(
+    facts: &Facts<'a>,
+    session: &'a BrowserSession,
+    phase: Phase,
+    problem: Problem,
+    queue_position: Option<i32>,
+) -> Step<'a> {
+    let created = session.creation_timestamp().map_or(facts.now, |created| created.0);
+    let quiet_until = created + QUIET;
+    if facts.now < quiet_until {
+        return Step::Wait(positive(quiet_until.duration_since(facts.now)));
+    }
+    let status = status::progress(session, phase, problem, facts.pod, queue_position, facts.now);
+    if session.status.as_ref() == Some(&status) {
+        Step::Wait(None)
+    } else {
+        Step::Report { session, status: Box::new(status) }
+    }
+}
+
+fn end<'a>(facts: &Facts<'a>, session: &'a BrowserSession, problem: Problem) -> Step<'a> {
+    let status = Box::new(status::ended(session, problem, facts.now));
+    Step::End { session, pod: facts.pod, status }
+}
+
+fn start_timeout(classes: &[BrowserClass], pod: &Pod) -> i32 {
+    let name = pod.labels().get(names::CLASS_LABEL);
+    classes
+        .iter()
+        .find(|class| Some(&class.name_any()) == name)
+        .map_or(DEFAULT_START_TIMEOUT_SECONDS, |class| class.spec.start_timeout_seconds)
+}
+
+/// What is left of so many seconds from `begin`; `None` when they have passed.
+fn time_left(begin: Timestamp, seconds: i32, now: Timestamp) -> Option<Duration> {
+    positive((begin + SignedDuration::from_secs(seconds.into())).duration_since(now))
+}
+
+fn positive(duration: SignedDuration) -> Option<Duration> {
+    Duration::try_from(duration).ok().filter(|duration| !duration.is_zero())
+}
+
+#[cfg(test)]
+mod tests;

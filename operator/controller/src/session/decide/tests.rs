@@ -1,0 +1,277 @@
+use super::*;
+use serde_json::{Value, json};
+
+fn classes(extra: Value) -> Vec<BrowserClass> {
+    let mut spec = json!({"browserName": "chrome", "versions": [{"version": "1", "image": "i"}]});
+    spec.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+    vec![
+        serde_json::from_value(json!({
+            "apiVersion": "browser-operator.io/v1alpha1", "kind": "BrowserClass",
+            "metadata": {"name": "chromium"}, "spec": spec,
+        }))
+        .unwrap(),
+    ]
+}
+
+fn session(parts: Value) -> BrowserSession {
+    let mut whole = json!({
+        "apiVersion": "browser-operator.io/v1alpha1", "kind": "BrowserSession",
+        "metadata": {
+            "name": "s", "namespace": "n", "uid": "u", "generation": 1,
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+        },
+        "spec": {},
+    });
+    merge(&mut whole, parts);
+    serde_json::from_value(whole).unwrap()
+}
+
+fn pod(parts: Value) -> Pod {
+    let mut whole = json!({"metadata": {
+        "name": "s-1", "namespace": "n", "uid": "p", "creationTimestamp": "2026-01-01T00:00:00Z",
+        "labels": {"browser-operator.io/class": "chromium"},
+    }});
+    merge(&mut whole, parts);
+    serde_json::from_value(whole).unwrap()
+}
+
+fn merge(into: &mut Value, from: Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (key, value) in from {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, from) => *into = from,
+    }
+}
+
+fn references(classes: &[BrowserClass]) -> References {
+    References { classes: classes.into() }
+}
+
+fn facts<'a>(
+    session: Option<&'a BrowserSession>,
+    pod: Option<&'a Pod>,
+    references: &'a References,
+    now: Timestamp,
+) -> Facts<'a> {
+    let services = Services { are_complete: true, own: false };
+    Facts { session, pod, tombstone: None, services, references, now }
+}
+
+fn admit(_: &str, _: Option<usize>) -> Option<Admission> {
+    Some(Admission::Admitted)
+}
+
+/// What happens `after` seconds after the session was created.
+fn next(
+    session: Option<&BrowserSession>,
+    pod: Option<&Pod>,
+    classes: &[BrowserClass],
+    before: usize,
+    after: i64,
+) -> String {
+    let born: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let now = born + SignedDuration::from_secs(after);
+    let admit = |_: &str, capacity: Option<usize>| {
+        Some(match capacity {
+            Some(capacity) if before >= capacity => Admission::Queued {
+                reason: Reason::CapacityReached,
+                position: i32::try_from(before - capacity + 1).unwrap(),
+            },
+            _ => Admission::Admitted,
+        })
+    };
+    match decide(&facts(session, pod, &references(classes), now), admit) {
+        Step::ApplyServices { .. } => "apply services".to_owned(),
+        Step::Wait(None) => "wait".to_owned(),
+        Step::Wait(Some(pause)) => format!("wait {}", pause.as_secs()),
+        Step::CreatePod { placement, .. } => format!("create {}", placement.version.image),
+        Step::Bind { ip, within, .. } => format!("bind {ip} within {}", within.as_secs()),
+        Step::Report { status, .. } => summary("report", &status),
+        Step::End { status, .. } => summary("end", &status),
+        Step::DeletePod { .. } => "delete pod".to_owned(),
+        Step::DeleteService { .. } => "delete service".to_owned(),
+        Step::DeleteSession => "delete session".to_owned(),
+    }
+}
+
+fn summary(what: &str, status: &BrowserSessionStatus) -> String {
+    let phase = status.phase.unwrap();
+    let types: Vec<&str> = status.conditions.iter().map(|c| c.type_.as_str()).collect();
+    let position = status.queue_position.map(|n| format!(" at {n}")).unwrap_or_default();
+    format!("{what} {phase:?} {} {}{position}", status.conditions[0].reason, types.join("+"))
+}
+
+#[test]
+fn every_state_has_its_next_step() {
+    let all = classes(json!({}));
+    let full = classes(json!({"capacity": 1}));
+    let fresh = session(json!({}));
+    let misplaced = session(json!({"spec": {"className": "mosaic"}}));
+    let reported = session(json!({"status": {"phase": "Starting", "podName": "s-1"}}));
+    let ready = session(json!({"status": {"phase": "Ready", "podName": "s-1", "conditions": [{
+        "type": "Ready", "status": "True", "reason": "BrowserReady", "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }]}}));
+    let waiting = session(json!({"status": {"phase": "Pending", "queuePosition": 8}}));
+    let over =
+        session(json!({"status": {"phase": "Completed", "endedAt": "2026-01-01T00:00:10Z"}}));
+    let mortal = session(json!({
+        "spec": {"ttlSecondsAfterFinished": 60},
+        "status": {"phase": "Completed", "endedAt": "2026-01-01T00:00:10Z"},
+    }));
+    let deleted = session(json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}));
+    let asked_to_end = session(json!({"metadata": {"annotations": {
+        "browser-operator.io/end": "ClientGaveUp",
+    }}}));
+    let blank = pod(json!({}));
+    let up = pod(json!({"status": {"podIP": "10.0.0.1"}}));
+    let imageless = pod(json!({"status": {"containerStatuses": [{
+        "name": "browser", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"waiting": {"reason": "ErrImagePull"}},
+    }]}}));
+    let ended = pod(json!({"status": {"phase": "Succeeded", "containerStatuses": [{
+        "name": "browser", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"terminated": {"exitCode": 0, "message": "{\"reason\":\"ClientEnded\"}"}},
+    }]}}));
+    let released =
+        session(json!({"metadata": {"annotations": {"browser-operator.io/end": "Released"}}}));
+    let late =
+        session(json!({"metadata": {"annotations": {"browser-operator.io/end": "Starting"}}}));
+    let drained = pod(json!({
+        "metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"},
+        "status": {"podIP": "10.0.0.1", "conditions": [{
+            "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
+        }]},
+    }));
+    let killed = pod(json!({"status": {"phase": "Failed", "containerStatuses": [{
+        "name": "browser", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}},
+    }]}}));
+    let refused = pod(json!({"status": {"phase": "Failed", "reason": "OutOfcpu"}}));
+    let going = pod(json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}));
+    let going_live = pod(json!({
+        "metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"},
+        "status": {"podIP": "10.0.0.1"},
+    }));
+
+    for (session, pod, classes, before, after, expected) in [
+        (None, None, &all, 0, 0, "wait"),
+        (None, Some(&up), &all, 0, 0, "delete pod"),
+        (None, Some(&going), &all, 0, 0, "wait"),
+        (None, Some(&going_live), &all, 0, 0, "delete pod"),
+        (Some(&deleted), Some(&up), &all, 0, 0, "delete pod"),
+        (Some(&deleted), None, &all, 0, 0, "wait"),
+        (Some(&fresh), None, &all, 5, 0, "create i"),
+        (Some(&fresh), None, &full, 0, 0, "create i"),
+        (Some(&fresh), None, &full, 1, 0, "wait 2"),
+        (Some(&fresh), None, &full, 1, 2, "report Pending CapacityReached Ready at 1"),
+        (Some(&waiting), None, &full, 16, 9, "report Pending CapacityReached Ready at 16"),
+        (Some(&waiting), None, &full, 4, 9, "report Pending CapacityReached Ready at 4"),
+        (Some(&waiting), None, &full, 5, 9, "report Pending CapacityReached Ready at 8"),
+        (Some(&waiting), None, &full, 0, 9, "create i"),
+        (Some(&misplaced), None, &all, 0, 0, "end Failed ClassNotFound Ready+Stalled"),
+        (Some(&fresh), Some(&blank), &all, 0, 0, "wait 2"),
+        (Some(&fresh), Some(&blank), &all, 0, 2, "report Starting Starting Ready"),
+        (Some(&fresh), Some(&imageless), &all, 0, 2, "report Starting ImageUnavailable Ready"),
+        (Some(&fresh), Some(&imageless), &all, 0, 60, "end Failed ImageUnavailable Ready+Stalled"),
+        (Some(&fresh), Some(&blank), &all, 0, 60, "end Failed StartTimedOut Ready+Stalled"),
+        (Some(&fresh), Some(&up), &all, 0, 0, "bind 10.0.0.1 within 60"),
+        (Some(&fresh), Some(&up), &all, 0, 59, "bind 10.0.0.1 within 1"),
+        (Some(&reported), None, &all, 0, 5, "end Failed PodDeleted Ready+Stalled"),
+        (Some(&ready), Some(&up), &all, 0, 900, "wait"),
+        (Some(&ready), Some(&ended), &all, 0, 9, "end Completed ClientEnded Ready+Stalled"),
+        (Some(&ready), Some(&going), &all, 0, 9, "end Failed PodDeleted Ready+Stalled"),
+        (Some(&ready), Some(&drained), &all, 0, 9, "end Failed NodeDrained Ready+Stalled"),
+        (Some(&ready), Some(&killed), &all, 0, 9, "end Failed OutOfMemory Ready+Stalled"),
+        (Some(&released), Some(&up), &all, 0, 9, "end Completed Released Ready+Stalled"),
+        (Some(&late), Some(&up), &all, 0, 9, "end Completed ClientEnded Ready+Stalled"),
+        (Some(&fresh), Some(&refused), &all, 0, 1, "end Failed Unschedulable Ready+Stalled"),
+        (Some(&ready), None, &all, 0, 9, "end Failed PodDeleted Ready+Stalled"),
+        (Some(&asked_to_end), Some(&up), &all, 0, 1, "end Completed ClientGaveUp Ready+Stalled"),
+        (Some(&over), Some(&ended), &all, 0, 10, "delete pod"),
+        (Some(&over), None, &all, 0, 1_000_000, "wait"),
+        (Some(&mortal), None, &all, 0, 11, "wait 59"),
+        (Some(&mortal), None, &all, 0, 70, "delete session"),
+    ] {
+        let got = next(session, pod, classes, before, after);
+        let name = session.map(|s| serde_json::to_string(&s.status).unwrap());
+        assert_eq!(got, expected, "{name:?} {pod:?} after {after}");
+    }
+}
+
+#[test]
+fn services_that_are_gone_are_made_again_while_the_session_lives() {
+    let all = classes(json!({}));
+    let (fresh, up) = (session(json!({})), pod(json!({"status": {"podIP": "10.0.0.1"}})));
+    let over = session(json!({"status": {"phase": "Completed"}}));
+    let now: Timestamp = "2026-01-01T00:00:09Z".parse().unwrap();
+    let all = references(&all);
+    let step = |session| {
+        let services = Services { are_complete: false, own: false };
+        decide(&Facts { services, ..facts(Some(session), Some(&up), &all, now) }, admit)
+    };
+    assert!(matches!(step(&fresh), Step::ApplyServices { .. }));
+    assert!(matches!(step(&over), Step::DeletePod { .. }));
+}
+
+#[test]
+fn a_last_step_that_rests_on_an_absence_says_on_which() {
+    let all = classes(json!({}));
+    let reported = session(json!({"status": {"phase": "Starting", "podName": "s-1"}}));
+    let misplaced = session(json!({"spec": {"className": "mosaic"}}));
+    let malformed = session(json!({"spec": {"capabilities": {"alwaysMatch": {"x": 1}}}}));
+    let up = pod(json!({"status": {"podIP": "10.0.0.1"}}));
+    let now: Timestamp = "2026-01-01T00:00:09Z".parse().unwrap();
+    for (session, pod, expected) in [
+        (None, Some(&up), Some(Absence::Session)),
+        (Some(&reported), None, Some(Absence::Pod(PodRef::new("n", "s-1")))),
+        (Some(&misplaced), None, Some(Absence::Class)),
+        (Some(&malformed), None, None),
+        (Some(&reported), Some(&up), None),
+    ] {
+        let all = references(&all);
+        let facts = facts(session, pod, &all, now);
+        assert_eq!(rests_on(&facts, &decide(&facts, admit)), expected);
+    }
+}
+
+#[test]
+fn what_has_been_said_is_not_said_again() {
+    let all = classes(json!({}));
+    let (fresh, blank) = (session(json!({})), pod(json!({})));
+    let born: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let all = references(&all);
+    let report = |session: &BrowserSession, now| match decide(
+        &facts(Some(session), Some(&blank), &all, now),
+        admit,
+    ) {
+        Step::Report { status, .. } => Some(*status),
+        _ => None,
+    };
+    let status = report(&fresh, born + SignedDuration::from_secs(2)).unwrap();
+    let told = BrowserSession { status: Some(status), ..fresh.clone() };
+    assert_eq!(report(&told, born + SignedDuration::from_secs(3)), None);
+}
+
+#[test]
+fn a_pod_that_went_unseen_leaves_its_word() {
+    let now = "2026-01-01T00:00:09Z".parse().unwrap();
+    let all = classes(json!({}));
+    // A young session's status has no pod yet.
+    for status in [json!({"phase": "Ready", "podName": "s-1"}), json!({"phase": "Pending"})] {
+        let session = session(json!({"status": status}));
+        let message = "the pod's node is gone".to_owned();
+        let problem = Problem { reason: Reason::NodeLost, message };
+        let tombstone = Tombstone { pod: PodRef::new("n", "s-1"), problem };
+        let references = references(&all);
+        let facts = facts(Some(&session), None, &references, now);
+        let facts = Facts { tombstone: Some(&tombstone), ..facts };
+        let Step::End { status: ended, .. } = decide(&facts, admit) else {
+            panic!("it ends: {status}")
+        };
+        assert_eq!(ended.conditions[0].reason, "NodeLost");
+    }
+}

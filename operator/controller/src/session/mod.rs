@@ -1,0 +1,16 @@
+//! The controller of BrowserSessions: `dereference -> validate -> build -> apply -> observe`, a file each, and `decide`,
+//! which says what the next step is.
+
+mod agent_calls;
+mod apply;
+mod context;
+mod decide;
+mod dereference;
+mod listener;
+mod reconcile;
+mod status;
+mod validate;
+
+pub use context::Context;
+pub use listener::SessionListener;
+pub use reconcile::reconcile;

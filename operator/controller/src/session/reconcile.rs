@@ -1,0 +1,92 @@
+//! Reconciles one session: dereference, decide, confirm, apply.
+
+use std::{error::Error as _, sync::Arc, time::Duration};
+
+use tokio::sync::Notify;
+
+use super::{
+    apply::Reconciler,
+    context::Context,
+    decide::{Absence, Facts, Step, decide, rests_on},
+    dereference::{Dereferenced, References, dereference},
+};
+use crate::{cache::live, session_key::SessionKey, work_queue::Action, writer};
+
+/// How far one watch may be behind another.
+const WATCH_LAG: Duration = Duration::from_secs(1);
+
+/// Why a reconcile failed.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Write(#[from] writer::Error),
+    #[error("confirm with the API server")]
+    Confirm(#[from] kube::Error),
+}
+
+/// Takes one step, and says when to reconcile again.
+pub async fn reconcile(context: Arc<Context>, key: SessionKey, changed: Arc<Notify>) -> Action {
+    match try_reconcile(&context, &key, &changed).await {
+        Ok(Action::AwaitChange) if context.gate.is_waiting(&key.uid) => Action::AwaitAdmission,
+        Ok(action) => action,
+        // Somebody wrote before, or the watch is behind this process's own write: the next reconcile knows more.
+        Err(Error::Write(error)) if error.code() == Some(409) => {
+            tracing::debug!(uid = key.uid, namespace = key.namespace, "{error}: it has changed");
+            Action::Retry
+        }
+        Err(error) => {
+            let cause = error.source().map(ToString::to_string).unwrap_or_default();
+            tracing::warn!(uid = key.uid, namespace = key.namespace, cause, "{error}");
+            Action::Retry
+        }
+    }
+}
+
+async fn try_reconcile(
+    context: &Context,
+    key: &SessionKey,
+    changed: &Notify,
+) -> Result<Action, Error> {
+    let reconciler = Reconciler { context, key, changed };
+    let mut objects = dereference(&context.stores, &context.expectations, &context.tombstones, key);
+    let (step, absence) = next_step(context, key, &objects);
+    let is_there = match absence {
+        None => false,
+        Some(Absence::Session) => live::has_session(&context.client, key).await?,
+        Some(Absence::Pod(pod)) => {
+            if !live::has_pod(&context.client, &pod, key).await? {
+                // What it said last may have been heard meanwhile.
+                objects.tombstone = context.tombstones.get(&key.uid);
+                let (step, _) = next_step(context, key, &objects);
+                return Ok(reconciler.apply(step).await?);
+            }
+            true
+        }
+        Some(Absence::Class) => {
+            objects.references = References::live(&context.client).await?;
+            let (step, _) = next_step(context, key, &objects);
+            return Ok(reconciler.apply(step).await?);
+        }
+    };
+    if is_there { Ok(Action::RequeueAfter(WATCH_LAG)) } else { Ok(reconciler.apply(step).await?) }
+}
+
+/// Decides. A session that is admitted has its place from then on: two that are decided at the same time must not take the
+/// same one.
+fn next_step<'a>(
+    context: &Context,
+    key: &SessionKey,
+    objects: &'a Dereferenced,
+) -> (Step<'a>, Option<Absence>) {
+    let Context { gate, stores, work, .. } = context;
+    let now = (context.clock)();
+    if let Some(pod) = &objects.pod {
+        gate.has_pod(stores, work, key, pod);
+    }
+    let facts = Facts::new(objects, now);
+    let step = decide(&facts, |class, capacity| {
+        gate.admit(stores, work, facts.session?, class, capacity, now)
+    });
+    let absence = rests_on(&facts, &step);
+    (step, absence)
+}

@@ -1,0 +1,35 @@
+//! Whether what a session asks for can be had, and as what. Pure: `placement` decides, for the gateway and for us.
+
+use crds::BrowserSession;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use placement::{Placement, Refusal};
+use webdriver::capabilities::CapabilitySet;
+
+use super::dereference::References;
+use crate::{build::MATCHED_ANNOTATION, pods::Problem};
+
+/// What a session without a pod gets.
+///
+/// # Errors
+/// It can never be had as this cluster is.
+pub fn placement<'a>(
+    session: &BrowserSession,
+    references: &'a References,
+) -> Result<Placement<'a>, Problem> {
+    placement::place(&session.spec, &references.classes).map_err(problem)
+}
+
+/// The capabilities that a session's pod was matched with.
+///
+/// # Errors
+/// They are malformed, or there is no such set.
+pub fn matched_capabilities(session: &BrowserSession, pod: &Pod) -> Result<CapabilitySet, Problem> {
+    let matched = pod.annotations().get(MATCHED_ANNOTATION);
+    let matched = matched.and_then(|index| index.parse().ok()).unwrap_or(0);
+    placement::matched_set(&session.spec, matched).map_err(problem)
+}
+
+fn problem(refusal: Refusal) -> Problem {
+    Problem { reason: refusal.reason, message: refusal.message() }
+}
