@@ -9,13 +9,13 @@ use kube::{Api, ResourceExt, api::DeleteParams};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    kill::{self, Kill, Victim, Way},
+    kill::{self, Kill, Method, Victim},
     observer::Seen,
     outage::{Component, Outage},
     process,
     random::Random,
-    stage::Stage,
     tally::Tally,
+    testbed::Testbed,
 };
 use crate::operator::is_ready;
 
@@ -30,7 +30,7 @@ const PAUSE: (u64, u64) = (8_000, 25_000);
 
 /// Kills, and waits until all is whole again, until that is over.
 pub async fn run(
-    stage: &Stage<'_>,
+    testbed: &Testbed<'_>,
     tally: &Tally,
     random: &mut Random,
     is_over: impl Fn() -> bool,
@@ -45,11 +45,11 @@ pub async fn run(
         if is_over() {
             return Ok(());
         }
-        let kills = stage.observer.look(|seen| {
+        let kills = testbed.observer.look(|seen| {
             let victims = |component| victims(seen, component);
             kill::draw(random, victims(Component::Controller), victims(Component::Gateway))
         });
-        let killing = kills.iter().map(|kill| run_one(stage, tally, kill));
+        let killing = kills.iter().map(|kill| run_one(testbed, tally, kill));
         for outcome in join_all(killing).await {
             outcome?;
         }
@@ -68,9 +68,9 @@ fn victims(seen: &Seen, component: Component) -> Vec<Victim> {
 }
 
 /// Kills a pod of the operator, and waits until all is whole again.
-async fn run_one(stage: &Stage<'_>, tally: &Tally, kill: &Kill) -> Result<()> {
+async fn run_one(testbed: &Testbed<'_>, tally: &Tally, kill: &Kill) -> Result<()> {
     let Kill { component, pod: uid, way } = kill;
-    let observer = stage.observer;
+    let observer = testbed.observer;
     let outage = Outage { component: *component, pod: uid.clone(), from: Instant::now(), to: None };
     let wanted = observer.look(|seen| seen.component(component.as_str()).count());
     let number = observer.note(|seen| {
@@ -80,7 +80,7 @@ async fn run_one(stage: &Stage<'_>, tally: &Tally, kill: &Kill) -> Result<()> {
     tally.killed(&kill.name());
     let context = || format!("{}, its uid is {uid}", kill.name());
     let settled = match way {
-        Way::Process => {
+        Method::Process => {
             let was_there = process::kill_operator(uid).with_context(context)?;
             ensure!(was_there, "{}: it has no process", context());
             let back = |seen: &Seen| match seen.operator.get(uid) {
@@ -91,10 +91,10 @@ async fn run_one(stage: &Stage<'_>, tally: &Tally, kill: &Kill) -> Result<()> {
             ensure!(is_there, "{}: the pod is gone, and nobody here deleted it", context());
             SETTLED
         }
-        Way::Pod | Way::PodAtOnce => {
+        Method::Pod | Method::PodAtOnce => {
             let pod = observer.look(|seen| seen.operator.get(uid).cloned());
-            let grace = (*way == Way::PodAtOnce).then_some(0);
-            delete(stage, &pod.with_context(context)?, grace).await.with_context(context)?;
+            let grace = (*way == Method::PodAtOnce).then_some(0);
+            delete(testbed, &pod.with_context(context)?, grace).await.with_context(context)?;
             let replaced = |seen: &Seen| {
                 let ready = seen.component(component.as_str()).filter(|pod| is_ready(pod)).count();
                 (!seen.operator.contains_key(uid) && ready >= wanted).then_some(())
@@ -111,8 +111,8 @@ async fn run_one(stage: &Stage<'_>, tally: &Tally, kill: &Kill) -> Result<()> {
     Ok(())
 }
 
-async fn delete(stage: &Stage<'_>, pod: &Pod, grace: Option<u32>) -> Result<()> {
-    let client = stage.namespace.cluster.client.clone();
+async fn delete(testbed: &Testbed<'_>, pod: &Pod, grace: Option<u32>) -> Result<()> {
+    let client = testbed.namespace.cluster.client.clone();
     let pods = Api::<Pod>::namespaced(client, &pod.namespace().unwrap_or_default());
     let params = DeleteParams { grace_period_seconds: grace, ..DeleteParams::default() };
     match pods.delete(&pod.name_any(), &params).await {

@@ -8,10 +8,10 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::{
-    plan::{Birth, Browser},
+    journal::Journal,
+    plan::{Browser, Origin},
     random::Random,
-    record::Record,
-    stage::Stage,
+    testbed::Testbed,
 };
 use crate::Bidi;
 
@@ -20,10 +20,10 @@ const COMMAND: Duration = Duration::from_secs(30);
 
 /// What became of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum CommandOutcome {
     Done,
     /// It was not, for the connection or for the session.
-    Broke,
+    Failed,
 }
 
 /// A client with its session.
@@ -38,39 +38,39 @@ impl Client {
     /// Sends some command, over whichever protocol there is.
     pub async fn command(
         &mut self,
-        stage: &Stage<'_>,
-        record: &Record,
+        testbed: &Testbed<'_>,
+        journal: &Journal,
         random: &mut Random,
-    ) -> Result<Said> {
-        let plan = &record.plan;
-        let over_bidi = plan.bidi && (plan.birth == Birth::Bidi || random.percent(50));
+    ) -> Result<CommandOutcome> {
+        let plan = &journal.plan;
+        let over_bidi = plan.bidi && (plan.origin == Origin::Bidi || random.percent(50));
         let outcome = if over_bidi {
-            self.over_bidi(stage, record, random).await?
+            self.over_bidi(testbed, journal, random).await?
         } else {
-            self.over_classic(stage, record, random).await?
+            self.over_classic(testbed, journal, random).await?
         };
         Ok(match outcome {
-            Ok(()) => Said::Done,
+            Ok(()) => CommandOutcome::Done,
             Err(error) => {
-                record.broke(&format!("{error:#}"));
-                Said::Broke
+                journal.failed(&format!("{error:#}"));
+                CommandOutcome::Failed
             }
         })
     }
 
     async fn over_classic(
         &self,
-        stage: &Stage<'_>,
-        record: &Record,
+        testbed: &Testbed<'_>,
+        journal: &Journal,
         random: &mut Random,
     ) -> Result<Result<()>> {
-        let gateway = stage.gateway(random).await?;
-        let classic = stage.client(&gateway).await?;
+        let gateway = testbed.gateway(random).await?;
+        let classic = testbed.client(&gateway).await?;
         let path = format!("/session/{}", self.id);
-        let opens = record.plan.browser != Browser::Echo && random.percent(30);
+        let opens = journal.plan.browser != Browser::Echo && random.percent(30);
         let (method, path, body) = match random.below(2) {
             _ if opens => {
-                let page = json!({"url": stage.namespace.cluster.page("/")});
+                let page = json!({"url": testbed.namespace.cluster.page("/")});
                 (Method::POST, format!("{path}/url"), Some(page))
             }
             0 => (Method::GET, format!("{path}/title"), None),
@@ -85,18 +85,18 @@ impl Client {
 
     async fn over_bidi(
         &mut self,
-        stage: &Stage<'_>,
-        record: &Record,
+        testbed: &Testbed<'_>,
+        journal: &Journal,
         random: &mut Random,
     ) -> Result<Result<()>> {
-        if let Err(error) = self.open(stage, record, random).await? {
+        if let Err(error) = self.open(testbed, journal, random).await? {
             return Ok(Err(error));
         }
         let Some(socket) = &mut self.socket else { return Ok(Ok(())) };
         let asked = timeout(COMMAND, socket.command("browsingContext.getTree", json!({}))).await;
         let outcome = asked.context("no answer to a BiDi command").flatten().map(drop);
         if outcome.is_err() {
-            self.hear(record).await;
+            self.hear(journal).await;
         }
         Ok(outcome)
     }
@@ -104,17 +104,17 @@ impl Client {
     /// Opens a socket, if there is none. A session that was made on a bare socket has that one and no other.
     pub async fn open(
         &mut self,
-        stage: &Stage<'_>,
-        record: &Record,
+        testbed: &Testbed<'_>,
+        journal: &Journal,
         random: &mut Random,
     ) -> Result<Result<()>> {
         if self.socket.is_some() {
             return Ok(Ok(()));
         }
-        if record.plan.birth == Birth::Bidi {
+        if journal.plan.origin == Origin::Bidi {
             return Ok(Err(anyhow::anyhow!("its only socket is gone")));
         }
-        let gateway = stage.gateway(random).await?;
+        let gateway = testbed.gateway(random).await?;
         let url = format!("ws://{}/session/{}", gateway.authority, self.id);
         let opened = timeout(COMMAND, Bidi::connect(&url)).await;
         match opened.context("no answer to a handshake").flatten() {
@@ -125,17 +125,17 @@ impl Client {
     }
 
     /// Hears what the other end says at last, if it says something; there is no socket after that.
-    pub async fn hear(&mut self, record: &Record) {
+    pub async fn hear(&mut self, journal: &Journal) {
         let Some(mut socket) = self.socket.take() else { return };
         match socket.closed(COMMAND).await {
             Ok(Some(frame)) => {
-                record.tell(format!("the socket was closed: {frame:?}"));
+                journal.log(format!("the socket was closed: {frame:?}"));
                 if crds::Reason::parse(&frame.reason).is_some() {
-                    record.heard(&frame.reason);
+                    journal.told(&frame.reason);
                 }
             }
-            Ok(None) => record.tell("the socket was closed"),
-            Err(error) => record.tell(format!("the socket: {error:#}")),
+            Ok(None) => journal.log("the socket was closed"),
+            Err(error) => journal.log(format!("the socket: {error:#}")),
         }
     }
 }

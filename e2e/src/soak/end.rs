@@ -13,11 +13,11 @@ use serde_json::json;
 use tokio::time::{Instant, timeout};
 
 use super::{
-    client::{Client, Said},
-    plan::{Birth, Deed, End},
+    client::{Client, CommandOutcome},
+    journal::Journal,
+    plan::{Action, End, Origin},
     random::Random,
-    record::Record,
-    stage::Stage,
+    testbed::Testbed,
 };
 
 /// How long a client tries: until somebody hears it.
@@ -31,35 +31,38 @@ const ANSWER: Duration = Duration::from_secs(30);
 
 /// Ends a session, or leaves it to its limits.
 pub async fn perform(
-    stage: &Stage<'_>,
-    record: &Record,
+    testbed: &Testbed<'_>,
+    journal: &Journal,
     random: &mut Random,
     session: &str,
     client: &mut Client,
     end: End,
 ) -> Result<()> {
-    record.deed(Deed::End(end));
+    journal.action(Action::End(end));
     match end {
-        End::Delete => delete(stage, record, random, session, client).await,
-        End::SessionEnds => by_command(stage, record, random, session, client, "session.end").await,
+        End::Delete => delete(testbed, journal, random, session, client).await,
+        End::SessionEnds => {
+            by_command(testbed, journal, random, session, client, "session.end").await
+        }
         End::BrowserCloses => {
-            by_command(stage, record, random, session, client, "browser.close").await
+            by_command(testbed, journal, random, session, client, "browser.close").await
         }
         End::KubectlDelete => {
-            let name = name(stage, session)?;
-            let deleted = stage.namespace.sessions().delete(&name, &DeleteParams::default()).await;
+            let name = name(testbed, session)?;
+            let deleted =
+                testbed.namespace.sessions().delete(&name, &DeleteParams::default()).await;
             deleted.map(drop).context("delete the object")
         }
         End::Annotation(word) => {
-            let name = name(stage, session)?;
+            let name = name(testbed, session)?;
             let patch = Patch::Merge(json!({"metadata": {"annotations": {END_ANNOTATION: word}}}));
-            let sessions = stage.namespace.sessions();
+            let sessions = testbed.namespace.sessions();
             sessions.patch(&name, &PatchParams::default(), &patch).await.context("annotate")?;
             Ok(())
         }
         End::HardTimeout => {
-            while !stage.is_over_within(session, PAUSE).await {
-                if client.command(stage, record, random).await? == Said::Broke {
+            while !testbed.is_over_within(session, PAUSE).await {
+                if client.command(testbed, journal, random).await? == CommandOutcome::Failed {
                     // The next one may tell of the same; nothing is lost by waiting for the end.
                     break;
                 }
@@ -69,11 +72,11 @@ pub async fn perform(
         End::IdleTimeout | End::NeverConnected => Ok(()),
         End::SocketClosed | End::SocketDropped => {
             // Something has to be there to be lost.
-            reopen(stage, record, random, session, client).await?;
+            reopen(testbed, journal, random, session, client).await?;
             match client.socket.take() {
                 Some(socket) if end == End::SocketClosed => {
                     if let Err(error) = socket.close().await {
-                        record.tell(format!("no goodbye: {error:#}"));
+                        journal.log(format!("no goodbye: {error:#}"));
                     }
                 }
                 socket => drop(socket),
@@ -89,23 +92,23 @@ pub async fn perform(
 }
 
 async fn delete(
-    stage: &Stage<'_>,
-    record: &Record,
+    testbed: &Testbed<'_>,
+    journal: &Journal,
     random: &mut Random,
     session: &str,
     client: &Client,
 ) -> Result<()> {
     let (begun, path) = (Instant::now(), format!("/session/{}", client.id));
     while begun.elapsed() < PERSISTENCE {
-        let gateway = stage.gateway(random).await?;
-        let classic = stage.client(&gateway).await?;
+        let gateway = testbed.gateway(random).await?;
+        let classic = testbed.client(&gateway).await?;
         match timeout(ANSWER, classic.value(Method::DELETE, &path, None)).await {
             Ok(Ok(_)) => return Ok(()),
-            Ok(Err(error)) => record.broke(&format!("{error:#}")),
-            Err(_) => record.broke("no answer to DELETE"),
+            Ok(Err(error)) => journal.failed(&format!("{error:#}")),
+            Err(_) => journal.failed("no answer to DELETE"),
         }
         // The first may have been heard, and its answer lost.
-        if stage.is_over_within(session, SOON).await {
+        if testbed.is_over_within(session, SOON).await {
             return Ok(());
         }
     }
@@ -113,8 +116,8 @@ async fn delete(
 }
 
 async fn by_command(
-    stage: &Stage<'_>,
-    record: &Record,
+    testbed: &Testbed<'_>,
+    journal: &Journal,
     random: &mut Random,
     session: &str,
     client: &mut Client,
@@ -122,19 +125,19 @@ async fn by_command(
 ) -> Result<()> {
     let begun = Instant::now();
     while begun.elapsed() < PERSISTENCE {
-        reopen(stage, record, random, session, client).await?;
+        reopen(testbed, journal, random, session, client).await?;
         let Some(socket) = &mut client.socket else { return Ok(()) };
         match timeout(ANSWER, socket.command(method, json!({}))).await {
             Ok(Ok(answer)) => {
                 ensure!(answer == json!({}), "{method}: {answer}");
-                client.hear(record).await;
+                client.hear(journal).await;
                 return Ok(());
             }
-            Ok(Err(error)) => record.broke(&format!("{error:#}")),
-            Err(_) => record.broke(&format!("no answer to {method}")),
+            Ok(Err(error)) => journal.failed(&format!("{error:#}")),
+            Err(_) => journal.failed(&format!("no answer to {method}")),
         }
         client.socket = None;
-        if stage.is_over_within(session, SOON).await {
+        if testbed.is_over_within(session, SOON).await {
             return Ok(());
         }
     }
@@ -143,19 +146,19 @@ async fn by_command(
 
 /// Opens a socket again where it can be: a session that was made on one has no other, and ends.
 async fn reopen(
-    stage: &Stage<'_>,
-    record: &Record,
+    testbed: &Testbed<'_>,
+    journal: &Journal,
     random: &mut Random,
     session: &str,
     client: &mut Client,
 ) -> Result<()> {
     let begun = Instant::now();
-    while client.socket.is_none() && record.plan.birth != Birth::Bidi {
-        match client.open(stage, record, random).await? {
+    while client.socket.is_none() && journal.plan.origin != Origin::Bidi {
+        match client.open(testbed, journal, random).await? {
             Ok(()) => break,
-            Err(error) => record.broke(&format!("{error:#}")),
+            Err(error) => journal.failed(&format!("{error:#}")),
         }
-        if stage.is_over_within(session, SOON).await {
+        if testbed.is_over_within(session, SOON).await {
             break;
         }
         ensure!(begun.elapsed() < PERSISTENCE, "no socket for a session that goes on");
@@ -163,8 +166,9 @@ async fn reopen(
     Ok(())
 }
 
-fn name(stage: &Stage<'_>, session: &str) -> Result<String> {
-    let name =
-        stage.observer.look(|seen| seen.lives.get(session).map(|life| life.object.name_any()));
+fn name(testbed: &Testbed<'_>, session: &str) -> Result<String> {
+    let name = testbed
+        .observer
+        .look(|seen| seen.sessions.get(session).map(|history| history.object.name_any()));
     name.context("its object")
 }

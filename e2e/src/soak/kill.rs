@@ -14,7 +14,7 @@ pub struct Victim {
 
 /// How a pod is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum Method {
     Process,
     /// It is deleted.
     Pod,
@@ -28,7 +28,7 @@ pub struct Kill {
     pub component: Component,
     /// Its uid.
     pub pod: String,
-    pub way: Way,
+    pub way: Method,
 }
 
 impl Kill {
@@ -36,9 +36,9 @@ impl Kill {
     #[must_use]
     pub fn name(&self) -> String {
         let way = match self.way {
-            Way::Process => "process",
-            Way::Pod => "pod",
-            Way::PodAtOnce => "pod, at once",
+            Method::Process => "process",
+            Method::Pod => "pod",
+            Method::PodAtOnce => "pod, at once",
         };
         format!("{} {way}", self.component.as_str())
     }
@@ -64,9 +64,9 @@ pub fn draw(
         };
         let victim = random.take(victims)?;
         let way = match (victim.by_signal && random.percent(50), random.percent(50)) {
-            (true, _) => Way::Process,
-            (false, true) => Way::PodAtOnce,
-            (false, false) => Way::Pod,
+            (true, _) => Method::Process,
+            (false, true) => Method::PodAtOnce,
+            (false, false) => Method::Pod,
         };
         Some(Kill { component: *component, pod: victim.pod, way })
     };
@@ -107,7 +107,7 @@ mod tests {
         for _ in 0..100 {
             let kills = draw(&mut random, Vec::new(), victims(&["g"], false));
             assert!(kills.len() <= 1, "{kills:?}");
-            assert!(kills.iter().all(|kill| kill.way != Way::Process), "{kills:?}");
+            assert!(kills.iter().all(|kill| kill.way != Method::Process), "{kills:?}");
         }
     }
 }

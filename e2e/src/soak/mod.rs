@@ -4,27 +4,27 @@
 //! `plan` draws a cycle, `cycle` runs it, `observer` sees what comes of it, `fits` says which reasons are right, `verdict`
 //! whether all is well, and `chaos` kills the operator meanwhile.
 
-mod birth;
 mod chaos;
 mod classes;
 mod client;
+mod create;
 mod cycle;
 mod end;
-mod fits;
-mod harm;
+mod expected_reasons;
+mod fault;
+mod history;
+mod journal;
 mod kill;
 pub mod leftovers;
-mod life;
 mod observer;
 mod outage;
 mod outcome;
 mod plan;
 mod process;
 mod random;
-mod record;
 mod report;
-mod stage;
 mod tally;
+mod testbed;
 mod verdict;
 
 use std::{cell::Cell, time::Duration};
@@ -40,8 +40,8 @@ use tokio::{
 use observer::Observer;
 use plan::Plan;
 use random::Random;
-use stage::Stage;
 use tally::Tally;
+use testbed::Testbed;
 
 use crate::{Namespace, with_namespace};
 
@@ -77,9 +77,9 @@ pub async fn run(settings: &Settings) -> Result<()> {
     with_namespace(async |namespace| {
         classes::with_classes(&namespace, async |browsers| {
             let observer = Observer::default();
-            let stage = Stage::new(&namespace, &observer, browsers).await?;
+            let testbed = Testbed::new(&namespace, &observer, browsers).await?;
             tokio::select! {
-                outcome = soak(&stage, settings) => outcome,
+                outcome = soak(&testbed, settings) => outcome,
                 () = observer.watch(&namespace) => anyhow::bail!("the watches ended"),
             }
         })
@@ -88,7 +88,7 @@ pub async fn run(settings: &Settings) -> Result<()> {
     .await
 }
 
-async fn soak(stage: &Stage<'_>, settings: &Settings) -> Result<()> {
+async fn soak(testbed: &Testbed<'_>, settings: &Settings) -> Result<()> {
     let tally = Tally::default();
     let (begun, next, stopped) = (Instant::now(), Cell::new(0), Cell::new(false));
     let is_over =
@@ -97,20 +97,20 @@ async fn soak(stage: &Stage<'_>, settings: &Settings) -> Result<()> {
         while !is_over() {
             let number = next.replace(next.get() + 1);
             let mut random = Random::of(settings.seed, number);
-            let plan = Plan::draw(&mut random, number, &stage.browsers, settings.harm);
-            let ended = cycle::run(stage, plan, &mut random).await;
+            let plan = Plan::draw(&mut random, number, &testbed.browsers, settings.harm);
+            let ended = cycle::run(testbed, plan, &mut random).await;
             if !ended.wrong.is_empty() && tally.wrong() < REPORTS {
-                report::tell(stage, settings.seed, &ended).await;
+                report::tell(testbed, settings.seed, &ended).await;
             }
             tally.count(&ended);
-            stage.forget(&ended);
+            testbed.forget(&ended);
         }
     };
     let working = async {
         let workers = join_all((0..settings.workers).map(|_| worker()));
         let mut chaos = Random::of(settings.seed, CHAOS);
         if settings.chaos {
-            let killing = chaos::run(stage, &tally, &mut chaos, is_over);
+            let killing = chaos::run(testbed, &tally, &mut chaos, is_over);
             tokio::join!(workers, killing).1
         } else {
             workers.await;
@@ -137,7 +137,7 @@ async fn soak(stage: &Stage<'_>, settings: &Settings) -> Result<()> {
     };
     println!("{tally}");
     killed?;
-    let wrong = last_look(stage).await?;
+    let wrong = check_leftovers(testbed).await?;
     ensure!(
         wrong.is_empty() && tally.wrong() == 0,
         "{} cycles went wrong; {wrong:#?}",
@@ -147,30 +147,30 @@ async fn soak(stage: &Stage<'_>, settings: &Settings) -> Result<()> {
 }
 
 /// What can be said only of the whole: of records that were looked at before, and of what is left of all.
-async fn last_look(stage: &Stage<'_>) -> Result<Vec<String>> {
+async fn check_leftovers(testbed: &Testbed<'_>) -> Result<Vec<String>> {
     let all_over = |seen: &observer::Seen| {
-        let mut lives = seen.lives.values();
-        lives.all(|life| life.is_over()).then_some(())
+        let mut sessions = seen.sessions.values();
+        sessions.all(|history| history.is_over()).then_some(())
     };
     let mut wrong = Vec::new();
-    if let Err(error) = stage.observer.until("all over", OVER, all_over).await {
+    if let Err(error) = testbed.observer.until("all over", OVER, all_over).await {
         wrong.push(format!("{error:#}"));
     }
-    stage.observer.look(|seen| {
-        for (uid, life) in &seen.lives {
+    testbed.observer.look(|seen| {
+        for (uid, history) in &seen.sessions {
             // A gateway may still have had it in hand when its client and its cycle had left.
-            let is_late = life.reason().as_deref() == Some(Reason::ClientGaveUp.as_str());
-            if !life.claimed && !is_late {
-                wrong.push(format!("{uid}: nobody asked for it: {:?}", life.object));
+            let is_late = history.reason().as_deref() == Some(Reason::ClientGaveUp.as_str());
+            if !history.claimed && !is_late {
+                wrong.push(format!("{uid}: nobody asked for it: {:?}", history.object));
             }
-            wrong.extend(life.wrong.iter().map(|wrong| format!("{uid}: {wrong}")));
+            wrong.extend(history.wrong.iter().map(|wrong| format!("{uid}: {wrong}")));
         }
     });
-    let namespace: &Namespace = stage.namespace;
+    let namespace: &Namespace = testbed.namespace;
     if let Err(error) = namespace.nothing_left().await {
         wrong.push(format!("{error:#}"));
     }
-    let pods = stage.observer.look(|seen| seen.gone.clone());
+    let pods = testbed.observer.look(|seen| seen.gone.clone());
     if let Err(error) = leftovers::none(&namespace.cluster, &pods).await {
         wrong.push(format!("{error:#}"));
     }

@@ -25,7 +25,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{life::Life, outage::Outage};
+use super::{history::SessionHistory, outage::Outage};
 use crate::Namespace;
 
 /// A browser's pod: what is to be looked for when it is gone.
@@ -43,7 +43,7 @@ pub struct BrowserPod {
 #[derive(Default)]
 pub struct Seen {
     /// Every session, by uid.
-    pub lives: BTreeMap<String, Life>,
+    pub sessions: BTreeMap<String, SessionHistory>,
     /// Every browser pod that is there, by uid.
     pub pods: BTreeMap<String, BrowserPod>,
     pub gone: BTreeMap<String, BrowserPod>,
@@ -58,13 +58,13 @@ pub struct Seen {
 impl Seen {
     /// The session of a cycle.
     #[must_use]
-    pub fn of_cycle(&self, number: u64) -> Option<(&String, &Life)> {
-        self.lives.iter().find(|(_, life)| life.number == Some(number))
+    pub fn of_cycle(&self, number: u64) -> Option<(&String, &SessionHistory)> {
+        self.sessions.iter().find(|(_, history)| history.number == Some(number))
     }
 
     #[must_use]
     pub fn is_over(&self, session: &str) -> bool {
-        self.lives.get(session).is_none_or(Life::is_over)
+        self.sessions.get(session).is_none_or(SessionHistory::is_over)
     }
 
     /// The pod of a session that is there now, with its uid.
@@ -143,15 +143,15 @@ impl Observer {
         self.note(|seen| match change {
             Change::Listed(all) => {
                 let listed: BTreeSet<String> = all.iter().filter_map(ResourceExt::uid).collect();
-                let lives = seen.lives.iter_mut().filter(|(uid, _)| !listed.contains(*uid));
-                lives.for_each(|(_, life)| life.go(now));
+                let sessions = seen.sessions.iter_mut().filter(|(uid, _)| !listed.contains(*uid));
+                sessions.for_each(|(_, history)| history.go(now));
                 all.into_iter().for_each(|session| seen.see(session, now));
             }
             Change::Applied(session) => seen.see(session, now),
             Change::Deleted(session) => {
                 let uid = session.uid().unwrap_or_default();
                 seen.see(session, now);
-                seen.lives.entry(uid).and_modify(|life| life.go(now));
+                seen.sessions.entry(uid).and_modify(|history| history.go(now));
             }
         });
     }
@@ -195,9 +195,9 @@ impl Observer {
 impl Seen {
     fn see(&mut self, session: BrowserSession, now: Instant) {
         let Some(uid) = session.uid() else { return };
-        match self.lives.get_mut(&uid) {
-            Some(life) => life.see(session, now),
-            None => _ = self.lives.insert(uid, Life::new(session, now)),
+        match self.sessions.get_mut(&uid) {
+            Some(history) => history.update(session, now),
+            None => _ = self.sessions.insert(uid, SessionHistory::new(session, now)),
         }
     }
 

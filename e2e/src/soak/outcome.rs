@@ -2,16 +2,16 @@
 
 use crds::Reason;
 
-use super::record::Record;
+use super::journal::Journal;
 
 /// What came of a cycle.
 pub struct Outcome {
     /// What happened.
-    pub record: Record,
+    pub journal: Journal,
     /// Why its session ended; `None` if there was none.
     pub reason: Option<String>,
     /// Which reasons would have been right.
-    pub fitting: Vec<Reason>,
+    pub expected: Vec<Reason>,
     /// What was not as it must be.
     pub wrong: Vec<String>,
 }

@@ -15,7 +15,7 @@ const SHORT_SECONDS: u32 = 3;
 
 /// How a session is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Birth {
+pub enum Origin {
     /// An object, as `kubectl apply` makes it.
     Object,
     /// `POST /session`.
@@ -61,7 +61,7 @@ pub enum End {
 
 /// What breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Harm {
+pub enum Fault {
     /// The agent is killed.
     Agent,
     /// The browser is killed.
@@ -76,12 +76,12 @@ pub enum Harm {
 
 /// What is done to a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deed {
+pub enum Action {
     End(End),
-    Harm(Harm),
+    Fault(Fault),
 }
 
-impl fmt::Display for Deed {
+impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::End(End::Delete) => "DELETE /session",
@@ -95,11 +95,11 @@ impl fmt::Display for Deed {
             Self::End(End::SocketClosed) => "socket closed",
             Self::End(End::SocketDropped) => "socket dropped",
             Self::End(End::GaveUp) => "gave up",
-            Self::Harm(Harm::Agent) => "agent killed",
-            Self::Harm(Harm::Browser) => "browser killed",
-            Self::Harm(Harm::Driver) => "driver killed",
-            Self::Harm(Harm::Pod) => "pod deleted",
-            Self::Harm(Harm::Eviction) => "pod evicted",
+            Self::Fault(Fault::Agent) => "agent killed",
+            Self::Fault(Fault::Browser) => "browser killed",
+            Self::Fault(Fault::Driver) => "driver killed",
+            Self::Fault(Fault::Pod) => "pod deleted",
+            Self::Fault(Fault::Eviction) => "pod evicted",
         })
     }
 }
@@ -110,18 +110,18 @@ pub struct Plan {
     /// Its number, which its object carries.
     pub number: u64,
     /// How it is asked for.
-    pub birth: Birth,
+    pub origin: Origin,
     pub browser: Browser,
     /// Whether it speaks BiDi.
     pub bidi: bool,
     /// What becomes of it.
-    pub deed: Deed,
+    pub action: Action,
     /// Whether harm comes before it is Ready, if it can.
     pub early: bool,
     /// How many commands it runs before.
     pub commands: u64,
     /// How long whoever gives up waits, and harm.
-    pub patience: Duration,
+    pub delay: Duration,
     /// Whether it has a Service of its own.
     pub expose: bool,
     /// How long its record stays.
@@ -147,7 +147,8 @@ const ENDS: [End; 11] = [
     End::GaveUp,
 ];
 
-const HARMS: [Harm; 5] = [Harm::Agent, Harm::Browser, Harm::Driver, Harm::Pod, Harm::Eviction];
+const HARMS: [Fault; 5] =
+    [Fault::Agent, Fault::Browser, Fault::Driver, Fault::Pod, Fault::Eviction];
 
 impl Plan {
     /// Draws a cycle with one of these browsers, and with harm if there may be any.
@@ -158,35 +159,36 @@ impl Plan {
             3..20 if has(Browser::Chromium) => Browser::Chromium,
             _ => browsers.first().copied().unwrap_or(Browser::Echo),
         };
-        let birth =
-            *random.pick(&[Birth::Object, Birth::Classic, Birth::Bidi]).unwrap_or(&Birth::Object);
-        let bidi = birth == Birth::Bidi || random.percent(75);
-        let deed = if harm && random.percent(40) {
-            let harms = HARMS.map(Deed::Harm);
-            let possible = harms.into_iter().filter(|deed| fits(*deed, birth, browser, bidi));
+        let origin = *random
+            .pick(&[Origin::Object, Origin::Classic, Origin::Bidi])
+            .unwrap_or(&Origin::Object);
+        let bidi = origin == Origin::Bidi || random.percent(75);
+        let action = if harm && random.percent(40) {
+            let harms = HARMS.map(Action::Fault);
+            let possible = harms.into_iter().filter(|action| fits(*action, origin, browser, bidi));
             random.pick(&possible.collect::<Vec<_>>()).copied()
         } else {
-            let ends = ENDS.map(Deed::End);
-            let possible = ends.into_iter().filter(|deed| fits(*deed, birth, browser, bidi));
+            let ends = ENDS.map(Action::End);
+            let possible = ends.into_iter().filter(|action| fits(*action, origin, browser, bidi));
             random.pick(&possible.collect::<Vec<_>>()).copied()
         };
-        let deed = match deed.unwrap_or(Deed::End(End::KubectlDelete)) {
-            Deed::End(End::Annotation(_)) => {
-                Deed::End(End::Annotation(random.pick(&WORDS).copied().unwrap_or(WORDS[0])))
+        let action = match action.unwrap_or(Action::End(End::KubectlDelete)) {
+            Action::End(End::Annotation(_)) => {
+                Action::End(End::Annotation(random.pick(&WORDS).copied().unwrap_or(WORDS[0])))
             }
             other => other,
         };
-        let is_harm = matches!(deed, Deed::Harm(_));
-        let object = birth == Birth::Object;
+        let is_harm = matches!(action, Action::Fault(_));
+        let object = origin == Origin::Object;
         Self {
             number,
-            birth,
+            origin,
             browser,
             bidi,
-            deed,
-            early: random.percent(33) && is_harm && deed != Deed::Harm(Harm::Browser),
+            action,
+            early: random.percent(33) && is_harm && action != Action::Fault(Fault::Browser),
             commands: 1 + random.below(6),
-            patience: random.between(0, 700),
+            delay: random.between(0, 700),
             expose: random.percent(10) && object,
             ttl: (random.percent(15) && object).then_some(SHORT_SECONDS),
             keep: random.percent(20),
@@ -196,18 +198,20 @@ impl Plan {
     /// What stands in the object's spec beside its capabilities, as far as every road can say it.
     #[must_use]
     pub fn fields(&self) -> Map<String, Value> {
-        let connect = match (self.deed, self.birth) {
-            (Deed::End(End::NeverConnected | End::GaveUp), _) => SHORT_SECONDS,
-            (_, Birth::Object) => CONNECT_SECONDS_OF_OBJECTS,
+        let connect = match (self.action, self.origin) {
+            (Action::End(End::NeverConnected | End::GaveUp), _) => SHORT_SECONDS,
+            (_, Origin::Object) => CONNECT_SECONDS_OF_OBJECTS,
             _ => CONNECT_SECONDS,
         };
         let mut fields = Map::new();
         fields.insert("userMetadata".to_owned(), json!({NUMBER: self.number}));
         fields.insert("connectTimeoutSeconds".to_owned(), connect.into());
-        let limit = match self.deed {
-            Deed::End(End::HardTimeout) => Some(("timeoutSeconds", SHORT_SECONDS.into())),
-            Deed::End(End::IdleTimeout) => Some(("idleTimeoutSeconds", SHORT_SECONDS.into())),
-            Deed::End(End::SocketClosed | End::SocketDropped) => Some(("keepAlive", false.into())),
+        let limit = match self.action {
+            Action::End(End::HardTimeout) => Some(("timeoutSeconds", SHORT_SECONDS.into())),
+            Action::End(End::IdleTimeout) => Some(("idleTimeoutSeconds", SHORT_SECONDS.into())),
+            Action::End(End::SocketClosed | End::SocketDropped) => {
+                Some(("keepAlive", false.into()))
+            }
             _ => None,
         };
         fields.extend(limit.map(|(name, value)| (name.to_owned(), value)));
@@ -219,16 +223,16 @@ impl Plan {
 pub const NUMBER: &str = "soak";
 
 /// Whether that can be done to such a session.
-fn fits(deed: Deed, birth: Birth, browser: Browser, bidi: bool) -> bool {
-    match deed {
-        Deed::End(End::Delete | End::NeverConnected) => birth != Birth::Bidi,
-        Deed::End(
+fn fits(action: Action, origin: Origin, browser: Browser, bidi: bool) -> bool {
+    match action {
+        Action::End(End::Delete | End::NeverConnected) => origin != Origin::Bidi,
+        Action::End(
             End::SessionEnds | End::BrowserCloses | End::SocketClosed | End::SocketDropped,
         ) => bidi,
-        Deed::End(End::GaveUp) => birth != Birth::Object,
-        Deed::End(_) => true,
-        Deed::Harm(Harm::Browser) => browser != Browser::Echo,
-        Deed::Harm(_) => true,
+        Action::End(End::GaveUp) => origin != Origin::Object,
+        Action::End(_) => true,
+        Action::Fault(Fault::Browser) => browser != Browser::Echo,
+        Action::Fault(_) => true,
     }
 }
 
@@ -251,8 +255,8 @@ mod tests {
         let mut drawn = std::collections::BTreeSet::new();
         for number in 0..3000 {
             let plan = Plan::draw(&mut Random::of(1, number), number, &ALL, true);
-            assert!(fits(plan.deed, plan.birth, plan.browser, plan.bidi), "{plan:?}");
-            drawn.insert(plan.deed.to_string());
+            assert!(fits(plan.action, plan.origin, plan.browser, plan.bidi), "{plan:?}");
+            drawn.insert(plan.action.to_string());
         }
         // The annotation has several words.
         assert_eq!(drawn.len(), ENDS.len() + HARMS.len() + WORDS.len() - 1, "{drawn:?}");
@@ -262,7 +266,7 @@ mod tests {
     fn where_nothing_may_break_nothing_does() {
         for number in 0..300 {
             let plan = Plan::draw(&mut Random::of(1, number), number, &ALL, false);
-            assert!(matches!(plan.deed, Deed::End(_)) && !plan.early);
+            assert!(matches!(plan.action, Action::End(_)) && !plan.early);
         }
     }
 }

@@ -3,19 +3,19 @@
 use anyhow::Result;
 use nix::sys::signal::Signal;
 
-use super::plan::Harm;
+use super::plan::Fault;
 use crate::local::{CommandLine, OPERATOR, find_in_pod};
 
 /// Kills what that harm is done to, in the pod of that uid. Gives whether there was such a process.
-pub fn harm(uid: &str, harm: Harm) -> Result<bool> {
-    kill_one(uid, |command| match harm {
-        Harm::Agent => command.program() == OPERATOR,
-        Harm::Driver => command.program().ends_with("driver"),
-        Harm::Browser => {
+pub fn harm(uid: &str, fault: Fault) -> Result<bool> {
+    kill_one(uid, |command| match fault {
+        Fault::Agent => command.program() == OPERATOR,
+        Fault::Driver => command.program().ends_with("driver"),
+        Fault::Browser => {
             matches!(command.program(), "chromium" | "firefox-esr" | "firefox")
                 && !command.is_helper()
         }
-        Harm::Pod | Harm::Eviction => false,
+        Fault::Pod | Fault::Eviction => false,
     })
 }
 

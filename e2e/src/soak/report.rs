@@ -5,49 +5,49 @@ use std::fmt::Write;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt, api::LogParams};
 
-use super::{outcome::Outcome, stage::Stage};
+use super::{outcome::Outcome, testbed::Testbed};
 use crate::operator;
 
 /// Prints it.
-pub async fn tell(stage: &Stage<'_>, seed: u64, ended: &Outcome) {
-    let (plan, kept) = (&ended.record.plan, ended.record.kept());
+pub async fn tell(testbed: &Testbed<'_>, seed: u64, ended: &Outcome) {
+    let (plan, evidence) = (&ended.journal.plan, ended.journal.evidence());
     let mut text = format!(
         "\n===== seed {seed}, cycle {}: {}\n{plan:?}\nfitting: {:?}\n{}",
         plan.number,
         ended.wrong.join("\n      "),
-        ended.fitting,
-        ended.record.story()
+        ended.expected,
+        ended.journal.text()
     );
-    let uid = kept.session.clone().unwrap_or_default();
-    stage.observer.look(|seen| {
+    let uid = evidence.session.clone().unwrap_or_default();
+    testbed.observer.look(|seen| {
         for outage in &seen.outages {
-            let since = outage.from.saturating_duration_since(ended.record.begun());
-            let until = outage.to.map(|to| to.saturating_duration_since(ended.record.begun()));
-            if outage.to.is_none_or(|to| to >= ended.record.begun()) {
+            let since = outage.from.saturating_duration_since(ended.journal.begun());
+            let until = outage.to.map(|to| to.saturating_duration_since(ended.journal.begun()));
+            if outage.to.is_none_or(|to| to >= ended.journal.begun()) {
                 let _ = writeln!(text, "{:?} away from {since:?} to {until:?}", outage.component);
             }
         }
-        if let Some(life) = seen.lives.get(&uid) {
-            let mut object = life.object.clone();
+        if let Some(history) = seen.sessions.get(&uid) {
+            let mut object = history.object.clone();
             object.metadata.managed_fields = None;
             let yaml = serde_saphyr::to_string(&object).unwrap_or_default();
             let _ = writeln!(
                 text,
                 "reasons: {:?}\nEvents: {:?}\n{yaml}",
-                life.reasons,
+                history.reasons,
                 seen.told.get(&uid)
             );
         }
     });
     if !uid.is_empty() {
-        logs(stage, &uid, &mut text).await;
+        logs(testbed, &uid, &mut text).await;
     }
     eprintln!("{text}===== end of cycle {}", plan.number);
 }
 
 /// The controller's lines of that session, of this process and of the one before it.
-async fn logs(stage: &Stage<'_>, uid: &str, text: &mut String) {
-    let cluster = &stage.namespace.cluster;
+async fn logs(testbed: &Testbed<'_>, uid: &str, text: &mut String) {
+    let cluster = &testbed.namespace.cluster;
     let pods = match operator::pods(cluster, "controller").await {
         Ok(pods) => pods,
         Err(error) => {

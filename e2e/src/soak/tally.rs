@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap, fmt};
 
-use super::{outcome::Outcome, plan::Deed};
+use super::{outcome::Outcome, plan::Action};
 
 #[derive(Default)]
 pub struct Tally(RefCell<Counts>);
@@ -11,7 +11,7 @@ pub struct Tally(RefCell<Counts>);
 struct Counts {
     cycles: u64,
     wrong: u64,
-    births: BTreeMap<String, u64>,
+    origins: BTreeMap<String, u64>,
     reasons: BTreeMap<String, u64>,
     ends: BTreeMap<(String, String), u64>,
     kills: BTreeMap<String, u64>,
@@ -25,19 +25,19 @@ impl Tally {
     /// A cycle is over.
     pub fn count(&self, ended: &Outcome) {
         let mut counts = self.0.borrow_mut();
-        let plan = &ended.record.plan;
-        let has_session = ended.record.kept().session.is_some();
+        let plan = &ended.journal.plan;
+        let has_session = ended.journal.evidence().session.is_some();
         let none = if has_session { "no end" } else { "no session" };
         let reason = ended.reason.clone().unwrap_or_else(|| none.to_owned());
         counts.cycles += 1;
         counts.wrong += u64::from(!ended.wrong.is_empty());
-        add(&mut counts.births, format!("{:?} {:?}", plan.birth, plan.browser));
+        add(&mut counts.origins, format!("{:?} {:?}", plan.origin, plan.browser));
         let early = if plan.early { ", early" } else { "" };
-        add(&mut counts.ends, (format!("{}{early}", plan.deed), reason.clone()));
+        add(&mut counts.ends, (format!("{}{early}", plan.action), reason.clone()));
         add(&mut counts.reasons, reason);
-        for (_, deed) in ended.record.kept().deeds {
-            if let Deed::Harm(_) = deed {
-                add(&mut counts.kills, deed.to_string());
+        for (_, action) in ended.journal.evidence().actions {
+            if let Action::Fault(_) = action {
+                add(&mut counts.kills, action.to_string());
             }
         }
     }
@@ -61,7 +61,7 @@ impl Tally {
             "{} cycles, {} wrong; asked for: {}; ended: {}; killed: {}",
             counts.cycles,
             counts.wrong,
-            list(&counts.births),
+            list(&counts.origins),
             list(&counts.reasons),
             list(&counts.kills)
         )
@@ -77,13 +77,13 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counts = self.0.borrow();
         writeln!(f, "\n{:>6}  cycles\n{:>6}  of them wrong", counts.cycles, counts.wrong)?;
-        for (title, counts) in [("asked for", &counts.births), ("killed", &counts.kills)] {
+        for (title, counts) in [("asked for", &counts.origins), ("killed", &counts.kills)] {
             writeln!(f, "\n        {title}")?;
             counts.iter().try_for_each(|(what, times)| writeln!(f, "{times:>6}  {what}"))?;
         }
         writeln!(f, "\n        what was done, and the reason")?;
-        for ((deed, reason), times) in &counts.ends {
-            writeln!(f, "{times:>6}  {deed:<28} {reason}")?;
+        for ((action, reason), times) in &counts.ends {
+            writeln!(f, "{times:>6}  {action:<28} {reason}")?;
         }
         Ok(())
     }

@@ -6,11 +6,11 @@ use crds::{Phase, Reason};
 use tokio::time::Instant;
 
 use super::{
-    fits::{Done, Facts, fitting},
-    life::Life,
+    expected_reasons::{Done, Facts, reasons},
+    history::SessionHistory,
+    journal::Evidence,
     outage::{Component, Outage},
-    plan::{Birth, Deed, End, Harm, Plan},
-    record::Kept,
+    plan::{Action, End, Fault, Origin, Plan},
 };
 use crate::namespace::check_end;
 
@@ -28,9 +28,9 @@ pub struct Case<'a> {
     /// What it was to do.
     pub plan: &'a Plan,
     /// What was done.
-    pub kept: &'a Kept,
+    pub evidence: &'a Evidence,
     /// What became of its session.
-    pub life: Option<&'a Life>,
+    pub history: Option<&'a SessionHistory>,
     /// When what was away.
     pub outages: &'a [Outage],
 }
@@ -38,36 +38,36 @@ pub struct Case<'a> {
 impl Case<'_> {
     /// The reasons that fit.
     #[must_use]
-    pub fn fitting(&self) -> Vec<Reason> {
-        self.life.map(|life| fitting(&self.facts(life))).unwrap_or_default()
+    pub fn expected(&self) -> Vec<Reason> {
+        self.history.map(|history| reasons(&self.facts(history))).unwrap_or_default()
     }
 
-    fn facts(&self, life: &Life) -> Facts {
-        let over = life.over().unwrap_or_else(Instant::now);
-        let done = self.kept.deeds.iter().map(|(at, deed)| Done {
-            deed: *deed,
+    fn facts(&self, history: &SessionHistory) -> Facts {
+        let over = history.over().unwrap_or_else(Instant::now);
+        let done = self.evidence.actions.iter().map(|(at, action)| Done {
+            action: *action,
             unseen: self.is_away(Component::Controller, None, *at, over),
         });
-        let needed_until = match (self.kept.answered, self.kept.left) {
-            (Some(_), _) if self.plan.birth == Birth::Bidi => over,
+        let needed_until = match (self.evidence.answered, self.evidence.left) {
+            (Some(_), _) if self.plan.origin == Origin::Bidi => over,
             // What a gateway does about a client that left it does a moment later.
             (answered, left) => answered.or(left.map(|left| left + MOMENT)).unwrap_or(over),
         };
         Facts {
-            birth: self.plan.birth,
+            origin: self.plan.origin,
             done: done.collect(),
-            answered: self.kept.answered.is_some(),
-            marked: life.is_marked(),
-            ready_in_time: life
+            answered: self.evidence.answered.is_some(),
+            marked_abandoned: history.is_marked_abandoned(),
+            ready_in_time: history
                 .ready
-                .is_some_and(|ready| self.kept.left.is_none_or(|left| ready <= left + MOMENT)),
-            gateway_lost: self.kept.gateway.as_ref().is_some_and(|(pod, since)| {
+                .is_some_and(|ready| self.evidence.left.is_none_or(|left| ready <= left + MOMENT)),
+            gateway_lost: self.evidence.gateway.as_ref().is_some_and(|(pod, since)| {
                 self.is_away(Component::Gateway, Some(pod), *since, needed_until)
             }),
-            hard_limit: self.plan.deed == Deed::End(End::HardTimeout),
-            limit_unseen: match self.plan.deed {
-                Deed::End(end @ (End::HardTimeout | End::NeverConnected)) => {
-                    self.is_away(Component::Controller, None, life.born, over).then_some(end)
+            hard_limit: self.plan.action == Action::End(End::HardTimeout),
+            limit_unseen: match self.plan.action {
+                Action::End(end @ (End::HardTimeout | End::NeverConnected)) => {
+                    self.is_away(Component::Controller, None, history.created, over).then_some(end)
                 }
                 _ => None,
             },
@@ -89,64 +89,74 @@ impl Case<'_> {
 
     /// Everything that is not as it must be.
     #[must_use]
-    pub fn wrong(&self, fitting: &[Reason], told: Option<&BTreeSet<String>>) -> Vec<String> {
+    pub fn wrong(&self, expected: &[Reason], told: Option<&BTreeSet<String>>) -> Vec<String> {
         let mut wrong = Vec::new();
-        let Some(life) = self.life else {
+        let Some(history) = self.history else {
             wrong.extend(self.no_session());
             return wrong;
         };
-        wrong.extend(life.wrong.iter().cloned());
-        let word = life.reason();
+        wrong.extend(history.wrong.iter().cloned());
+        let word = history.reason();
         let reason = word.as_deref().and_then(Reason::parse);
         match (reason, &word) {
-            (Some(reason), _) if fitting.contains(&reason) => {}
-            (_, Some(word)) => wrong.push(format!("it ended for {word}, not for {fitting:?}")),
-            (_, None) => wrong.push(format!("it goes on; it should have ended for {fitting:?}")),
+            (Some(reason), _) if expected.contains(&reason) => {}
+            (_, Some(word)) => wrong.push(format!("it ended for {word}, not for {expected:?}")),
+            (_, None) => wrong.push(format!("it goes on; it should have ended for {expected:?}")),
         }
-        if let Some(reason) = reason.filter(|_| life.ended.is_some()) {
-            let checked = check_end(&life.object, phase(reason), reason);
+        if let Some(reason) = reason.filter(|_| history.ended.is_some()) {
+            let checked = check_end(&history.object, phase(reason), reason);
             wrong.extend(checked.err().map(|error| format!("its record: {error:#}")));
-            wrong.extend(self.events(life, reason, told));
+            wrong.extend(self.events(history, reason, told));
         }
         let is_right = |heard: &String| {
-            let is_late = heard == Reason::PodDeleted.as_str() && self.is_told_late(life);
-            let mut fitting = fitting.iter();
+            let is_late = heard == Reason::PodDeleted.as_str() && self.is_told_late(history);
+            let mut expected = expected.iter();
             is_late
                 || Some(heard) == word.as_ref()
-                || fitting.any(|reason| reason.as_str() == heard)
+                || expected.any(|reason| reason.as_str() == heard)
         };
-        let heard = self.kept.heard.iter().filter(|heard| !is_right(heard));
+        let heard = self.evidence.told_reasons.iter().filter(|heard| !is_right(heard));
         wrong.extend(heard.map(|heard| format!("a client heard {heard}; it ended for {word:?}")));
-        wrong.extend(self.broke(life));
-        wrong.extend(self.kept_too_short(life));
+        wrong.extend(self.broke(history));
+        wrong.extend(self.kept_too_short(history));
         wrong
     }
 
     /// Whether an agent that was told to stop could not wait for the controller to say why: it knows of no evictions.
-    fn is_told_late(&self, life: &Life) -> bool {
-        let evicted =
-            self.kept.deeds.iter().filter(|(_, deed)| *deed == Deed::Harm(Harm::Eviction));
-        evicted.into_iter().any(|(at, _)| life.over().is_none_or(|over| over > *at + MOMENT))
+    fn is_told_late(&self, history: &SessionHistory) -> bool {
+        let evicted = self
+            .evidence
+            .actions
+            .iter()
+            .filter(|(_, action)| *action == Action::Fault(Fault::Eviction));
+        evicted.into_iter().any(|(at, _)| history.over().is_none_or(|over| over > *at + MOMENT))
     }
 
     /// No session is right where its client left at once, or nobody was there to make it.
     fn no_session(&self) -> Option<String> {
-        let left = self.kept.left.unwrap_or_else(Instant::now);
-        let gave_up = self.kept.deeds.iter().any(|(_, deed)| *deed == Deed::End(End::GaveUp));
-        let lost = self.kept.gateway.as_ref().is_some_and(|(pod, since)| {
+        let left = self.evidence.left.unwrap_or_else(Instant::now);
+        let after_client_left =
+            self.evidence.actions.iter().any(|(_, action)| *action == Action::End(End::GaveUp));
+        let lost = self.evidence.gateway.as_ref().is_some_and(|(pod, since)| {
             self.is_away(Component::Gateway, Some(pod), *since, left + MOMENT)
         });
-        (!gave_up && !lost).then(|| format!("no session came of it: {:?}", self.kept.broke))
+        (!after_client_left && !lost)
+            .then(|| format!("no session came of it: {:?}", self.evidence.failures))
     }
 
     /// Events may be lost with their controller, but never say something else.
-    fn events(&self, life: &Life, reason: Reason, told: Option<&BTreeSet<String>>) -> Vec<String> {
+    fn events(
+        &self,
+        history: &SessionHistory,
+        reason: Reason,
+        told: Option<&BTreeSet<String>>,
+    ) -> Vec<String> {
         let mut wrong = Vec::new();
         let nothing = BTreeSet::new();
         let told = told.unwrap_or(&nothing);
         let others = told.iter().filter(|word| *word != reason.as_str() && is_last(word));
         wrong.extend(others.map(|word| format!("an Event says {word}, the condition {reason}")));
-        let may_be_lost = life
+        let may_be_lost = history
             .over()
             .is_some_and(|at| self.is_away(Component::Controller, None, at - MOMENT, at + EVENT));
         if !told.contains(reason.as_str()) && !may_be_lost {
@@ -156,25 +166,25 @@ impl Case<'_> {
     }
 
     /// What did not work for a client must have had its cause.
-    fn broke(&self, life: &Life) -> Vec<String> {
-        let broke = self.kept.broke.iter().filter(|(at, _)| {
-            let done = self.kept.deeds.iter().any(|(deed, _)| deed <= at);
-            let over = life.over().is_some_and(|over| over <= *at + SOON);
+    fn broke(&self, history: &SessionHistory) -> Vec<String> {
+        let broke = self.evidence.failures.iter().filter(|(at, _)| {
+            let done = self.evidence.actions.iter().any(|(action, _)| action <= at);
+            let over = history.over().is_some_and(|over| over <= *at + SOON);
             let away = self.is_away(Component::Gateway, None, *at - MOMENT, *at + MOMENT);
             // It may strike before the client thinks of it, and the record come late.
-            let limited = self.plan.deed == Deed::End(End::HardTimeout)
+            let limited = self.plan.action == Action::End(End::HardTimeout)
                 && self.is_away(Component::Controller, None, *at - MOMENT, *at + SOON);
             !(done || over || away || limited)
         });
         broke.map(|(_, what)| format!("without a cause: {what}")).collect()
     }
 
-    fn kept_too_short(&self, life: &Life) -> Option<String> {
+    fn kept_too_short(&self, history: &SessionHistory) -> Option<String> {
         let ttl = Duration::from_secs(self.plan.ttl?.into());
-        let (ended, _) = life.ended.as_ref()?;
-        let kept = life.gone?.duration_since(*ended);
-        (kept + SECOND + MOMENT < ttl)
-            .then(|| format!("its record stayed for {kept:?}, not {ttl:?}"))
+        let (ended, _) = history.ended.as_ref()?;
+        let evidence = history.gone?.duration_since(*ended);
+        (evidence + SECOND + MOMENT < ttl)
+            .then(|| format!("its record stayed for {evidence:?}, not {ttl:?}"))
     }
 }
 
@@ -218,8 +228,8 @@ mod tests {
     struct Given {
         zero: Instant,
         plan: Plan,
-        kept: Kept,
-        life: Option<Life>,
+        evidence: Evidence,
+        history: Option<SessionHistory>,
         outages: Vec<Outage>,
         told: BTreeSet<String>,
     }
@@ -230,9 +240,9 @@ mod tests {
         }
 
         fn wrong(&self) -> String {
-            let Self { plan, kept, life, outages, told, .. } = self;
-            let case = Case { plan, kept, life: life.as_ref(), outages };
-            case.wrong(&case.fitting(), Some(told)).join("; ")
+            let Self { plan, evidence, history, outages, told, .. } = self;
+            let case = Case { plan, evidence, history: history.as_ref(), outages };
+            case.wrong(&case.expected(), Some(told)).join("; ")
         }
 
         fn away(&mut self, component: Component, from: u64, to: u64) {
@@ -260,56 +270,56 @@ mod tests {
     }
 
     /// A session of the Classic road to which that was done after five seconds, and which ended after ten.
-    fn given(deed: Deed, reason: Reason) -> Given {
+    fn given(action: Action, reason: Reason) -> Given {
         let zero = Instant::now();
         let at = |seconds| zero + Duration::from_secs(seconds);
         let plan = Plan {
             number: 1,
-            birth: Birth::Classic,
+            origin: Origin::Classic,
             browser: Browser::Echo,
             bidi: true,
-            deed,
+            action,
             early: false,
             commands: 1,
-            patience: Duration::ZERO,
+            delay: Duration::ZERO,
             expose: false,
             ttl: None,
             keep: false,
         };
-        let kept = Kept {
+        let evidence = Evidence {
             session: Some("u".to_owned()),
-            deeds: vec![(at(5), deed)],
+            actions: vec![(at(5), action)],
             gateway: Some(("gateway-uid".to_owned(), at(0))),
             answered: Some(at(1)),
-            ..Kept::default()
+            ..Evidence::default()
         };
         let told = ["BrowserReady".to_owned(), reason.to_string()].into();
-        let life = Some(Life::new(session(reason), at(10)));
-        Given { zero, plan, kept, life, outages: vec![], told }
+        let history = Some(SessionHistory::new(session(reason), at(10)));
+        Given { zero, plan, evidence, history, outages: vec![], told }
     }
 
-    const DELETE: Deed = Deed::End(End::Delete);
+    const DELETE: Action = Action::End(End::Delete);
 
     #[test]
     fn what_is_as_it_must_be_is_not_wrong() {
-        for (deed, reason) in [
+        for (action, reason) in [
             (DELETE, Reason::ClientEnded),
-            (Deed::End(End::IdleTimeout), Reason::IdleTimeout),
-            (Deed::Harm(Harm::Driver), Reason::DriverCrashed),
+            (Action::End(End::IdleTimeout), Reason::IdleTimeout),
+            (Action::Fault(Fault::Driver), Reason::DriverCrashed),
         ] {
-            assert_eq!(given(deed, reason).wrong(), "", "{deed}");
+            assert_eq!(given(action, reason).wrong(), "", "{action}");
         }
     }
 
     #[test]
     fn another_reason_is_wrong_in_the_record_the_event_and_the_answer() {
-        let wrong = given(Deed::Harm(Harm::Driver), Reason::BrowserCrashed).wrong();
+        let wrong = given(Action::Fault(Fault::Driver), Reason::BrowserCrashed).wrong();
         assert_eq!(wrong, "it ended for BrowserCrashed, not for [DriverCrashed]");
         let mut event = given(DELETE, Reason::ClientEnded);
         event.told.insert("AgentLost".to_owned());
         assert_eq!(event.wrong(), "an Event says AgentLost, the condition ClientEnded");
         let mut heard = given(DELETE, Reason::ClientEnded);
-        heard.kept.heard.push("TimedOut".to_owned());
+        heard.evidence.told_reasons.push("TimedOut".to_owned());
         assert!(heard.wrong().starts_with("a client heard TimedOut"), "{}", heard.wrong());
     }
 
@@ -325,8 +335,8 @@ mod tests {
     #[test]
     fn a_command_that_fails_has_a_cause() {
         let mut given = given(DELETE, Reason::ClientEnded);
-        given.life = Some(Life::new(session(Reason::ClientEnded), given.at(60)));
-        given.kept.broke.push((given.at(3), "no answer".to_owned()));
+        given.history = Some(SessionHistory::new(session(Reason::ClientEnded), given.at(60)));
+        given.evidence.failures.push((given.at(3), "no answer".to_owned()));
         assert_eq!(given.wrong(), "without a cause: no answer");
         given.away(Component::Gateway, 2, 4);
         assert_eq!(given.wrong(), "");
@@ -335,8 +345,8 @@ mod tests {
     #[test]
     fn no_session_at_all_has_a_cause() {
         let mut given = given(DELETE, Reason::ClientEnded);
-        (given.life, given.kept.answered) = (None, None);
-        given.kept.left = Some(given.at(2));
+        (given.history, given.evidence.answered) = (None, None);
+        given.evidence.left = Some(given.at(2));
         assert!(given.wrong().starts_with("no session came of it"), "{}", given.wrong());
         given.away(Component::Gateway, 1, 4);
         assert_eq!(given.wrong(), "");
@@ -345,7 +355,7 @@ mod tests {
     #[test]
     fn what_goes_on_is_wrong() {
         let mut given = given(DELETE, Reason::ClientEnded);
-        given.life = Some(Life::new(BrowserSession::default(), given.at(0)));
+        given.history = Some(SessionHistory::new(BrowserSession::default(), given.at(0)));
         assert_eq!(given.wrong(), "it goes on; it should have ended for [ClientEnded]");
     }
 }

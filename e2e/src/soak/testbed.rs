@@ -21,7 +21,7 @@ const GATEWAY: Duration = Duration::from_secs(60);
 const TOKEN: Duration = Duration::from_secs(1800);
 
 /// What every cycle needs.
-pub struct Stage<'a> {
+pub struct Testbed<'a> {
     /// Where the sessions are.
     pub namespace: &'a Namespace,
     /// Who watches them.
@@ -41,7 +41,7 @@ pub struct Gateway {
     pub authority: String,
 }
 
-impl<'a> Stage<'a> {
+impl<'a> Testbed<'a> {
     /// Sets it up.
     pub async fn new(
         namespace: &'a Namespace,
@@ -108,12 +108,12 @@ impl<'a> Stage<'a> {
 
     /// What went well and is gone need not be remembered.
     pub fn forget(&self, outcome: &Outcome) {
-        let Some(uid) = outcome.record.kept().session else { return };
+        let Some(uid) = outcome.journal.evidence().session else { return };
         self.observer.note(|seen| {
             if outcome.wrong.is_empty()
-                && seen.lives.get(&uid).is_some_and(|life| life.gone.is_some())
+                && seen.sessions.get(&uid).is_some_and(|history| history.gone.is_some())
             {
-                seen.lives.remove(&uid);
+                seen.sessions.remove(&uid);
                 seen.told.remove(&uid);
             }
         });

@@ -5,24 +5,24 @@ use std::cell::RefCell;
 use crds::Reason;
 use tokio::time::Instant;
 
-use super::plan::{Deed, Plan};
+use super::plan::{Action, Plan};
 
 /// A cycle's record.
-pub struct Record {
+pub struct Journal {
     /// What it was to do.
     pub plan: Plan,
     begun: Instant,
-    story: RefCell<Vec<(Instant, String)>>,
-    kept: RefCell<Kept>,
+    entries: RefCell<Vec<(Instant, String)>>,
+    evidence: RefCell<Evidence>,
 }
 
 /// What the reason is judged by.
 #[derive(Clone, Debug, Default)]
-pub struct Kept {
+pub struct Evidence {
     /// The session's uid.
     pub session: Option<String>,
     /// What was done to it, and when.
-    pub deeds: Vec<(Instant, Deed)>,
+    pub actions: Vec<(Instant, Action)>,
     /// The pod of the gateway that it was asked for at, and since when.
     pub gateway: Option<(String, Instant)>,
     /// When its client was told that it has its session.
@@ -30,63 +30,63 @@ pub struct Kept {
     /// When its client had no answer, or went without.
     pub left: Option<Instant>,
     /// The reasons that clients were told.
-    pub heard: Vec<String>,
+    pub told_reasons: Vec<String>,
     /// What did not work for a client, and when.
-    pub broke: Vec<(Instant, String)>,
+    pub failures: Vec<(Instant, String)>,
 }
 
-impl Record {
+impl Journal {
     /// An empty one.
     #[must_use]
     pub fn new(plan: Plan) -> Self {
         let begun = Instant::now();
-        Self { plan, begun, story: RefCell::default(), kept: RefCell::default() }
+        Self { plan, begun, entries: RefCell::default(), evidence: RefCell::default() }
     }
 
     /// Keeps what happened, for people.
-    pub fn tell(&self, text: impl Into<String>) {
-        self.story.borrow_mut().push((Instant::now(), text.into()));
+    pub fn log(&self, text: impl Into<String>) {
+        self.entries.borrow_mut().push((Instant::now(), text.into()));
     }
 
     /// Keeps what the reason is judged by.
-    pub fn keep(&self, keep: impl FnOnce(&mut Kept)) {
-        keep(&mut self.kept.borrow_mut());
+    pub fn note(&self, note: impl FnOnce(&mut Evidence)) {
+        note(&mut self.evidence.borrow_mut());
     }
 
     #[must_use]
-    pub fn kept(&self) -> Kept {
-        self.kept.borrow().clone()
+    pub fn evidence(&self) -> Evidence {
+        self.evidence.borrow().clone()
     }
 
     /// A deed begins now.
-    pub fn deed(&self, deed: Deed) {
-        self.tell(format!("{deed}: now"));
-        self.keep(|kept| kept.deeds.push((Instant::now(), deed)));
+    pub fn action(&self, action: Action) {
+        self.log(format!("{action}: now"));
+        self.note(|evidence| evidence.actions.push((Instant::now(), action)));
     }
 
     /// A client did not get what it wanted.
-    pub fn broke(&self, what: &str) {
-        self.tell(format!("a client: {what}"));
+    pub fn failed(&self, what: &str) {
+        self.log(format!("a client: {what}"));
         if let Some(reason) = reason_in(what) {
-            self.keep(|kept| kept.heard.push(reason.as_str().to_owned()));
+            self.note(|evidence| evidence.told_reasons.push(reason.as_str().to_owned()));
         }
-        self.keep(|kept| kept.broke.push((Instant::now(), what.to_owned())));
+        self.note(|evidence| evidence.failures.push((Instant::now(), what.to_owned())));
     }
 
     /// A client was told a reason.
-    pub fn heard(&self, reason: &str) {
-        self.tell(format!("a client heard: {reason}"));
-        self.keep(|kept| kept.heard.push(reason.to_owned()));
+    pub fn told(&self, reason: &str) {
+        self.log(format!("a client heard: {reason}"));
+        self.note(|evidence| evidence.told_reasons.push(reason.to_owned()));
     }
 
     /// What happened so far, a line each, with the time since the cycle's begin.
     #[must_use]
-    pub fn story(&self) -> String {
-        let story = self.story.borrow();
+    pub fn text(&self) -> String {
+        let entries = self.entries.borrow();
         let line = |(at, text): &(Instant, String)| {
             format!("{:8.3} s  {text}\n", at.duration_since(self.begun).as_secs_f64())
         };
-        story.iter().map(line).collect()
+        entries.iter().map(line).collect()
     }
 
     /// When it began.

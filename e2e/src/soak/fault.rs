@@ -7,10 +7,10 @@ use kube::api::{DeleteParams, EvictParams};
 use tokio::time::{interval, timeout};
 
 use super::{
-    plan::{Deed, Harm},
+    journal::Journal,
+    plan::{Action, Fault},
     process,
-    record::Record,
-    stage::Stage,
+    testbed::Testbed,
 };
 
 /// How long the process may take to be there.
@@ -19,66 +19,71 @@ const THERE: Duration = Duration::from_secs(20);
 const SEEN: Duration = Duration::from_secs(150);
 
 /// Harms a session that is on its way, as soon as it has a pod and some time has passed. Does nothing to one that has none.
-pub async fn early(stage: &Stage<'_>, record: &Record, harm: Harm) -> Result<()> {
-    let number = record.plan.number;
+pub async fn inject_early(testbed: &Testbed<'_>, journal: &Journal, fault: Fault) -> Result<()> {
+    let number = journal.plan.number;
     let find = |seen: &super::observer::Seen| {
-        let (uid, life) = seen.of_cycle(number)?;
-        (life.is_over() || seen.pod_of(uid).is_some()).then(|| uid.clone())
+        let (uid, history) = seen.of_cycle(number)?;
+        (history.is_over() || seen.pod_of(uid).is_some()).then(|| uid.clone())
     };
-    let Ok(session) = stage.observer.until("a pod", SEEN, find).await else { return Ok(()) };
-    tokio::time::sleep(record.plan.patience).await;
-    inflict(stage, record, &session, harm).await
+    let Ok(session) = testbed.observer.until("a pod", SEEN, find).await else { return Ok(()) };
+    tokio::time::sleep(journal.plan.delay).await;
+    inject(testbed, journal, &session, fault).await
 }
 
 /// Harms a session now, if it has a pod.
-pub async fn inflict(stage: &Stage<'_>, record: &Record, session: &str, harm: Harm) -> Result<()> {
-    let found = stage.observer.look(|seen| {
+pub async fn inject(
+    testbed: &Testbed<'_>,
+    journal: &Journal,
+    session: &str,
+    fault: Fault,
+) -> Result<()> {
+    let found = testbed.observer.look(|seen| {
         let (uid, pod) = seen.pod_of(session)?;
-        let early = seen.lives.get(session).is_some_and(|life| life.ready.is_none());
+        let early = seen.sessions.get(session).is_some_and(|history| history.ready.is_none());
         (!seen.is_over(session)).then(|| (uid.clone(), pod.name.clone(), early))
     });
     let Some((uid, name, early)) = found else {
-        record.tell("there is no pod to harm");
+        journal.log("there is no pod to harm");
         return Ok(());
     };
-    let deed = Deed::Harm(harm);
-    match harm {
-        Harm::Pod => {
-            record.deed(deed);
+    let action = Action::Fault(fault);
+    match fault {
+        Fault::Pod => {
+            journal.action(action);
             allow_gone(
-                stage.namespace.pods().delete(&name, &DeleteParams::default()).await.map(drop),
+                testbed.namespace.pods().delete(&name, &DeleteParams::default()).await.map(drop),
             )
         }
-        Harm::Eviction => {
-            record.deed(deed);
-            let evicted = stage.namespace.pods().evict(&name, &EvictParams::default()).await;
+        Fault::Eviction => {
+            journal.action(action);
+            let evicted = testbed.namespace.pods().evict(&name, &EvictParams::default()).await;
             allow_gone(evicted.map(drop))
         }
-        Harm::Agent | Harm::Browser | Harm::Driver => kill(record, &uid, harm, early).await,
+        Fault::Agent | Fault::Browser | Fault::Driver => kill(journal, &uid, fault, early).await,
     }
 }
 
-async fn kill(record: &Record, pod: &str, harm: Harm, early: bool) -> Result<()> {
+async fn kill(journal: &Journal, pod: &str, fault: Fault, early: bool) -> Result<()> {
     let killing = async {
         let mut pace = interval(Duration::from_millis(20));
         loop {
             pace.tick().await;
-            if process::harm(pod, harm)? {
+            if process::harm(pod, fault)? {
                 return anyhow::Ok(());
             }
         }
     };
     if !early && !crate::local::is_here(pod) {
-        record.tell("its processes are not on this machine");
+        journal.log("its processes are not on this machine");
         return Ok(());
     }
     // A deed counts from before it is done.
-    record.deed(Deed::Harm(harm));
+    journal.action(Action::Fault(fault));
     match timeout(THERE, killing).await {
         Ok(killed) => killed,
         Err(_) => {
-            record.keep(|kept| _ = kept.deeds.pop());
-            record.tell("there was no such process");
+            journal.note(|evidence| _ = evidence.actions.pop());
+            journal.log("there was no such process");
             Ok(())
         }
     }

@@ -8,7 +8,7 @@ use super::plan::NUMBER;
 
 /// A session, as it was seen.
 #[derive(Clone, Debug)]
-pub struct Life {
+pub struct SessionHistory {
     /// The number of the cycle that made it.
     pub number: Option<u64>,
     /// Whether that cycle knows of it.
@@ -16,7 +16,7 @@ pub struct Life {
     /// The object, as it was last.
     pub object: BrowserSession,
     /// When it was seen for the first time.
-    pub born: Instant,
+    pub created: Instant,
     /// When it was Ready.
     pub ready: Option<Instant>,
     /// Its status at the end, and when it had that.
@@ -29,29 +29,29 @@ pub struct Life {
     pub wrong: Vec<String>,
 }
 
-impl Life {
+impl SessionHistory {
     /// One that is seen for the first time.
     #[must_use]
     pub fn new(object: BrowserSession, now: Instant) -> Self {
         let metadata = object.spec.user_metadata.as_ref();
         let number = metadata.and_then(|metadata| metadata.get(NUMBER)?.as_u64());
-        let mut life = Self {
+        let mut history = Self {
             number,
             claimed: false,
             object: BrowserSession::default(),
-            born: now,
+            created: now,
             ready: None,
             ended: None,
             gone: None,
             reasons: vec![],
             wrong: vec![],
         };
-        life.see(object, now);
-        life
+        history.update(object, now);
+        history
     }
 
     /// It changed.
-    pub fn see(&mut self, object: BrowserSession, now: Instant) {
+    pub fn update(&mut self, object: BrowserSession, now: Instant) {
         if let Some(condition) = object.ready_condition()
             && self.reasons.last() != Some(&condition.reason)
         {
@@ -99,7 +99,7 @@ impl Life {
 
     /// Whether the object says that its client left.
     #[must_use]
-    pub fn is_marked(&self) -> bool {
+    pub fn is_marked_abandoned(&self) -> bool {
         let word = self.object.annotations().get(END_ANNOTATION);
         word.is_some_and(|word| word == Reason::ClientGaveUp.as_str())
     }
@@ -129,34 +129,36 @@ mod tests {
     #[test]
     fn a_life_that_is_as_it_should_be() {
         let now = Instant::now();
-        let mut life = Life::new(object(json!({})), now);
-        assert_eq!((life.number, life.is_over()), (Some(7), false));
-        life.see(object(status("Ready", true, "BrowserReady")), now);
-        life.see(object(status("Completed", false, "ClientEnded")), now);
-        life.see(object(status("Completed", false, "ClientEnded")), now);
-        life.go(now);
-        assert_eq!(life.reason().as_deref(), Some("ClientEnded"));
-        assert_eq!(life.reasons, ["BrowserReady", "ClientEnded"]);
-        assert!(life.wrong.is_empty() && life.ready == Some(now) && life.over() == Some(now));
+        let mut history = SessionHistory::new(object(json!({})), now);
+        assert_eq!((history.number, history.is_over()), (Some(7), false));
+        history.update(object(status("Ready", true, "BrowserReady")), now);
+        history.update(object(status("Completed", false, "ClientEnded")), now);
+        history.update(object(status("Completed", false, "ClientEnded")), now);
+        history.go(now);
+        assert_eq!(history.reason().as_deref(), Some("ClientEnded"));
+        assert_eq!(history.reasons, ["BrowserReady", "ClientEnded"]);
+        assert!(
+            history.wrong.is_empty() && history.ready == Some(now) && history.over() == Some(now)
+        );
     }
 
     #[test]
     fn what_may_never_be_is_kept() {
         let now = Instant::now();
-        let mut life = Life::new(object(status("Failed", false, "AgentLost")), now);
-        life.see(object(status("Completed", false, "ClientEnded")), now);
-        assert_eq!(life.wrong.len(), 1);
-        let mut life = Life::new(object(status("Ready", true, "BrowserReady")), now);
-        life.see(object(status("Starting", false, "Starting")), now);
-        assert_eq!(life.wrong.len(), 1);
+        let mut history = SessionHistory::new(object(status("Failed", false, "AgentLost")), now);
+        history.update(object(status("Completed", false, "ClientEnded")), now);
+        assert_eq!(history.wrong.len(), 1);
+        let mut history = SessionHistory::new(object(status("Ready", true, "BrowserReady")), now);
+        history.update(object(status("Starting", false, "Starting")), now);
+        assert_eq!(history.wrong.len(), 1);
     }
 
     #[test]
     fn what_is_deleted_says_so_by_its_absence() {
         let now = Instant::now();
-        let mut life = Life::new(object(status("Ready", true, "BrowserReady")), now);
-        assert_eq!(life.reason(), None);
-        life.go(now);
-        assert_eq!(life.reason().as_deref(), Some("Deleted"));
+        let mut history = SessionHistory::new(object(status("Ready", true, "BrowserReady")), now);
+        assert_eq!(history.reason(), None);
+        history.go(now);
+        assert_eq!(history.reason().as_deref(), Some("Deleted"));
     }
 }

@@ -9,10 +9,10 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     client::Client,
-    plan::{Birth, Browser, Deed, End, Plan},
+    journal::Journal,
+    plan::{Action, Browser, End, Origin, Plan},
     random::Random,
-    record::Record,
-    stage::{Gateway, Stage},
+    testbed::{Gateway, Testbed},
 };
 use crate::{Bidi, objects::session_json};
 
@@ -20,27 +20,27 @@ use crate::{Bidi, objects::session_json};
 pub const READY: Duration = Duration::from_secs(150);
 
 /// Asks for a session. `None` where its client gets none, or does not wait for it; the record says why.
-pub async fn make(
-    stage: &Stage<'_>,
-    record: &Record,
+pub async fn create(
+    testbed: &Testbed<'_>,
+    journal: &Journal,
     random: &mut Random,
 ) -> Result<Option<Client>> {
-    let plan = &record.plan;
-    if plan.birth == Birth::Object {
-        return as_object(stage, record).await;
+    let plan = &journal.plan;
+    if plan.origin == Origin::Object {
+        return as_object(testbed, journal).await;
     }
-    let gateway = stage.gateway(random).await?;
-    record.tell(format!("asks {} for it: {:?} {:?}", gateway.authority, plan.birth, plan.browser));
-    record.keep(|kept| kept.gateway = Some((gateway.pod.clone(), Instant::now())));
+    let gateway = testbed.gateway(random).await?;
+    journal.log(format!("asks {} for it: {:?} {:?}", gateway.authority, plan.origin, plan.browser));
+    journal.note(|evidence| evidence.gateway = Some((gateway.pod.clone(), Instant::now())));
     let asking = async {
-        match plan.birth {
-            Birth::Bidi => over_bidi(stage, plan, &gateway).await,
-            _ => over_classic(stage, plan, &gateway).await,
+        match plan.origin {
+            Origin::Bidi => over_bidi(testbed, plan, &gateway).await,
+            _ => over_classic(testbed, plan, &gateway).await,
         }
     };
-    let limit = if plan.deed == Deed::End(End::GaveUp) {
-        record.deed(plan.deed);
-        plan.patience
+    let limit = if plan.action == Action::End(End::GaveUp) {
+        journal.action(plan.action);
+        plan.delay
     } else {
         READY
     };
@@ -48,78 +48,78 @@ pub async fn make(
     let now = Instant::now();
     match answer {
         Ok(Ok(client)) => {
-            record.tell("its client has it");
-            record.keep(|kept| kept.answered = Some(now));
+            journal.log("its client has it");
+            journal.note(|evidence| evidence.answered = Some(now));
             Ok(Some(client))
         }
         Ok(Err(error)) => {
-            record.keep(|kept| kept.left = Some(now));
-            record.broke(&format!("{error:#}"));
+            journal.note(|evidence| evidence.left = Some(now));
+            journal.failed(&format!("{error:#}"));
             Ok(None)
         }
         Err(_) => {
-            record.tell("its client leaves");
-            record.keep(|kept| kept.left = Some(now));
+            journal.log("its client leaves");
+            journal.note(|evidence| evidence.left = Some(now));
             Ok(None)
         }
     }
 }
 
-async fn as_object(stage: &Stage<'_>, record: &Record) -> Result<Option<Client>> {
-    let plan = &record.plan;
+async fn as_object(testbed: &Testbed<'_>, journal: &Journal) -> Result<Option<Client>> {
+    let plan = &journal.plan;
     let mut spec = plan.fields();
-    spec.insert("className".to_owned(), stage.class(plan.browser).into());
+    spec.insert("className".to_owned(), testbed.class(plan.browser).into());
     spec.insert("capabilities".to_owned(), json!({"alwaysMatch": capabilities(plan)}));
     if plan.expose {
         spec.insert("expose".to_owned(), json!({"type": "ClusterIP"}));
     }
     spec.extend(plan.ttl.map(|ttl| ("ttlSecondsAfterFinished".to_owned(), ttl.into())));
     let name = format!("soak-{}", plan.number);
-    record.tell(format!("creates the object {name}: {:?}", plan.browser));
-    let made = stage.namespace.submit(&session_json(&name, spec.into())).await;
+    journal.log(format!("creates the object {name}: {:?}", plan.browser));
+    let made = testbed.namespace.submit(&session_json(&name, spec.into())).await;
     let uid = made.context("create the object")?.metadata.uid.context("its uid")?;
-    let settled = stage.observer.until("Ready or over", READY, |seen| {
-        let life = seen.lives.get(&uid)?;
-        (life.ready.is_some() || life.is_over())
-            .then(|| (life.is_over(), life.object.status.clone()))
+    let settled = testbed.observer.until("Ready or over", READY, |seen| {
+        let history = seen.sessions.get(&uid)?;
+        (history.ready.is_some() || history.is_over())
+            .then(|| (history.is_over(), history.object.status.clone()))
     });
     let (is_over, status) = settled.await?;
     let now = Instant::now();
     match status.and_then(|status| status.session_id) {
         Some(id) if !is_over => {
-            record.tell("it is Ready");
-            record.keep(|kept| kept.answered = Some(now));
+            journal.log("it is Ready");
+            journal.note(|evidence| evidence.answered = Some(now));
             Ok(Some(Client { id, socket: None }))
         }
         _ => {
-            record.tell("it was over before it could be used");
-            record.keep(|kept| kept.left = Some(now));
+            journal.log("it was over before it could be used");
+            journal.note(|evidence| evidence.left = Some(now));
             Ok(None)
         }
     }
 }
 
-async fn over_classic(stage: &Stage<'_>, plan: &Plan, gateway: &Gateway) -> Result<Client> {
-    let classic = stage.client(gateway).await?;
-    let body = json!({"capabilities": {"alwaysMatch": wanted(stage, plan)}});
+async fn over_classic(testbed: &Testbed<'_>, plan: &Plan, gateway: &Gateway) -> Result<Client> {
+    let classic = testbed.client(gateway).await?;
+    let body = json!({"capabilities": {"alwaysMatch": wanted(testbed, plan)}});
     let value = classic.value(Method::POST, "/session", Some(&body)).await?;
     let id = value["sessionId"].as_str().context("sessionId")?.to_owned();
     Ok(Client { id, socket: None })
 }
 
-async fn over_bidi(stage: &Stage<'_>, plan: &Plan, gateway: &Gateway) -> Result<Client> {
+async fn over_bidi(testbed: &Testbed<'_>, plan: &Plan, gateway: &Gateway) -> Result<Client> {
     let url = format!("ws://{}/session", gateway.authority);
-    let mut socket = Bidi::connect_as(&url, Some(&stage.token())).await?;
-    let params = json!({"capabilities": {"alwaysMatch": wanted(stage, plan)}});
+    let mut socket = Bidi::connect_as(&url, Some(&testbed.token())).await?;
+    let params = json!({"capabilities": {"alwaysMatch": wanted(testbed, plan)}});
     let result = socket.command("session.new", params).await?;
     let id = result["sessionId"].as_str().context("sessionId")?.to_owned();
     Ok(Client { id, socket: Some(socket) })
 }
 
 /// The spec, as a gateway's client says it.
-fn wanted(stage: &Stage<'_>, plan: &Plan) -> Value {
+fn wanted(testbed: &Testbed<'_>, plan: &Plan) -> Value {
     let own =
-        plan.fields().into_iter().chain([("class".to_owned(), stage.class(plan.browser).into())]);
+        plan.fields().into_iter().chain([("class".to_owned(), testbed.class(plan.browser).into())]);
     let mut wanted = capabilities(plan);
     wanted.extend(own.map(|(name, value)| (format!("browser-operator:{name}"), value)));
     wanted.into()
@@ -131,7 +131,7 @@ fn capabilities(plan: &Plan) -> Map<String, Value> {
     if plan.browser == Browser::Firefox {
         capabilities.insert("browserName".to_owned(), "firefox".into());
     }
-    if plan.bidi && plan.birth != Birth::Bidi {
+    if plan.bidi && plan.origin != Origin::Bidi {
         capabilities.insert("webSocketUrl".to_owned(), true.into());
     }
     capabilities
