@@ -1,5 +1,6 @@
 //! What every role needs beside its traffic: logs, health, signals, the Lease, watches, the installation key.
 
+pub mod backoff;
 pub mod health;
 pub mod installation_key;
 pub mod lease;

@@ -1,26 +1,26 @@
-//! What is asked for again and again, and made once in a while.
+//! One value that many ask for and that is expensive to make.
 
 use std::time::Duration;
 
 use tokio::{sync::Mutex, time::Instant};
 
-/// The last of something, for as long as it is fresh.
+/// The value that was made last.
 #[derive(Debug)]
-pub struct Fresh<T>(Mutex<Option<(Instant, T)>>);
+pub struct TtlCache<T>(Mutex<Option<(Instant, T)>>);
 
-impl<T> Default for Fresh<T> {
+impl<T> Default for TtlCache<T> {
     fn default() -> Self {
         Self(Mutex::default())
     }
 }
 
-impl<T: Clone> Fresh<T> {
-    /// The last one, if it was made less than `within` ago; else a new one. One is made at a time: whoever comes meanwhile gets
-    /// the same.
-    pub async fn get(&self, within: Duration, make: impl Future<Output = T>) -> T {
+impl<T: Clone> TtlCache<T> {
+    /// The last value, if it was made less than `ttl` ago; else a new one. One is made at a time, and everybody who waits for
+    /// it gets it.
+    pub async fn get(&self, ttl: Duration, make: impl Future<Output = T>) -> T {
         let mut last = self.0.lock().await;
         if let Some((made, value)) = &*last
-            && made.elapsed() < within
+            && made.elapsed() < ttl
         {
             return value.clone();
         }
@@ -38,9 +38,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn whoever_comes_meanwhile_gets_the_same() {
-        let (fresh, made) = (Fresh::default(), AtomicU32::new(0));
+        let (cache, made) = (TtlCache::default(), AtomicU32::new(0));
         let get = || {
-            fresh.get(Duration::from_secs(1), async {
+            cache.get(Duration::from_secs(1), async {
                 tokio::time::sleep(Duration::from_secs(5)).await;
                 made.fetch_add(1, Ordering::Relaxed)
             })

@@ -8,16 +8,24 @@ use kube::{
     core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta},
     runtime::{
         WatchStreamExt,
-        utils::{Backoff, ResetTimerBackoff},
+        utils::ResetTimerBackoff,
         watcher::{self, Config, Event, watcher},
     },
 };
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-/// The events of a kind in every namespace, until `stop`. A watch that breaks is logged and taken up again; an object that does not
-/// parse is logged and passed over, because it must not end the watch of the others. Who manages which field is left out:
-/// it is the larger part of many objects, and nobody here reads it.
+use crate::backoff::Backoff;
+
+/// For a watch that breaks. Short, because the end of a session may be known from the watch alone, and there are no more
+/// watches than replicas and kinds.
+const RETRY: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+/// After how long without a failure the next one counts as a first: a watch begins to list well before that fails.
+const CALM: Duration = Duration::from_secs(10);
+
+/// The events of a kind in every namespace, until `stop`. A watch that breaks is logged and begun again. An object that does not
+/// parse is logged and skipped: it must not end the watch of the others. Managed fields are left out: they are the larger
+/// part of many objects, and nobody here reads them.
 pub fn events<K>(
     client: &Client,
     config: Config,
@@ -68,7 +76,7 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + Send + 'static,
 {
     events
-        .backoff(ResetTimerBackoff::new(Pauses::default(), CALM))
+        .backoff(ResetTimerBackoff::new(RETRY.pauses(), CALM))
         .modify(|object: &mut K| object.meta_mut().managed_fields = None)
         .filter_map(|event| {
             ready(match event {
@@ -81,35 +89,6 @@ where
             })
         })
         .take_until(stop.cancelled_owned())
-}
-
-/// The pauses of a watch that breaks. Short, because a session that has ended or come meanwhile is known from the watch alone,
-/// and there are no more of them than replicas and kinds.
-#[derive(Default)]
-struct Pauses {
-    failures: u32,
-}
-
-/// The first pause, and the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// After how long without a failure it is a first one again: a watch begins to list well before that fails.
-const CALM: Duration = Duration::from_secs(10);
-
-impl Iterator for Pauses {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(10));
-        self.failures += 1;
-        Some(pause.min(LONGEST_PAUSE))
-    }
-}
-
-impl Backoff for Pauses {
-    fn reset(&mut self) {
-        self.failures = 0;
-    }
 }
 
 fn parsed<K: Resource<DynamicType = ()>>(event: Event<DeserializeGuard<K>>) -> Option<Event<K>> {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use agent_api::{bind::Settings, token};
 use bytes::Bytes;
-use support::ttl_cache::Fresh;
+use support::ttl_cache::TtlCache;
 use tokio::sync::OnceCell;
 
 use crate::{
@@ -30,7 +30,7 @@ pub struct Session {
     /// Its BiDi sockets; `None` where BiDi was not asked for.
     pub bidi: Option<Multiplexer>,
     /// The last picture of its page; `None` in it where there was none to be had.
-    pub screenshot: Fresh<Option<Bytes>>,
+    pub screenshot: TtlCache<Option<Bytes>>,
     hidden_targets: OnceCell<Vec<String>>,
 }
 
@@ -50,7 +50,7 @@ impl Session {
             settings,
             activity,
             bidi,
-            screenshot: Fresh::default(),
+            screenshot: TtlCache::default(),
             hidden_targets: OnceCell::new(),
         }
     }

@@ -12,6 +12,7 @@ use kube::{
 };
 use placement::Refusal;
 use serde_json::json;
+use support::backoff::Backoff;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use webdriver::error::WebDriverError;
 
@@ -23,10 +24,9 @@ use crate::{
 /// Names of sessions that the gateway makes begin so.
 const NAME_PREFIX: &str = "session-";
 const FIELD_MANAGER: &str = "browser-operator-gateway";
-/// How often the end of an abandoned session is asked for, and the pause after the first failure; each further one is twice
-/// as long.
-const ABANDON_TRIES: u32 = 6;
-const ABANDON_PAUSE: Duration = Duration::from_millis(500);
+/// How often the end of an abandoned session is asked for, and with what pauses.
+const ABANDON_TRIES: usize = 6;
+const ABANDON_RETRY: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(16));
 
 /// Makes sessions.
 #[derive(Clone)]
@@ -270,8 +270,7 @@ impl Drop for AbandonGuard {
                 END_ANNOTATION: reason.as_str(),
             }}});
             // The API server may be away for a moment; a session without a client must not keep its place.
-            let mut pause = ABANDON_PAUSE;
-            for _ in 0..ABANDON_TRIES {
+            for pause in ABANDON_RETRY.pauses().take(ABANDON_TRIES) {
                 let done = if keeps_record {
                     let patch = Patch::Merge(&end);
                     api.patch_metadata(&name, &PatchParams::default(), &patch).await.map(drop)
@@ -287,7 +286,6 @@ impl Drop for AbandonGuard {
                     }
                 }
                 tokio::time::sleep(pause).await;
-                pause *= 2;
             }
         });
     }

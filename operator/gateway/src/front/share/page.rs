@@ -11,7 +11,7 @@ use net::{
     forward::empty,
     request::Incoming,
 };
-use support::ttl_cache::Fresh;
+use support::ttl_cache::TtlCache;
 use tokio::{
     sync::Semaphore,
     time::{sleep, timeout},
@@ -65,13 +65,13 @@ load();
 /// The last picture of a session that was shown here, if there was one, and when.
 #[derive(Debug)]
 pub struct Screen {
-    last: Fresh<Option<Bytes>>,
+    last: TtlCache<Option<Bytes>>,
     viewers: Semaphore,
 }
 
 impl Default for Screen {
     fn default() -> Self {
-        Self { last: Fresh::default(), viewers: Semaphore::new(VIEWERS) }
+        Self { last: TtlCache::default(), viewers: Semaphore::new(VIEWERS) }
     }
 }
 
