@@ -83,7 +83,7 @@ async fn start_session(
         warnings,
     };
     tasks.spawn(limits::watch(activity.clone(), settings.clone(), end_policy.latch().clone()));
-    // The multiplexer knows more of the end of a browser that speaks BiDi.
+    // With BiDi the multiplexer sees the browser's end, and knows more of it.
     if let (None, Some(browser)) = (&bidi, driver_session.browser) {
         tasks.spawn(browser_watch::watch(browser, activity.clone(), end_policy.clone()));
     }

@@ -1,4 +1,4 @@
-//! What an agent is told at its start.
+//! The settings of an agent.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 

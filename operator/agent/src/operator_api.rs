@@ -44,7 +44,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// `None` where the request is a client's. Who is not `trusted` has no other paths than those that need no token.
+    /// `None` where the request is a client's. Without `trusted`, only the paths that need no token are the operator's.
     pub fn of(incoming: &Incoming, trusted: bool) -> Option<Self> {
         match (incoming.method.as_str(), incoming.path.as_str()) {
             ("GET", HEALTH_PATH) => Some(Self::Health),

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     driver::{BrowserSocket, Endpoint},
-    end::EndPolicy,
+    end::{BrowserLoss, EndPolicy},
     session::activity::Activity,
     websocket::{MAX_MESSAGE, Outbox, PING_INTERVAL},
 };
@@ -90,7 +90,7 @@ async fn run(
     let ended = end_policy.latch().token();
     let mut ping = interval(PING_INTERVAL);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let cause = loop {
+    let loss = loop {
         let (message, room) = tokio::select! {
             () = ended.cancelled() => return,
             message = inbox.recv() => {
@@ -114,15 +114,15 @@ async fn run(
                 }
                 // tungstenite answers pings by itself.
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_) | Message::Binary(_))) => continue,
-                Some(Ok(Message::Close(_))) | None => break "the browser closed its BiDi socket".to_owned(),
-                Some(Err(error)) => break error.to_string(),
+                Some(Ok(Message::Close(_))) | None => break BrowserLoss::BidiClosed,
+                Some(Err(error)) => break error.into(),
             },
         };
         ping.reset();
         if let Err(error) = to_browser.send(message).await {
-            break error.to_string();
+            break error.into();
         }
         drop(room);
     };
-    end_policy.browser_disconnected(&activity, &cause).await;
+    end_policy.browser_disconnected(&activity, &loss).await;
 }

@@ -1,7 +1,7 @@
 //! The browser's DevTools (CDP): the answers of its HTTP endpoints, and its sockets.
 //!
-//! Chrome answers on loopback alone, to whoever sends a Host of this machine and no Origin. The agent asks as such a client,
-//! and gives its own clients URLs that they can use.
+//! Chrome answers on loopback alone, to clients that send a Host of this machine and no Origin. The agent asks as such a client,
+//! and rewrites the URLs in the answers for its own clients.
 
 mod cdp_execute;
 mod command;

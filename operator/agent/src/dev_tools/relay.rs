@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     driver::BrowserSocket,
-    end::{EndLatch, EndPolicy},
+    end::{BrowserLoss, EndLatch, EndPolicy},
     session::Session,
     websocket::{
         self, CLOSE_TIMEOUT, ClientSink, ClientSocket, ClientStream, MAX_UNANSWERED_PINGS,
@@ -39,8 +39,6 @@ use crate::{
 const VERSION_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the BiDi multiplexer may take to see that the browser is gone.
 const MULTIPLEXER_END_TIMEOUT: Duration = Duration::from_secs(2);
-/// The Close frame's reason for a client whose page is gone.
-const BROWSER_CLOSED: &str = "the browser closed this socket";
 
 /// How a socket ends.
 enum SocketEnd {
@@ -55,8 +53,8 @@ enum SocketEnd {
     Violation(CloseCode),
     /// The client does not read.
     NotRead,
-    /// The browser closed the socket, for this cause.
-    BrowserGone(String),
+    /// The browser closed the socket: its page is gone, or the browser is.
+    BrowserGone(BrowserLoss),
 }
 
 /// What a client gets before its socket is closed.
@@ -108,7 +106,7 @@ async fn relay(
         end = outbox_to_client(&mut queue, &mut to_client, &unanswered_pings) => end,
     };
     let socket_end = match socket_end {
-        SocketEnd::BrowserGone(cause) => browser_gone(cause, session, end_policy).await,
+        SocketEnd::BrowserGone(loss) => browser_gone(loss, session, end_policy).await,
         other => other,
     };
     let closing = match socket_end {
@@ -122,7 +120,7 @@ async fn relay(
         SocketEnd::BrowserGone(_) => Some(Closing {
             last: queue.drain(),
             code: CloseCode::Normal,
-            reason: BROWSER_CLOSED.to_owned(),
+            reason: BrowserLoss::DevToolsClosed.to_string(),
         }),
         SocketEnd::NotRead => {
             Some(Closing { last: Vec::new(), code: CloseCode::Again, reason: NOT_READ.to_owned() })
@@ -193,7 +191,7 @@ async fn client_to_browser(
         }
         ping.reset();
         if let Err(error) = to_browser.send(message).await {
-            return SocketEnd::BrowserGone(error.to_string());
+            return SocketEnd::BrowserGone(error.into());
         }
     }
 }
@@ -213,11 +211,11 @@ async fn browser_to_outbox(
                 }
             }
             Some(Ok(Message::Close(_))) | None => {
-                return SocketEnd::BrowserGone(BROWSER_CLOSED.to_owned());
+                return SocketEnd::BrowserGone(BrowserLoss::DevToolsClosed);
             }
             // tungstenite answers pings by itself.
             Some(Ok(_)) => {}
-            Some(Err(error)) => return SocketEnd::BrowserGone(error.to_string()),
+            Some(Err(error)) => return SocketEnd::BrowserGone(error.into()),
         }
     }
 }
@@ -248,8 +246,8 @@ async fn outbox_to_client(
     }
 }
 
-/// The browser closed a socket: a page is gone, or the browser is, and with it the session.
-async fn browser_gone(cause: String, session: &Session, end_policy: &EndPolicy) -> SocketEnd {
+/// Finds out whether the browser is gone, and with it the session, or only a page.
+async fn browser_gone(loss: BrowserLoss, session: &Session, end_policy: &EndPolicy) -> SocketEnd {
     let end = end_policy.latch();
     let version = timeout(VERSION_TIMEOUT, http_endpoints::version(session)).await;
     let is_gone = version.is_ok_and(|version| version.is_err());
@@ -257,9 +255,9 @@ async fn browser_gone(cause: String, session: &Session, end_policy: &EndPolicy) 
     if is_gone
         && (session.bidi.is_none() || timeout(MULTIPLEXER_END_TIMEOUT, end.wait()).await.is_err())
     {
-        end_policy.browser_disconnected(&session.activity, &cause).await;
+        end_policy.browser_disconnected(&session.activity, &loss).await;
     }
-    if end.is_set() { SocketEnd::SessionEnded } else { SocketEnd::BrowserGone(cause) }
+    if end.is_set() { SocketEnd::SessionEnded } else { SocketEnd::BrowserGone(loss) }
 }
 
 /// Closes the socket to a browser that may have the client's last commands still to read.

@@ -82,7 +82,7 @@ async fn answer(
 }
 
 fn no_dev_tools(session: &Session) -> Response {
-    let message = match session.driver.driver() {
+    let message = match session.driver.kind() {
         Driver::Geckodriver => NOT_CHROME,
         Driver::Chromedriver => "this session's browser said nothing of its DevTools",
     };

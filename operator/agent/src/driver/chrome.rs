@@ -15,7 +15,10 @@ pub fn arguments() -> Vec<String> {
 }
 
 /// The capabilities that the driver is sent.
-pub fn requested(mut capabilities: CapabilitySet, options: &LaunchOptions) -> CapabilitySet {
+pub fn request_capabilities(
+    mut capabilities: CapabilitySet,
+    options: &LaunchOptions,
+) -> CapabilitySet {
     let mut chrome = match capabilities.remove(OPTIONS) {
         Some(Value::Object(chrome)) => chrome,
         _ => Map::new(),
@@ -48,7 +51,7 @@ pub fn debugger_address(capabilities: &Map<String, Value>) -> Option<&str> {
 }
 
 /// Removes what points into the container.
-pub fn hide(capabilities: &mut Map<String, Value>) {
+pub fn hide_internals(capabilities: &mut Map<String, Value>) {
     if let Some(Value::Object(chrome)) = capabilities.get_mut(OPTIONS) {
         // An empty one stays: it is how some clients know Chrome.
         chrome.remove("debuggerAddress");
@@ -75,7 +78,7 @@ mod tests {
 
     #[test]
     fn a_browser_is_headless_and_keeps_its_sandbox() {
-        let requested = requested(set(json!({"browserName": "chrome"})), &options(true));
+        let requested = request_capabilities(set(json!({"browserName": "chrome"})), &options(true));
         assert_eq!(
             json!(requested),
             json!({
@@ -92,7 +95,7 @@ mod tests {
         let asked = set(
             json!({"goog:chromeOptions": {"args": ["headless=old", "--lang=de"], "prefs": {"a": 1}}}),
         );
-        let requested = requested(asked, &options(false));
+        let requested = request_capabilities(asked, &options(false));
         let chrome = &requested["goog:chromeOptions"];
         assert_eq!(chrome["prefs"], json!({"a": 1}));
         assert_eq!(chrome["args"][0], "headless=old");
@@ -108,7 +111,7 @@ mod tests {
             "chrome": {"chromedriverVersion": "156", "userDataDir": "/tmp/x"},
         }));
         assert_eq!(debugger_address(&capabilities), Some("localhost:3"));
-        hide(&mut capabilities);
+        hide_internals(&mut capabilities);
         assert_eq!(
             json!(capabilities),
             json!({

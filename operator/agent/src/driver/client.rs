@@ -11,12 +11,12 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use net::{
-    Body, BoxError,
-    body::collect,
+    Body,
+    body::{self, collect},
     forward::{empty, full},
 };
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::time::{error::Elapsed, timeout};
 
 use super::endpoint::Endpoint;
 
@@ -37,7 +37,7 @@ pub enum DriverError {
     #[error("the driver is not running")]
     NotRunning,
     #[error("the driver does not answer: {0}")]
-    NoAnswer(BoxError),
+    NoAnswer(ExchangeError),
     /// An error of WebDriver's, in the driver's own words.
     #[error("{0}")]
     Refused(String),
@@ -45,7 +45,22 @@ pub enum DriverError {
     DevTools(http::StatusCode),
 }
 
-fn no_answer(error: impl Into<BoxError>) -> DriverError {
+/// Why a request has no answer that can be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ExchangeError {
+    #[error(transparent)]
+    Uri(#[from] http::Error),
+    #[error(transparent)]
+    Http(#[from] legacy::Error),
+    #[error(transparent)]
+    Body(#[from] body::Error),
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    Timeout(#[from] Elapsed),
+}
+
+fn no_answer(error: impl Into<ExchangeError>) -> DriverError {
     DriverError::NoAnswer(error.into())
 }
 
@@ -65,7 +80,7 @@ impl DriverClient {
         Self { http: legacy::Client::builder(TokioExecutor::new()).build(connector), port, driver }
     }
 
-    pub fn driver(&self) -> Driver {
+    pub fn kind(&self) -> Driver {
         self.driver
     }
 

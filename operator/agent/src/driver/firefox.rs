@@ -16,6 +16,7 @@ const PROFILES: &str = HOME;
 /// Where downloads go, unless the client says otherwise.
 const DOWNLOADS: &str = "/tmp/downloads";
 pub const ENVIRONMENT: [(&str, &str); 1] = [("HOME", HOME)];
+
 /// Why the version of the image's Firefox is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum VersionError {
@@ -48,7 +49,7 @@ pub fn arguments() -> Vec<String> {
 }
 
 /// The capabilities that the driver is sent.
-pub fn requested(
+pub fn request_capabilities(
     mut capabilities: CapabilitySet,
     options: &LaunchOptions,
     more_preferences: Map<String, Value>,
@@ -84,7 +85,7 @@ pub fn requested(
 }
 
 /// Removes what points into the container.
-pub fn hide(capabilities: &mut Map<String, Value>) {
+pub fn hide_internals(capabilities: &mut Map<String, Value>) {
     for name in ["moz:debuggerAddress", "moz:processID", "moz:profile"] {
         capabilities.remove(name);
     }
@@ -115,7 +116,7 @@ mod tests {
             "moz:firefoxOptions": {"args": ["-private"], "prefs": {"a": 1}},
         }));
         assert_eq!(
-            json!(requested(asked, &options(), Map::new())),
+            json!(request_capabilities(asked, &options(), Map::new())),
             json!({"moz:firefoxOptions": {
                 "args": ["-private", "-headless"],
                 "binary": "/usr/lib/firefox",
@@ -124,10 +125,10 @@ mod tests {
         );
         let headless = set(json!({"moz:firefoxOptions": {"args": ["--headless"]}}));
         assert_eq!(
-            requested(headless.clone(), &options(), Map::new())["moz:firefoxOptions"]["args"],
+            request_capabilities(headless.clone(), &options(), Map::new())["moz:firefoxOptions"]["args"],
             json!(["--headless"])
         );
-        let windows = requested(
+        let windows = request_capabilities(
             headless,
             &options(),
             operating_system::firefox_preferences("140.0", OperatingSystem::Windows),
@@ -142,7 +143,7 @@ mod tests {
     fn what_points_into_the_container_is_not_shown() {
         let mut capabilities =
             set(json!({"moz:profile": "/tmp/x", "moz:processID": 7, "browserName": "firefox"}));
-        hide(&mut capabilities);
+        hide_internals(&mut capabilities);
         assert_eq!(json!(capabilities), json!({"browserName": "firefox"}));
     }
 }

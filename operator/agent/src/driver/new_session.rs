@@ -84,8 +84,7 @@ pub async fn new_session(
         }
         _ => None,
     };
-    let _user_agent_override = user_agent_override;
-    Ok(DriverSession { id, capabilities, bidi, dev_tools, browser, _user_agent_override })
+    Ok(DriverSession { id, capabilities, bidi, dev_tools, browser, user_agent_override })
 }
 
 async fn override_user_agent(

@@ -20,7 +20,8 @@ pub struct DriverSession {
     /// The browser's process, where the driver says which it is.
     pub browser: Option<Pid>,
     /// Keeps the browser naming another operating system, where one was asked for.
-    pub _user_agent_override: Option<UserAgentOverride>,
+    #[expect(dead_code, reason = "it is held, and not read")]
+    pub user_agent_override: Option<UserAgentOverride>,
 }
 
 impl DriverSession {

@@ -43,8 +43,8 @@ pub fn new_session_body(
     };
     capabilities.retain(|name, _| !others.iter().any(|prefix| name.starts_with(prefix)));
     let capabilities = match options.driver {
-        Driver::Chromedriver => chrome::requested(capabilities, options),
-        Driver::Geckodriver => firefox::requested(capabilities, options, preferences),
+        Driver::Chromedriver => chrome::request_capabilities(capabilities, options),
+        Driver::Geckodriver => firefox::request_capabilities(capabilities, options, preferences),
     };
     body.insert("capabilities".to_owned(), json!({"alwaysMatch": capabilities}));
     body.into()
@@ -58,8 +58,8 @@ pub fn client_capabilities(
     // The gateway says where the socket is.
     capabilities.remove("webSocketUrl");
     match driver {
-        Driver::Chromedriver => chrome::hide(&mut capabilities),
-        Driver::Geckodriver => firefox::hide(&mut capabilities),
+        Driver::Chromedriver => chrome::hide_internals(&mut capabilities),
+        Driver::Geckodriver => firefox::hide_internals(&mut capabilities),
     }
     capabilities
 }

@@ -5,4 +5,4 @@ pub mod oom_kills;
 mod policy;
 
 pub use latch::EndLatch;
-pub use policy::{DRIVER_EXIT_TIMEOUT, EndPolicy};
+pub use policy::{BrowserLoss, DRIVER_EXIT_TIMEOUT, EndPolicy};

@@ -1,10 +1,11 @@
-//! What it means that the browser or the driver is gone: a crash, the end of a client's last window, or a lack of memory.
-//! Whoever knows the reason of an end sets the latch itself.
+//! Which end it is when the browser or the driver is gone: a crash, a client's last window, or a lack of memory.
+//! Code that knows the reason sets the latch itself.
 
 use std::time::Duration;
 
 use crds::Reason;
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite;
 
 use super::{
     latch::EndLatch,
@@ -17,6 +18,21 @@ const COMMAND_ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the driver's exit may take to be seen: its browser dies with it, and the browser's connections break first.
 pub const DRIVER_EXIT_TIMEOUT: Duration = Duration::from_millis(300);
 const LAST_WINDOW: &str = "the last window was closed";
+
+/// How the browser was seen to be gone.
+#[derive(Debug, thiserror::Error)]
+pub enum BrowserLoss {
+    #[error("its process has ended")]
+    ProcessEnded,
+    #[error("its driver has lost it")]
+    DriverLostIt,
+    #[error("the browser closed its BiDi socket")]
+    BidiClosed,
+    #[error("the browser closed this socket")]
+    DevToolsClosed,
+    #[error(transparent)]
+    Socket(#[from] tungstenite::Error),
+}
 
 /// Decides the reason of an end that nobody announced, and sets the latch.
 #[derive(Clone, Debug, Default)]
@@ -47,7 +63,7 @@ impl EndPolicy {
 
     /// The browser's connection or process has ended. Waits for a better explanation first: a driver that exited, or the
     /// answer of a command that ended the browser.
-    pub async fn browser_disconnected(&self, activity: &Activity, cause: &str) {
+    pub async fn browser_disconnected(&self, activity: &Activity, loss: &BrowserLoss) {
         let last_window = activity.lost_last_window();
         let explanation_timeout = match (activity.usage().running > 0, last_window) {
             (true, true) => BROWSER_EXIT_TIMEOUT,
@@ -58,15 +74,15 @@ impl EndPolicy {
             return;
         }
         // An answer may have said meanwhile that windows are left.
-        self.browser_lost(activity.lost_last_window(), cause);
+        self.browser_lost(activity.lost_last_window(), loss);
     }
 
     /// The browser is gone, and nothing else will explain it.
-    pub fn browser_lost(&self, last_window: bool, cause: &str) {
+    pub fn browser_lost(&self, last_window: bool, loss: &BrowserLoss) {
         if last_window && !self.has_oom_kills() {
             self.last_window_closed();
         } else {
-            self.crashed(Reason::BrowserCrashed, format!("the browser is gone: {cause}"));
+            self.crashed(Reason::BrowserCrashed, format!("the browser is gone: {loss}"));
         }
     }
 
@@ -99,13 +115,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_browser_that_goes_has_crashed_unless_its_last_window_was_closed_before() {
-        let crashed =
-            reason(async |activity, policy| policy.browser_disconnected(activity, "").await).await;
+        let crashed = reason(async |activity, policy| {
+            policy.browser_disconnected(activity, &BrowserLoss::ProcessEnded).await
+        })
+        .await;
         assert_eq!(crashed, Reason::BrowserCrashed);
 
         let left = reason(async |activity, policy| {
             drop(activity.start_closing_window());
-            policy.browser_disconnected(activity, "").await;
+            policy.browser_disconnected(activity, &BrowserLoss::ProcessEnded).await;
         });
         assert_eq!(left.await, Reason::ClientEnded);
 
@@ -115,7 +133,7 @@ mod tests {
                 tokio::time::sleep(COMMAND_ANSWER_TIMEOUT).await;
                 close.answered();
             };
-            tokio::join!(policy.browser_disconnected(activity, ""), answer);
+            tokio::join!(policy.browser_disconnected(activity, &BrowserLoss::ProcessEnded), answer);
         });
         assert_eq!(left_windows.await, Reason::BrowserCrashed);
 
@@ -125,7 +143,7 @@ mod tests {
                 tokio::time::sleep(COMMAND_ANSWER_TIMEOUT).await;
                 drop(close);
             };
-            tokio::join!(policy.browser_disconnected(activity, ""), leave);
+            tokio::join!(policy.browser_disconnected(activity, &BrowserLoss::ProcessEnded), leave);
         });
         assert_eq!(leaves_meanwhile.await, Reason::ClientEnded);
 
@@ -134,7 +152,7 @@ mod tests {
                 tokio::task::yield_now().await;
                 drop(activity.start_closing_window());
             };
-            tokio::join!(policy.browser_disconnected(activity, ""), close);
+            tokio::join!(policy.browser_disconnected(activity, &BrowserLoss::ProcessEnded), close);
         });
         assert_eq!(afterwards.await, Reason::BrowserCrashed);
     }
@@ -147,7 +165,7 @@ mod tests {
                 tokio::task::yield_now().await;
                 policy.driver_exited(String::new());
             };
-            tokio::join!(policy.browser_disconnected(activity, ""), driver);
+            tokio::join!(policy.browser_disconnected(activity, &BrowserLoss::ProcessEnded), driver);
         });
         assert_eq!(reason.await, Reason::DriverCrashed);
     }

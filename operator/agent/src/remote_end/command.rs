@@ -33,7 +33,7 @@ pub async fn run(
 ) -> Response {
     let _running = session.activity.start_command();
     let end = state.end_policy.latch();
-    if let Some(error) = foreign_vendor_error(session.driver.driver(), rest) {
+    if let Some(error) = foreign_vendor_error(session.driver.kind(), rest) {
         return refuse(incoming, error).await;
     }
     if incoming.method == Method::POST && matches!(rest, "/se/file" | "/file") {

@@ -15,7 +15,7 @@ use webdriver::{
 
 use super::replies::{failure, session_ended, unknown_command};
 use crate::{
-    end::EndPolicy,
+    end::{BrowserLoss, EndPolicy},
     session::{Session, activity::ClosingWindow},
 };
 
@@ -76,7 +76,7 @@ pub async fn handle(
     if let Some(lost) = driver_lost(&value) {
         // A page that crashed is not one that a client closed.
         let last_window = lost == DriverLost::Browser && session.activity.lost_last_window();
-        end_policy.browser_lost(last_window, "its driver has lost it");
+        end_policy.browser_lost(last_window, &BrowserLoss::DriverLostIt);
         return session_ended(end_policy.latch());
     }
     let reply = warp::reply::with_status(Vec::from(bytes), parts.status).into_response();

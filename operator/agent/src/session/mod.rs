@@ -13,10 +13,11 @@ use bytes::Bytes;
 use support::ttl_cache::TtlCache;
 use tokio::sync::OnceCell;
 
+use activity::Activity;
+
 use crate::{
     bidi::Multiplexer,
     driver::{CdpError, DriverClient, DriverSession},
-    session::activity::Activity,
 };
 
 /// A browser that is bound to a session's object.

@@ -1,4 +1,4 @@
-//! WebSockets to clients, whatever is said on them: how large a message may be, how long it may take, and how they close.
+//! WebSockets, whatever their protocol: how large a message may be, how long it may take, and how a socket closes.
 
 mod client;
 mod config;
