@@ -74,6 +74,13 @@ render without-seccomp "$operator" --set seccomp.enabled=false,classes.chromium.
 lacks without-seccomp DaemonSet
 lacks without-seccomp ConfigMap
 
+render without-policy "$operator" --set admissionPolicy.enabled=false
+lacks without-policy ValidatingAdmissionPolicy
+
+render renamed "$operator" --set fullnameOverride=browsers
+has renamed system:serviceaccount:browser-operator:browsers-gateway
+lacks renamed :browser-operator-gateway
+
 render class "$operator" --set 'classes.chromium.versions[0].version=157,classes.chromium.versions[0].image=example/chromium:157'
 has class 'version: "157"'
 has class 'image: example/chromium:157'
@@ -93,7 +100,7 @@ for wrong in 's/ replicas: 2/ replicaz: 2/' 's/ sandbox: browser/ sandbox: none/
     ! cmp --quiet "$work/default.yaml" "$work/wrong.yaml" || fail "$wrong changes nothing"
     ! conforms "$work/wrong.yaml" >/dev/null || fail "kubeconform lets $wrong pass"
 done
-for wrong in nonsense=1 gateway.replicaz=1 classes.chromium.sandboks=browser; do
+for wrong in nonsense=1 gateway.replicaz=1 classes.chromium.sandboks=browser admissionPolicy.enable=true; do
     ! helm template "$operator" --kube-version "$version" --set "$wrong" >/dev/null 2>&1 ||
         fail "values.schema.json lets $wrong pass"
 done

@@ -80,11 +80,28 @@ def check_definitions(objects, generated):
         assert rendered[name]["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep", name
 
 
+def check_policies(objects):
+    (policy,) = [o for o in objects if o["kind"] == "ValidatingAdmissionPolicy"]
+    (binding,) = [o for o in objects if o["kind"] == "ValidatingAdmissionPolicyBinding"]
+    assert binding["spec"] == {"policyName": policy["metadata"]["name"], "validationActions": ["Deny"]}, binding
+    spec = policy["spec"]
+    assert spec["failurePolicy"] == "Fail", spec
+    (rule,) = spec["matchConstraints"]["resourceRules"]
+    assert (rule["operations"], rule["resources"]) == (["CREATE", "UPDATE"], ["browsersessions"]), rule
+    # Exempt is the account that the gateway's pods run as, and nobody else.
+    (gateway,) = [o for o in objects if o["kind"] == "Deployment" and o["metadata"]["name"] == "browser-operator-gateway"]
+    account = gateway["spec"]["template"]["spec"]["serviceAccountName"]
+    username = f"system:serviceaccount:{gateway['metadata']['namespace']}:{account}"
+    (condition,) = spec["matchConditions"]
+    assert condition["expression"] == f"request.userInfo.username != '{username}'", condition
+
+
 def main(generated):
     objects = list(documents(sys.stdin.read()))
     definitions = documents(pathlib.Path(generated).read_text())
     check_roles(objects)
     check_pods(objects)
+    check_policies(objects)
     check_definitions(objects, {definition["metadata"]["name"]: definition for definition in definitions})
 
 
