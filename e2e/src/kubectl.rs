@@ -1,16 +1,30 @@
 //! `kubectl`, for what users do with it and for looking into a container.
 
+use std::process::Stdio;
+
 use anyhow::{Context, Result, ensure};
-use tokio::process::Command;
+use tokio::{io::AsyncWriteExt, process::Command};
 
 /// Runs it, and gives what it prints.
 pub async fn kubectl(arguments: &[&str]) -> Result<String> {
-    let output = Command::new("kubectl")
+    kubectl_with(arguments, "").await
+}
+
+/// Runs it with a manifest on its standard input (`-f -`), and gives what it prints.
+pub async fn kubectl_with(arguments: &[&str], manifest: &str) -> Result<String> {
+    let mut running = Command::new("kubectl")
         .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .kill_on_drop(true)
-        .output()
-        .await
+        .spawn()
         .context("run kubectl, which must be in PATH")?;
+    // One that reads nothing may be gone by now: its exit status says so.
+    let mut input = running.stdin.take().context("kubectl's input")?;
+    let _ = input.write_all(manifest.as_bytes()).await;
+    drop(input);
+    let output = running.wait_with_output().await.context("kubectl's output")?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     ensure!(
         output.status.success(),
