@@ -1,8 +1,32 @@
-//! `GET /openapi.json`: both faces, as they are served.
+//! `GET /openapi.json`: the hosted APIs as they are served. Paths come from JSON files beside each front, bodies from the types
+//! that read and write them.
 
-/// The document.
+use std::sync::LazyLock;
+
+use serde_json::{Map, Value};
+
+use super::{browser_use, browserbase};
+
+/// The document, built once.
 pub fn document() -> &'static str {
-    include_str!("openapi.json")
+    static DOCUMENT: LazyLock<String> = LazyLock::new(|| build().to_string());
+    &DOCUMENT
+}
+
+fn build() -> Value {
+    let mut document: Value =
+        serde_json::from_str(include_str!("openapi.json")).expect("a test parses this file");
+    let paths: Map<String, Value> = [browserbase::openapi::paths(), browser_use::openapi::paths()]
+        .into_iter()
+        .flatten()
+        .collect();
+    document["paths"] = paths.into();
+    for (name, schema) in
+        browserbase::openapi::schemas().into_iter().chain(browser_use::openapi::schemas())
+    {
+        document["components"]["schemas"][name] = schema;
+    }
+    document
 }
 
 #[cfg(test)]

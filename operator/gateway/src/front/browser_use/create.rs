@@ -3,12 +3,19 @@
 use crds::{BrowserSessionSpec, Features, session::Viewport};
 use serde_json::{Map, Value, json};
 
-use super::{api::API, resource::Resource, view};
+use super::{
+    api::API,
+    field_types::{Metadata, Minutes, StartUrl},
+    resource::Resource,
+    view,
+};
 use crate::{
     front::hosted::{
         authorize::authorize,
         create::{base_spec, create as create_record},
-        fields::Fields,
+        features,
+        field_types::{boolean, integer, nullable, uuid},
+        fields::{Body, Fields, Nulls},
         problem::Problem,
         request::Request,
         unsupported,
@@ -16,23 +23,122 @@ use crate::{
     state::Gateway,
 };
 
-/// The most minutes of a browser, and what the service says of more.
+/// The minutes of a session whose client does not say.
+const DEFAULT_MINUTES: i32 = 60;
 const MAX_MINUTES: i32 = 240;
+/// What the service says of more.
 const TOO_LONG: &str = "Maximum session timeout is 4 hours (240 minutes).";
-/// The minutes of one whose client says nothing.
-const MINUTES: i32 = 60;
-/// The longest URL.
-const MAX_URL: usize = 8192;
-/// The most pairs of metadata, and how long their values may be.
-const MAX_PAIRS: usize = 10;
-const MAX_TEXT: usize = 500;
-/// The sizes of a screen that a viewport here may have.
-const WIDTH: (i32, i32) = (320, 6144);
-const HEIGHT: (i32, i32) = (320, 3456);
-/// What a screen is as wide and high as, where only one of both is said.
+/// The width and height of a screen of which only the other is given.
 const SCREEN: (i32, i32) = (1920, 1080);
 
-type Read = (BrowserSessionSpec, Value);
+/// The body of `POST /sessions`. Of the service's own fields, those that this version does not have are read and not kept.
+pub struct CreateSession {
+    common: Common,
+    persist_memory: bool,
+    keep_alive: bool,
+}
+
+/// The body of `POST /browsers`.
+pub struct CreateBrowser {
+    common: Common,
+    timeout_minutes: i32,
+    metadata: Option<Map<String, Value>>,
+    solve_captchas: bool,
+}
+
+/// What both have.
+struct Common {
+    start_url: Option<String>,
+    screen_width: Option<i32>,
+    screen_height: Option<i32>,
+}
+
+impl Body for CreateSession {
+    fn read(fields: &mut Fields) -> Self {
+        Self {
+            common: Common::read(fields),
+            persist_memory: fields.with_default(
+                "persistMemory",
+                boolean(),
+                true,
+                "Kept and given back; agents are not run here.",
+            ),
+            keep_alive: fields.with_default(
+                "keepAlive",
+                boolean(),
+                true,
+                "Whether it outlives its last connection.",
+            ),
+        }
+    }
+}
+
+impl Body for CreateBrowser {
+    fn read(fields: &mut Fields) -> Self {
+        fields.optional("allowResizing", boolean(), "Every window here can be sized.");
+        fields.optional(
+            "pdfRendererEnabled",
+            unsupported::switched_on(),
+            "true is as it is anyway: a PDF is shown by the browser; false is refused.",
+        );
+        let extensions = json!({"type": "array", "items": {"type": "string"}, "maxItems": 3});
+        fields.optional("extensionIds", unsupported::extensions(extensions), "");
+        Self {
+            common: Common::read(fields),
+            timeout_minutes: fields.with_default(
+                "timeout",
+                Minutes { maximum: MAX_MINUTES },
+                DEFAULT_MINUTES,
+                "The hard limit of its life in minutes.",
+            ),
+            metadata: fields.optional("metadata", Metadata, "At most 10 pairs of strings."),
+            solve_captchas: features::solve_captchas(fields) == Some(true),
+        }
+    }
+}
+
+impl Body for Common {
+    fn read(fields: &mut Fields) -> Self {
+        fields.optional("profileId", unsupported::context(nullable(uuid())), "");
+        let country = json!({"type": "string", "nullable": true});
+        fields.optional("proxyCountryCode", unsupported::proxy(country), "");
+        let proxy = json!({"type": "object", "nullable": true});
+        fields.optional("customProxy", unsupported::proxy(proxy), "");
+        fields.optional("enableRecording", unsupported::switched_off(), "");
+        Self {
+            start_url: fields.optional(
+                "startUrl",
+                nullable(StartUrl),
+                "Opened before the call answers; one that does not load is an Event.",
+            ),
+            screen_width: fields.optional(
+                "browserScreenWidth",
+                nullable(integer(320, 6144)),
+                "The viewport's width; 1920 where only the height is said.",
+            ),
+            screen_height: fields.optional(
+                "browserScreenHeight",
+                nullable(integer(320, 3456)),
+                "The viewport's height; 1080 where only the width is said.",
+            ),
+        }
+    }
+}
+
+impl Common {
+    fn into_spec(self, minutes: i32) -> BrowserSessionSpec {
+        let (width, height) = (self.screen_width, self.screen_height);
+        let viewport = (width.is_some() || height.is_some()).then(|| Viewport {
+            width: width.unwrap_or(SCREEN.0),
+            height: height.unwrap_or(SCREEN.1),
+        });
+        BrowserSessionSpec {
+            start_url: self.start_url,
+            viewport,
+            ..base_spec(minutes.saturating_mul(60))
+        }
+    }
+}
 
 pub async fn create(
     gateway: &Gateway,
@@ -50,48 +156,39 @@ pub async fn create(
     Ok(view::item(gateway, request, resource, &record))
 }
 
-/// Reads that of a session.
-fn session(body: &[u8]) -> Result<Read, Problem> {
-    let mut fields = of_body(body)?;
-    let mut spec = common(&mut fields, MINUTES);
-    let keep_alive = fields.boolean("keepAlive").unwrap_or(true);
-    spec.keep_alive = Some(keep_alive);
-    let persist = fields.boolean("persistMemory").unwrap_or(true);
-    fields.done()?;
-    Ok((spec, json!({"api": "browser-use", "persistMemory": persist})))
+/// A session's spec, and what this front keeps of it.
+fn session(body: &[u8]) -> Result<(BrowserSessionSpec, Value), Problem> {
+    let CreateSession { common, persist_memory, keep_alive } = parse(body)?;
+    let spec =
+        BrowserSessionSpec { keep_alive: Some(keep_alive), ..common.into_spec(DEFAULT_MINUTES) };
+    Ok((spec, json!({"api": "browser-use", "persistMemory": persist_memory})))
 }
 
-/// Reads that of a browser.
-fn browser(body: &[u8]) -> Result<Read, Problem> {
-    let mut fields = of_body(body)?;
-    let minutes = fields.integer("timeout", 1, i32::MAX / 60).unwrap_or(MINUTES);
-    let mut spec = common(&mut fields, minutes);
-    // It stays until it is stopped or its time is over.
-    spec.keep_alive = Some(true);
-    spec.user_metadata = fields.object("metadata").map(|metadata| pairs(&mut fields, metadata));
-    // A browser's window can be sized whatever is said here.
-    let _ = fields.boolean("allowResizing");
-    unsupported::pdf_renderer(&mut fields, "pdfRendererEnabled");
-    spec.features = fields
-        .boolean("solveCaptchas")
-        .filter(|solve| *solve)
-        .map(|solve_captchas| Features { solve_captchas, ..Features::default() });
-    unsupported::extension(&mut fields, "extensionIds");
-    fields.done()?;
-    if minutes > MAX_MINUTES {
+/// The same of a browser, which stays until it is stopped or its time is over.
+fn browser(body: &[u8]) -> Result<(BrowserSessionSpec, Value), Problem> {
+    let CreateBrowser { common, timeout_minutes, metadata, solve_captchas } = parse(body)?;
+    if timeout_minutes > MAX_MINUTES {
         return Err(Problem::Forbidden(TOO_LONG.to_owned()));
     }
+    let spec = BrowserSessionSpec {
+        keep_alive: Some(true),
+        user_metadata: metadata,
+        features: solve_captchas.then(|| Features { solve_captchas, ..Features::default() }),
+        ..common.into_spec(timeout_minutes)
+    };
     Ok((spec, json!({"api": "browser-use"})))
 }
 
-/// The open-source client writes its names in snake case.
-fn of_body(body: &[u8]) -> Result<Fields, Problem> {
-    let mut fields = Fields::of_body(body, true)?;
-    fields.rename(|name| name.contains('_').then(|| camel(name)));
-    Ok(fields)
+/// The open-source client writes the names in snake case.
+fn parse<B: Body>(body: &[u8]) -> Result<B, Problem> {
+    let mut fields = Fields::of_body(body, Nulls::AreAbsent)?;
+    fields.rename(|name| name.contains('_').then(|| camel_case(name)));
+    let body = B::read(&mut fields);
+    fields.finish()?;
+    Ok(body)
 }
 
-fn camel(name: &str) -> String {
+fn camel_case(name: &str) -> String {
     let mut words = name.split('_');
     let first = words.next().unwrap_or_default().to_owned();
     words.fold(first, |mut camel, word| {
@@ -100,53 +197,6 @@ fn camel(name: &str) -> String {
         camel.push_str(letters.as_str());
         camel
     })
-}
-
-fn common(fields: &mut Fields, minutes: i32) -> BrowserSessionSpec {
-    let mut spec = base_spec(Some(minutes.saturating_mul(60)));
-    if let Some(id) = fields.uuid("profileId") {
-        fields.put("profileId", id.into());
-        unsupported::context(fields, "profileId");
-    }
-    unsupported::proxy(fields, "proxyCountryCode");
-    unsupported::proxy(fields, "customProxy");
-    unsupported::record(fields, "enableRecording");
-    spec.start_url = start_url(fields);
-    let width = fields.integer("browserScreenWidth", WIDTH.0, WIDTH.1);
-    let height = fields.integer("browserScreenHeight", HEIGHT.0, HEIGHT.1);
-    if width.is_some() || height.is_some() {
-        spec.viewport =
-            Some(Viewport { width: width.unwrap_or(SCREEN.0), height: height.unwrap_or(SCREEN.1) });
-    }
-    spec
-}
-
-/// What the object would refuse, refused by its name.
-fn start_url(fields: &mut Fields) -> Option<String> {
-    let url = fields.text("startUrl", MAX_URL)?;
-    let is_page = url == "about:blank"
-        || ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme));
-    if !is_page {
-        fields.fault(
-            "startUrl",
-            "url_scheme",
-            "must be about:blank or begin with http:// or https://",
-        );
-    }
-    Some(url)
-}
-
-fn pairs(fields: &mut Fields, metadata: Map<String, Value>) -> Map<String, Value> {
-    if metadata.len() > MAX_PAIRS {
-        fields.fault("metadata", "too_long", format!("must have at most {MAX_PAIRS} pairs"));
-    }
-    let is_text =
-        |value: &Value| value.as_str().is_some_and(|text| text.chars().count() <= MAX_TEXT);
-    if let Some((name, _)) = metadata.iter().find(|(_, value)| !is_text(value)) {
-        let message = format!("{name} must be a string of at most {MAX_TEXT} characters");
-        fields.fault("metadata", "string_type", message);
-    }
-    metadata
 }
 
 #[cfg(test)]

@@ -13,6 +13,39 @@ use crate::{
     state::Gateway,
 };
 
+const DEFAULT_PAGE_SIZE: usize = 10;
+const MAX_PAGE_SIZE: usize = 100;
+
+/// The query's parameters, as OpenAPI has them.
+pub fn parameters(resource: Resource) -> Value {
+    let mut parameters = vec![
+        json!({"name": "pageSize", "in": "query", "schema": {
+            "type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": DEFAULT_PAGE_SIZE,
+        }}),
+        json!({"name": "pageNumber", "in": "query", "schema": {
+            "type": "integer", "minimum": 1, "default": 1,
+        }}),
+        json!({"name": "filterBy", "in": "query", "schema": {
+            "type": "string", "enum": view::STATUSES,
+        }}),
+    ];
+    if resource == Resource::Browsers {
+        parameters.extend([
+            json!({
+                "name": "metadata", "in": "query",
+                "schema": {"type": "array", "items": {"type": "string"}},
+                "description": "key, or key=value; of several each must be met.",
+            }),
+            json!({
+                "name": "agentSessionId", "in": "query",
+                "schema": {"type": "string", "format": "uuid"},
+                "description": "Browsers here belong to no agent's session: none is shown.",
+            }),
+        ]);
+    }
+    parameters.into()
+}
+
 /// The caller's sessions, the newest first: one page of those that match the filters.
 pub async fn list(
     gateway: &Gateway,
@@ -20,8 +53,10 @@ pub async fn list(
     resource: Resource,
 ) -> Result<Value, Problem> {
     let caller = authorize(gateway, request, &API, "list").await?;
-    let (size, page) =
-        (number(request, "pageSize", 10, 100)?, number(request, "pageNumber", 1, usize::MAX)?);
+    let (size, page) = (
+        number(request, "pageSize", DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)?,
+        number(request, "pageNumber", 1, usize::MAX)?,
+    );
     let filter = match request.parameter("filterBy") {
         None => None,
         Some(word) if view::STATUSES.contains(&word.as_str()) => Some(word),

@@ -2,7 +2,9 @@
 
 mod api;
 mod create;
+mod field_types;
 mod list;
+pub mod openapi;
 mod problem;
 mod public_share;
 mod resource;

@@ -7,9 +7,25 @@ use super::{
     view,
 };
 use crate::{
-    front::hosted::{fields::Fields, problem::Problem, records, request::Request},
+    front::hosted::{
+        field_types::one_of,
+        fields::{Body, Fields, Nulls},
+        problem::Problem,
+        records,
+        request::Request,
+    },
     state::Gateway,
 };
+
+/// The body.
+pub struct Stop;
+
+impl Body for Stop {
+    fn read(fields: &mut Fields) -> Self {
+        fields.required("action", one_of([("stop", ())]), "");
+        Self
+    }
+}
 
 pub async fn stop(
     gateway: &Gateway,
@@ -18,13 +34,10 @@ pub async fn stop(
     id: &str,
 ) -> Result<Value, Problem> {
     let record = resource::find(gateway, request, id, "patch").await?;
-    // Unlike in the create calls, null is not as if absent: the field is required.
-    let mut fields = Fields::of_body(&request.body().await?, false)?;
-    if !fields.has("action") {
-        fields.missing("action");
-    }
-    fields.word("action", &["stop"]);
-    fields.done()?;
+    // Unlike in the create calls, null is no word for nothing.
+    let mut fields = Fields::of_body(&request.body().await?, Nulls::AreValues)?;
+    Stop::read(&mut fields);
+    fields.finish()?;
     let record = records::release(gateway, record).await?;
     Ok(view::detail(gateway, request, resource, &record))
 }

@@ -1,26 +1,150 @@
 //! `POST /v1/sessions`.
 
-use crds::{BrowserSessionSpec, OperatingSystem, session::Viewport};
-use serde_json::{Value, json};
+use crds::{BrowserSessionSpec, Features, OperatingSystem, session::Viewport};
+use serde_json::{Map, Value, json};
 
-use super::{api::API, view};
+use super::{
+    api::API,
+    project_id,
+    view::{self, Session},
+};
 use crate::{
     front::hosted::{
         authorize::authorize,
-        create::{base_spec, create},
+        create::{DEFAULT_TIMEOUT_SECONDS, base_spec, create},
         features,
-        fields::Fields,
+        field_types::{boolean, free_object, integer, object, one_of, text},
+        fields::{Body, Fields, Nulls},
         problem::Problem,
         request::Request,
-        unsupported,
+        unsupported::{self, Opaque},
     },
     state::Gateway,
 };
 
-/// How long a session may live, in seconds.
-const TIMEOUT: (i32, i32) = (60, 21_600);
+/// The body. Of the service's own fields, those that this version does not have are read and not kept.
+pub struct CreateSession {
+    project_id: Option<String>,
+    browser_settings: BrowserSettings,
+    timeout_seconds: i32,
+    keep_alive: bool,
+    region: Option<String>,
+    user_metadata: Option<Map<String, Value>>,
+}
 
-pub async fn create_session(gateway: &Gateway, request: &Request) -> Result<Value, Problem> {
+#[derive(Default)]
+struct BrowserSettings {
+    viewport: Option<Viewport>,
+    features: Option<Features>,
+    os: Option<OperatingSystem>,
+    ignore_certificate_errors: bool,
+}
+
+impl Body for CreateSession {
+    fn read(fields: &mut Fields) -> Self {
+        let extension = json!({"type": "string"});
+        fields.optional("extensionId", unsupported::extensions(extension), "");
+        let proxies = json!({
+            "anyOf": [{"type": "boolean"}, {"type": "array", "items": {"type": "object"}}],
+        });
+        fields.optional("proxies", unsupported::proxy(proxies), "");
+        fields.optional("proxySettings", unsupported::proxy(json!({"type": "object"})), "");
+        Self {
+            project_id: project_id::read(fields),
+            browser_settings: fields
+                .optional("browserSettings", object::<BrowserSettings>(), "How the browser is.")
+                .unwrap_or_default(),
+            timeout_seconds: fields.with_default(
+                "timeout",
+                integer(60, 21_600),
+                DEFAULT_TIMEOUT_SECONDS,
+                "The hard limit of its life in seconds.",
+            ),
+            keep_alive: fields.with_default(
+                "keepAlive",
+                boolean(),
+                false,
+                "Whether it outlives its last connection.",
+            ),
+            region: fields.optional(
+                "region",
+                text(63),
+                "A region of the class; another is refused with those that there are. Absent: the class's default.",
+            ),
+            user_metadata: fields.optional(
+                "userMetadata",
+                free_object(),
+                "Free JSON of at most 16 KiB.",
+            ),
+        }
+    }
+}
+
+impl Body for BrowserSettings {
+    fn read(fields: &mut Fields) -> Self {
+        let context = json!({
+            "type": "object",
+            "properties": {"id": {"type": "string"}, "persist": {"type": "boolean"}},
+            "required": ["id"],
+        });
+        fields.optional("context", unsupported::context(Opaque(context)), "A profile.");
+        let extension = json!({"type": "string"});
+        fields.optional("extensionId", unsupported::extensions(extension), "");
+        fields.optional("blockAds", unsupported::switched_off(), "");
+        fields.optional("recordSession", unsupported::switched_off(), ABSENT_IS_FALSE);
+        fields.optional("logSession", unsupported::switched_off(), ABSENT_IS_FALSE);
+        fields.optional("allowedDomains", unsupported::allowed_domains(), "");
+        Self {
+            viewport: fields.optional(
+                "viewport",
+                object::<Viewport>(),
+                "The size of the page's viewport.",
+            ),
+            features: features::read(fields),
+            os: fields.optional(
+                "os",
+                one_of(OperatingSystem::ALL.map(|os| (os.as_str(), os))),
+                "What the browser says that it runs on: linux, or another that a class has; else it is refused.",
+            ),
+            ignore_certificate_errors: fields.with_default(
+                "ignoreCertificateErrors",
+                boolean(),
+                false,
+                "Accept certificates that nobody trusts.",
+            ),
+        }
+    }
+}
+
+/// At the service it is true.
+const ABSENT_IS_FALSE: &str = "Absent is as false here.";
+
+impl Body for Viewport {
+    fn read(fields: &mut Fields) -> Self {
+        let width = fields.required("width", integer(320, 7680), "CSS pixels.");
+        let height = fields.required("height", integer(240, 4320), "CSS pixels.");
+        Self { width: width.unwrap_or_default(), height: height.unwrap_or_default() }
+    }
+}
+
+impl CreateSession {
+    fn into_spec(self) -> BrowserSessionSpec {
+        let BrowserSettings { viewport, features, os, ignore_certificate_errors } =
+            self.browser_settings;
+        BrowserSessionSpec {
+            keep_alive: Some(self.keep_alive),
+            region: self.region,
+            user_metadata: self.user_metadata,
+            viewport,
+            features,
+            os,
+            ignore_certificate_errors,
+            ..base_spec(self.timeout_seconds)
+        }
+    }
+}
+
+pub async fn create_session(gateway: &Gateway, request: &Request) -> Result<Session, Problem> {
     let caller = authorize(gateway, request, &API, "create").await?;
     let spec = read(&request.body().await?, &caller.namespace)?;
     let state = json!({"api": "browserbase"});
@@ -29,52 +153,12 @@ pub async fn create_session(gateway: &Gateway, request: &Request) -> Result<Valu
     Ok(view::session_with_urls(gateway, request, &record))
 }
 
-/// Reads it. Every field of the service's own document is named here or in `unsupported`.
 fn read(body: &[u8], namespace: &str) -> Result<BrowserSessionSpec, Problem> {
-    let mut fields = Fields::of_body(body, false)?;
-    let mut spec = base_spec(fields.integer("timeout", TIMEOUT.0, TIMEOUT.1));
-    project(&mut fields, namespace);
-    unsupported::extension(&mut fields, "extensionId");
-    fields.nested("browserSettings", |settings| browser_settings(settings, &mut spec));
-    // Without it a session ends with its last connection.
-    spec.keep_alive = Some(fields.boolean("keepAlive").unwrap_or(false));
-    unsupported::proxy(&mut fields, "proxies");
-    unsupported::proxy(&mut fields, "proxySettings");
-    spec.region = fields.text("region", 63);
-    spec.user_metadata = fields.object("userMetadata");
-    fields.done()?;
-    Ok(spec)
-}
-
-fn browser_settings(settings: &mut Fields, spec: &mut BrowserSessionSpec) {
-    unsupported::context(settings, "context");
-    unsupported::extension(settings, "extensionId");
-    spec.viewport = settings.nested("viewport", viewport).flatten();
-    unsupported::block_ads(settings, "blockAds");
-    unsupported::record(settings, "recordSession");
-    unsupported::log(settings, "logSession");
-    unsupported::allowed_domains(settings, "allowedDomains");
-    spec.features = features::read(settings);
-    let word = settings.word("os", &OperatingSystem::ALL.map(OperatingSystem::as_str));
-    spec.os = OperatingSystem::ALL.into_iter().find(|os| Some(os.as_str()) == word);
-    spec.ignore_certificate_errors = settings.boolean("ignoreCertificateErrors").unwrap_or(false);
-}
-
-fn viewport(fields: &mut Fields) -> Option<Viewport> {
-    for name in ["width", "height"] {
-        if !fields.has(name) {
-            fields.missing(name);
-        }
-    }
-    let (width, height) = (fields.integer("width", 320, 7680), fields.integer("height", 240, 4320));
-    Some(Viewport { width: width?, height: height? })
-}
-
-/// A project is a namespace, and a key has one.
-pub fn project(fields: &mut Fields, namespace: &str) {
-    if fields.text("projectId", 253).is_some_and(|project| project != namespace) {
-        fields.fault("projectId", "value_error", format!("this key's project is {namespace}"));
-    }
+    let mut fields = Fields::of_body(body, Nulls::AreValues)?;
+    let body = CreateSession::read(&mut fields);
+    project_id::check(body.project_id.as_deref(), namespace, &mut fields);
+    fields.finish()?;
+    Ok(body.into_spec())
 }
 
 #[cfg(test)]

@@ -1,15 +1,30 @@
 //! `GET /v1/sessions`.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{api::API, metadata_query, view};
+use super::{
+    api::API,
+    metadata_query,
+    view::{self, Session},
+};
 use crate::{
     front::hosted::{authorize::authorize, problem::Problem, records, request::Request},
     state::Gateway,
 };
 
+/// The query's parameters, as OpenAPI has them.
+pub fn parameters() -> Value {
+    json!([
+        {"name": "status", "in": "query", "schema": {"type": "string", "enum": view::STATUSES}},
+        {
+            "name": "q", "in": "query",
+            "schema": {"type": "string", "description": "user_metadata['key']:'value'"},
+        },
+    ])
+}
+
 /// The caller's sessions, the newest first, filtered by `status` and `q`.
-pub async fn list_sessions(gateway: &Gateway, request: &Request) -> Result<Value, Problem> {
+pub async fn list_sessions(gateway: &Gateway, request: &Request) -> Result<Vec<Session>, Problem> {
     let caller = authorize(gateway, request, &API, "list").await?;
     let status = match request.parameter("status") {
         None => None,

@@ -9,6 +9,7 @@ use crate::{
     auth::Caller,
     front::hosted::{
         authorize::authorize,
+        create::DEFAULT_TIMEOUT_SECONDS,
         problem::Problem,
         records::{self, Record},
         request::Request,
@@ -62,7 +63,7 @@ fn project(namespace: &str, records: &[Record], classes: &[BrowserClass]) -> Val
         .unwrap_or(i32::MAX);
     json!({
         "id": namespace, "name": namespace, "ownerId": namespace,
-        "concurrency": concurrency, "defaultTimeout": 1800,
+        "concurrency": concurrency, "defaultTimeout": DEFAULT_TIMEOUT_SECONDS,
         "createdAt": oldest.to_string(), "updatedAt": newest.to_string(),
     })
 }

@@ -4,12 +4,17 @@ use std::sync::Arc;
 
 use http::{Method, StatusCode};
 use net::request::Incoming;
-use serde_json::Value;
+use serde::Serialize;
 use warp::reply::Response;
 
 use super::{
-    api::API, create::create_session, debug::debug_urls, list::list_sessions, problem, projects,
-    release::release_session, view,
+    api::API,
+    create::create_session,
+    debug::debug_urls,
+    list::list_sessions,
+    problem, projects,
+    release::release_session,
+    view::{self, Session},
 };
 use crate::{
     front::hosted::{
@@ -67,11 +72,11 @@ async fn route(gateway: &Gateway, request: &Request) -> Result<Response, Problem
     }
 }
 
-fn ok(answer: Result<Value, Problem>) -> Result<Response, Problem> {
+fn ok(answer: Result<impl Serialize, Problem>) -> Result<Response, Problem> {
     answer.map(|body| json_reply(StatusCode::OK, &body))
 }
 
-async fn get_session(gateway: &Gateway, request: &Request, id: &str) -> Result<Value, Problem> {
+async fn get_session(gateway: &Gateway, request: &Request, id: &str) -> Result<Session, Problem> {
     let caller = authorize(gateway, request, &API, "get").await?;
     let record = records::find(gateway, &caller, id).await?;
     Ok(view::session_with_urls(gateway, request, &record))

@@ -1,8 +1,11 @@
 //! How Browserbase renders a session.
 
 use crds::Phase;
+use jiff::Timestamp;
 use kube::ResourceExt;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::{
     front::hosted::{
@@ -30,40 +33,84 @@ pub fn status(record: &Record) -> &'static str {
     }
 }
 
+/// A session.
+#[derive(JsonSchema, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Session {
+    /// WebDriver's id of it too.
+    #[schemars(extend("format" = "uuid"))]
+    id: String,
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    created_at: Timestamp,
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    updated_at: Timestamp,
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    started_at: Timestamp,
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    expires_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    ended_at: Option<Timestamp>,
+    /// The namespace.
+    project_id: String,
+    #[schemars(extend("enum" = STATUSES))]
+    status: &'static str,
+    /// 0 in this version.
+    proxy_bytes: i64,
+    keep_alive: bool,
+    region: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Map<String, Value>")]
+    user_metadata: Option<Map<String, Value>>,
+    #[serde(flatten)]
+    urls: Option<Urls>,
+}
+
+/// How to drive a session that lives. Each of them is a credential for it.
+#[derive(JsonSchema, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Urls {
+    /// CDP, while it lives.
+    #[schemars(extend("format" = "uri"))]
+    connect_url: String,
+    /// WebDriver, while it lives.
+    #[schemars(extend("format" = "uri"))]
+    selenium_remote_url: String,
+    /// For seleniumRemoteUrl.
+    signing_key: String,
+}
+
 /// A session as the list shows it: without URLs.
-pub fn session(record: &Record) -> Value {
+pub fn session(record: &Record) -> Session {
     let object = &record.object;
     let region = object.status.as_ref().and_then(|status| status.region.as_deref());
-    let mut session = json!({
-        "id": record.id,
-        "createdAt": record.created().to_string(),
-        "updatedAt": record.updated().to_string(),
-        "startedAt": record.started().to_string(),
-        "expiresAt": record.expires().to_string(),
-        "projectId": object.namespace(),
-        "status": status(record),
-        "proxyBytes": 0,
-        "keepAlive": object.spec.keep_alive.unwrap_or(false),
-        "region": region.or(object.spec.region.as_deref()).unwrap_or(NO_REGION),
-    });
-    if let Some(ended) = record.ended() {
-        session["endedAt"] = ended.to_string().into();
+    Session {
+        id: record.id.clone(),
+        created_at: record.created(),
+        updated_at: record.updated(),
+        started_at: record.started(),
+        expires_at: record.expires(),
+        ended_at: record.ended(),
+        project_id: object.namespace().unwrap_or_default(),
+        status: status(record),
+        proxy_bytes: 0,
+        keep_alive: object.spec.keep_alive.unwrap_or(false),
+        region: region.or(object.spec.region.as_deref()).unwrap_or(NO_REGION).to_owned(),
+        user_metadata: object.spec.user_metadata.clone(),
+        urls: None,
     }
-    if let Some(metadata) = &object.spec.user_metadata {
-        session["userMetadata"] = metadata.clone().into();
-    }
-    session
 }
 
 /// A session, with the URLs of one that can be driven.
-pub fn session_with_urls(gateway: &Gateway, request: &Request, record: &Record) -> Value {
-    let mut session = session(record);
-    if status(record) == RUNNING {
-        let key = signing_key(gateway, record);
+pub fn session_with_urls(gateway: &Gateway, request: &Request, record: &Record) -> Session {
+    let urls = (status(record) == RUNNING).then(|| {
+        let signing_key = signing_key(gateway, record);
         let base = websocket_base(gateway, request);
-        session["connectUrl"] = format!("{base}/cdp/{}?signingKey={key}", record.id).into();
-        session["seleniumRemoteUrl"] = format!("{}/webdriver", http_base(gateway, request)).into();
-        session["signingKey"] = key.into();
-    }
-    session
+        Urls {
+            connect_url: format!("{base}/cdp/{}?signingKey={signing_key}", record.id),
+            selenium_remote_url: format!("{}/webdriver", http_base(gateway, request)),
+            signing_key,
+        }
+    });
+    Session { urls, ..session(record) }
 }

@@ -21,18 +21,20 @@ use crate::{
 
 /// Both services' clients give up after 60 s.
 const CREATE_TIMEOUT: Duration = Duration::from_secs(55);
+/// As the object's own default.
+pub const DEFAULT_TIMEOUT_SECONDS: i32 = 1800;
 const CONNECT_TIMEOUT_SECONDS: i32 = 300;
 /// How long a record is kept.
 const TTL_SECONDS: i32 = 3600;
 
 /// The spec that every session of a hosted API begins with: Chrome, because it speaks CDP; no idle timeout, because its sockets
 /// keep it alive; an end if nobody connects.
-pub fn base_spec(timeout_seconds: Option<i32>) -> BrowserSessionSpec {
+pub fn base_spec(timeout_seconds: i32) -> BrowserSessionSpec {
     let chrome = CapabilitySet::from_iter([("browserName".to_owned(), "chrome".into())]);
     let default: BrowserSessionSpec = serde_json::from_value(json!({})).unwrap_or_default();
     BrowserSessionSpec {
         capabilities: Capabilities { always_match: Some(chrome), first_match: None },
-        timeout_seconds: timeout_seconds.unwrap_or(default.timeout_seconds),
+        timeout_seconds,
         idle_timeout_seconds: 0,
         connect_timeout_seconds: CONNECT_TIMEOUT_SECONDS,
         ttl_seconds_after_finished: Some(TTL_SECONDS),

@@ -1,43 +1,83 @@
-//! Reading a body, field by field: every fault is found and named, and a field that nobody has read is one.
+//! Reads a JSON object field by field and collects every fault, also of fields that nobody reads. The same reading, done on
+//! nothing, gives the object's schema for `/openapi.json`: so a field's name, type, bounds and description stand in one place.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::problem::{Fault, Problem};
 
-/// One object of a body.
+/// An object of a request.
+pub trait Body: Sized {
+    /// Reads every field, whatever the others hold: what a fault leaves out is `None` or a default.
+    fn read(fields: &mut Fields) -> Self;
+}
+
+/// What a field may hold.
+pub trait FieldType {
+    /// What is read of it.
+    type Output;
+
+    /// Reads a value; one that this type does not allow is noted as a fault of the field.
+    fn read(&self, value: Value, field: &mut Field<'_>) -> Option<Self::Output>;
+
+    /// Its schema, as OpenAPI 3.0 writes it. A description here comes before the field's own.
+    fn schema(&self) -> Value;
+
+    /// Whether null is as if the field were absent.
+    fn is_nullable(&self) -> bool {
+        false
+    }
+}
+
+/// What null means in a body, for fields that are not nullable themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nulls {
+    /// It is a value, of the wrong type for most fields.
+    AreValues,
+    /// It is as if the field were absent.
+    AreAbsent,
+}
+
+/// The fields of one object: read, or described.
 pub struct Fields {
     map: Map<String, Value>,
     path: Vec<String>,
+    nulls: Nulls,
     faults: Vec<Fault>,
-    /// Whether null is as if absent: Browser Use says of most fields that it is.
-    nullable: bool,
+    description: Option<Description>,
+}
+
+#[derive(Default)]
+struct Description {
+    properties: Map<String, Value>,
+    required: Vec<&'static str>,
 }
 
 impl Fields {
-    /// A body; an empty one is as an empty object.
-    ///
-    /// # Errors
-    /// It is no JSON, or no object.
-    pub fn of_body(body: &[u8], nullable: bool) -> Result<Self, Problem> {
-        if body.iter().all(u8::is_ascii_whitespace) {
-            return Ok(Self::new(Map::new(), vec!["body".to_owned()], nullable));
-        }
-        match serde_json::from_slice(body) {
-            Ok(Value::Object(map)) => Ok(Self::new(map, vec!["body".to_owned()], nullable)),
-            Ok(_) => Err(Problem::fault(&["body"], "dict_type", "the body must be a JSON object")),
-            Err(error) => Err(Problem::fault(
-                &["body"],
-                "json_invalid",
-                format!("the body is no JSON: {error}"),
-            )),
-        }
+    /// A request's body; an empty one is as an empty object.
+    pub fn of_body(body: &[u8], nulls: Nulls) -> Result<Self, Problem> {
+        let map = if body.iter().all(u8::is_ascii_whitespace) {
+            Map::new()
+        } else {
+            match serde_json::from_slice(body) {
+                Ok(Value::Object(map)) => map,
+                Ok(_) => {
+                    let message = "the body must be a JSON object";
+                    return Err(Problem::fault(&["body"], "dict_type", message));
+                }
+                Err(error) => {
+                    let message = format!("the body is no JSON: {error}");
+                    return Err(Problem::fault(&["body"], "json_invalid", message));
+                }
+            }
+        };
+        Ok(Self::new(map, vec!["body".to_owned()], nulls))
     }
 
-    fn new(map: Map<String, Value>, path: Vec<String>, nullable: bool) -> Self {
-        Self { map, path, faults: Vec::new(), nullable }
+    fn new(map: Map<String, Value>, path: Vec<String>, nulls: Nulls) -> Self {
+        Self { map, path, nulls, faults: Vec::new(), description: None }
     }
 
-    /// Names of another spelling become those that are read here.
+    /// Renames fields of the body, for clients that spell them in another way.
     pub fn rename(&mut self, rename: impl Fn(&str) -> Option<String>) {
         let renamed: Vec<(String, String)> =
             self.map.keys().filter_map(|name| Some((name.clone(), rename(name)?))).collect();
@@ -48,163 +88,195 @@ impl Fields {
         }
     }
 
-    /// Puts a value back, for another look at it.
-    pub fn put(&mut self, name: &str, value: Value) {
-        self.map.insert(name.to_owned(), value);
-    }
-
-    /// Null of this field asks for nothing.
-    pub fn null_is_absent(&mut self, name: &str) {
-        if self.map.get(name).is_some_and(Value::is_null) {
-            self.map.remove(name);
-        }
-    }
-
-    /// Whether there is such a field.
-    pub fn has(&self, name: &str) -> bool {
-        self.map.contains_key(name)
-    }
-
-    /// Notes a fault of a field here.
-    pub fn fault(&mut self, name: &str, kind: &'static str, message: impl Into<String>) {
-        let mut path = self.path.clone();
-        path.extend((!name.is_empty()).then(|| name.to_owned()));
-        self.faults.push(Fault { path, message: message.into(), kind });
-    }
-
-    /// A value as it is.
-    pub fn value(&mut self, name: &str) -> Option<Value> {
-        self.map.remove(name).filter(|value| !(self.nullable && value.is_null()))
-    }
-
-    fn typed<T>(
+    /// A field that may be absent.
+    pub fn optional<T: FieldType>(
         &mut self,
-        name: &str,
-        kind: &'static str,
-        what: &str,
-        read: impl FnOnce(&Value) -> Option<T>,
-    ) -> Option<T> {
-        let value = self.value(name)?;
-        let read = read(&value);
-        if read.is_none() {
-            self.fault(name, kind, format!("must be {what}"));
-        }
-        read
-    }
-
-    /// A text of at most so many characters.
-    pub fn text(&mut self, name: &str, most: usize) -> Option<String> {
-        let text = self.typed(name, "string_type", "a string", |value| {
-            value.as_str().map(ToOwned::to_owned)
-        })?;
-        if text.chars().count() > most {
-            self.fault(name, "string_too_long", format!("must have at most {most} characters"));
+        name: &'static str,
+        field_type: T,
+        description: &str,
+    ) -> Option<T::Output> {
+        if let Some(object) = &mut self.description {
+            object.properties.insert(name.to_owned(), describe_field(&field_type, description));
             return None;
         }
-        Some(text)
-    }
-
-    /// A UUID.
-    pub fn uuid(&mut self, name: &str) -> Option<String> {
-        self.typed(name, "uuid_parsing", "a UUID", |value| {
-            value.as_str().filter(|text| uuid::Uuid::try_parse(text).is_ok()).map(ToOwned::to_owned)
-        })
-    }
-
-    /// true or false.
-    pub fn boolean(&mut self, name: &str) -> Option<bool> {
-        self.typed(name, "bool_type", "true or false", Value::as_bool)
-    }
-
-    /// A whole number in a range.
-    pub fn integer(&mut self, name: &str, least: i32, most: i32) -> Option<i32> {
-        let number = self.typed(name, "int_type", "a whole number", |value| {
-            value.as_i64().or_else(|| {
-                let number = value.as_f64().filter(|number| number.fract() == 0.0)?;
-                // What is no i64 is out of every range here.
-                Some(if number.abs() < 1e15 { number as i64 } else { i64::MAX })
-            })
-        })?;
-        match i32::try_from(number).ok().filter(|number| (least..=most).contains(number)) {
-            Some(number) => Some(number),
-            None => {
-                let kind = if number < i64::from(least) {
-                    "greater_than_equal"
-                } else {
-                    "less_than_equal"
-                };
-                self.fault(name, kind, format!("must be from {least} to {most}"));
-                None
-            }
+        let value = self.map.remove(name)?;
+        let is_nullable = self.nulls == Nulls::AreAbsent || field_type.is_nullable();
+        if value.is_null() && is_nullable {
+            return None;
         }
+        field_type.read(value, &mut self.field(name))
     }
 
-    /// One of these words.
-    pub fn word(&mut self, name: &str, words: &[&'static str]) -> Option<&'static str> {
-        let value = self.value(name)?;
-        let word = value.as_str().and_then(|text| words.iter().copied().find(|word| *word == text));
-        if word.is_none() {
-            self.fault(name, "enum", format!("must be one of {}", words.join(", ")));
+    /// A field that must be there; `None` only together with a fault.
+    pub fn required<T: FieldType>(
+        &mut self,
+        name: &'static str,
+        field_type: T,
+        description: &str,
+    ) -> Option<T::Output> {
+        if let Some(object) = &mut self.description {
+            object.required.push(name);
+        } else if !self.map.contains_key(name) {
+            self.field(name).fault("missing", "Field required");
         }
-        word
+        self.optional(name, field_type, description)
     }
 
-    /// A free object.
-    pub fn object(&mut self, name: &str) -> Option<Map<String, Value>> {
-        self.typed(name, "dict_type", "an object", |value| value.as_object().cloned())
+    /// A field with a value for when it is absent.
+    pub fn with_default<T>(
+        &mut self,
+        name: &'static str,
+        field_type: T,
+        default: T::Output,
+        description: &str,
+    ) -> T::Output
+    where
+        T: FieldType<Output: Clone + Into<Value>>,
+    {
+        let field_type = absent_as(field_type, default.clone());
+        self.optional(name, field_type, description).unwrap_or(default)
     }
 
-    /// An object with fields of its own, which `read` reads; its faults are found here.
-    pub fn nested<T>(&mut self, name: &str, read: impl FnOnce(&mut Fields) -> T) -> Option<T> {
-        let map = self.object(name)?;
-        let path = self.path.iter().cloned().chain([name.to_owned()]);
-        let mut inner = Self::new(map, path.collect(), self.nullable);
-        let result = read(&mut inner);
-        inner.no_more();
-        self.faults.append(&mut inner.faults);
-        Some(result)
+    /// Notes a fault that only shows beside other fields, or other facts.
+    pub fn fault(&mut self, name: &str, kind: &'static str, message: impl Into<String>) {
+        self.field(name).fault(kind, message);
     }
 
-    /// A field that must be there is not.
-    pub fn missing(&mut self, name: &str) {
-        self.fault(name, "missing", "Field required");
-    }
-
-    fn no_more(&mut self) {
-        let unknown: Vec<String> =
-            std::mem::take(&mut self.map).into_iter().map(|(name, _)| name).collect();
-        for name in unknown {
-            self.fault(&name, "extra_forbidden", "there is no such field");
-        }
-    }
-
-    /// That was all.
-    ///
-    /// # Errors
-    /// The faults, with those fields that nobody has read.
-    pub fn done(mut self) -> Result<(), Problem> {
-        self.no_more();
+    /// Refuses fields that nobody has read, and returns all faults if there are any.
+    pub fn finish(mut self) -> Result<(), Problem> {
+        self.refuse_unknown();
         if self.faults.is_empty() { Ok(()) } else { Err(Problem::Invalid(self.faults)) }
+    }
+
+    fn refuse_unknown(&mut self) {
+        for name in std::mem::take(&mut self.map).keys() {
+            self.field(name).fault("extra_forbidden", "there is no such field");
+        }
+    }
+
+    fn field<'a>(&'a mut self, name: &'a str) -> Field<'a> {
+        Field { object: &self.path, name, nulls: self.nulls, faults: &mut self.faults }
+    }
+}
+
+/// A field while its value is read.
+pub struct Field<'a> {
+    object: &'a [String],
+    name: &'a str,
+    nulls: Nulls,
+    faults: &'a mut Vec<Fault>,
+}
+
+impl Field<'_> {
+    /// Notes a fault of this field. `kind` is one of pydantic's, which Browser Use's clients know.
+    pub fn fault(&mut self, kind: &'static str, message: impl Into<String>) {
+        self.faults.push(Fault { path: self.path(), message: message.into(), kind });
+    }
+
+    /// Reads an object that is this field's value.
+    pub fn nested<B: Body>(&mut self, map: Map<String, Value>) -> B {
+        let mut fields = Fields::new(map, self.path(), self.nulls);
+        let body = B::read(&mut fields);
+        fields.refuse_unknown();
+        self.faults.append(&mut fields.faults);
+        body
+    }
+
+    fn path(&self) -> Vec<String> {
+        self.object.iter().cloned().chain([self.name.to_owned()]).collect()
+    }
+}
+
+/// The schema of an object.
+pub fn describe<B: Body>() -> Value {
+    let mut fields = Fields::new(Map::new(), Vec::new(), Nulls::AreValues);
+    fields.description = Some(Description::default());
+    B::read(&mut fields);
+    let Description { properties, required } = fields.description.unwrap_or_default();
+    let mut schema = json!({
+        "type": "object", "additionalProperties": false, "properties": properties,
+    });
+    if !required.is_empty() {
+        schema["required"] = required.into();
+    }
+    schema
+}
+
+fn describe_field(field_type: &impl FieldType, description: &str) -> Value {
+    let mut schema = field_type.schema();
+    let general = schema["description"].as_str().unwrap_or_default();
+    let description = [general, description].join(" ").trim().to_owned();
+    if let Value::Object(schema) = &mut schema {
+        schema.insert("description".to_owned(), description.into());
+        schema.retain(|_, value| *value != "");
+    }
+    schema
+}
+
+/// A type whose schema says what an absent field is as.
+pub fn absent_as<T: FieldType>(
+    field_type: T,
+    default: impl Into<Value>,
+) -> impl FieldType<Output = T::Output> {
+    WithDefault { field_type, default: default.into() }
+}
+
+struct WithDefault<T> {
+    field_type: T,
+    default: Value,
+}
+
+impl<T: FieldType> FieldType for WithDefault<T> {
+    type Output = T::Output;
+
+    fn read(&self, value: Value, field: &mut Field<'_>) -> Option<T::Output> {
+        self.field_type.read(value, field)
+    }
+
+    fn schema(&self) -> Value {
+        let mut schema = self.field_type.schema();
+        schema["default"] = self.default.clone();
+        schema
+    }
+
+    fn is_nullable(&self) -> bool {
+        self.field_type.is_nullable()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::front::hosted::field_types::{boolean, integer, object, one_of, text};
+
+    struct Inner {
+        f: Option<String>,
+    }
+
+    impl Body for Inner {
+        fn read(fields: &mut Fields) -> Self {
+            Self { f: fields.required("f", text(9), "") }
+        }
+    }
+
+    fn words() -> impl FieldType<Output = char> {
+        one_of([("y", 'y'), ("z", 'z')])
+    }
 
     #[test]
     fn every_fault_is_named() {
         let body = br#"{"a": 1, "b": true, "c": 700, "d": "x", "e": {"f": "y", "g": 1}, "h": 2.0}"#;
-        let mut fields = Fields::of_body(body, false).unwrap();
-        assert_eq!(fields.text("a", 9), None);
-        assert_eq!(fields.boolean("b"), Some(true));
-        assert_eq!(fields.integer("c", 1, 600), None);
-        assert_eq!(fields.word("d", &["y", "z"]), None);
-        assert_eq!(fields.nested("e", |e| e.text("f", 9)), Some(Some("y".to_owned())));
-        assert_eq!(fields.integer("h", 1, 3), Some(2));
-        assert_eq!(fields.text("absent", 9), None);
-        let Err(Problem::Invalid(faults)) = fields.done() else { panic!("there are faults") };
-        let told: Vec<(String, &str)> =
+        let mut fields = Fields::of_body(body, Nulls::AreValues).unwrap();
+        assert_eq!(fields.optional("a", text(9), ""), None);
+        assert_eq!(fields.optional("b", boolean(), ""), Some(true));
+        assert_eq!(fields.optional("c", integer(1, 600), ""), None);
+        assert_eq!(fields.optional("d", words(), ""), None);
+        let inner = fields.optional("e", object::<Inner>(), "");
+        assert_eq!(inner.and_then(|inner| inner.f).as_deref(), Some("y"));
+        assert_eq!(fields.optional("h", integer(1, 3), ""), Some(2));
+        assert_eq!(fields.optional("absent", text(9), ""), None);
+        let Err(Problem::Invalid(faults)) = fields.finish() else { panic!("there are faults") };
+        let found: Vec<(String, &str)> =
             faults.iter().map(|fault| (fault.name(), fault.kind)).collect();
         let expected = [
             ("a", "string_type"),
@@ -212,18 +284,51 @@ mod tests {
             ("d", "enum"),
             ("e.g", "extra_forbidden"),
         ];
-        assert_eq!(told, expected.map(|(name, kind)| (name.to_owned(), kind)));
+        assert_eq!(found, expected.map(|(name, kind)| (name.to_owned(), kind)));
     }
 
     #[test]
     fn a_body_is_an_object_or_nothing() {
-        assert!(Fields::of_body(b"", false).unwrap().done().is_ok());
+        assert!(Fields::of_body(b"", Nulls::AreValues).unwrap().finish().is_ok());
         for body in [&b"[]"[..], b"{", b"null", b"\xff"] {
-            assert!(Fields::of_body(body, false).is_err());
+            assert!(Fields::of_body(body, Nulls::AreValues).is_err());
         }
-        let mut fields = Fields::of_body(br#"{"a": null, "b": null}"#, true).unwrap();
-        assert_eq!(fields.text("a", 1), None);
-        assert_eq!(fields.integer("b", 1, 2), None);
-        assert!(fields.done().is_ok());
+        let mut fields = Fields::of_body(br#"{"a": null, "b": null}"#, Nulls::AreAbsent).unwrap();
+        assert_eq!(fields.optional("a", text(1), ""), None);
+        assert_eq!(fields.optional("b", integer(1, 2), ""), None);
+        assert!(fields.finish().is_ok());
+    }
+
+    #[test]
+    fn what_reads_an_object_describes_it() {
+        struct Outer;
+
+        impl Body for Outer {
+            fn read(fields: &mut Fields) -> Self {
+                fields.with_default("a", integer(1, 3), 2, "How many.");
+                fields.optional("b", words(), "");
+                fields.required("c", object::<Inner>(), "");
+                Self
+            }
+        }
+
+        assert_eq!(
+            describe::<Outer>(),
+            json!({
+                "type": "object",
+                "additionalProperties": false,
+                "required": ["c"],
+                "properties": {
+                    "a": {"type": "integer", "minimum": 1, "maximum": 3, "default": 2, "description": "How many."},
+                    "b": {"type": "string", "enum": ["y", "z"]},
+                    "c": {
+                        "type": "object",
+                        "additionalProperties": false,
+                        "required": ["f"],
+                        "properties": {"f": {"type": "string", "maxLength": 9}},
+                    },
+                },
+            })
+        );
     }
 }

@@ -5,6 +5,7 @@ pub mod api;
 pub mod authorize;
 pub mod create;
 pub mod features;
+pub mod field_types;
 pub mod fields;
 pub mod links;
 pub mod on_demand;

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{
     api::HostedApi,
     authorize::authorize_credential,
-    create::{base_spec, create},
+    create::{DEFAULT_TIMEOUT_SECONDS, base_spec, create},
     links,
     problem::Problem,
 };
@@ -35,7 +35,8 @@ pub async fn create_on_demand(
     let created = async {
         let credential = auth::credential(headers);
         let caller = authorize_credential(gateway, &API, credential, "create").await?;
-        let spec = BrowserSessionSpec { keep_alive: Some(false), ..base_spec(None) };
+        let spec =
+            BrowserSessionSpec { keep_alive: Some(false), ..base_spec(DEFAULT_TIMEOUT_SECONDS) };
         let (record, abandon) = create(gateway, &caller, &API, spec, json!({"api": "cdp"})).await?;
         let signing_key = links::signing_key(gateway, &record);
         let entry = gateway.directory.find(&record.id).await;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode, header};
 use net::request::Incoming;
+use serde::Serialize;
 use serde_json::Value;
 use warp::{Reply, reply::Response};
 
@@ -40,6 +41,6 @@ fn render((status, body): (StatusCode, Value)) -> Response {
     response
 }
 
-pub fn json_reply(status: StatusCode, body: &Value) -> Response {
+pub fn json_reply(status: StatusCode, body: &impl Serialize) -> Response {
     warp::reply::with_status(warp::reply::json(body), status).into_response()
 }

@@ -1,91 +1,164 @@
-//! What hosted services offer and this version has not: each has its one place here, where it will be honoured. What
-//! does no harm is accepted; what was asked for is refused by name, because a program that asked for it counts on it.
+//! Fields that the services have and this version does not. A value that asks for nothing is accepted; one that asks for
+//! something is refused by name, because a program that asks relies on it.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::fields::Fields;
+use super::{
+    field_types::boolean,
+    fields::{Field, FieldType, absent_as},
+};
 
-const REFUSED: &str = "not_available";
+const NOTE: &str = "Not available in this version; refused where it asks for something.";
 
-fn refuse(fields: &mut Fields, name: &str, instead: &str) {
-    fields.fault(name, REFUSED, format!("is not available in this version: {instead}"));
+/// A field that is refused unless it asks for nothing.
+pub struct Unsupported<T> {
+    /// What the service takes.
+    field_type: T,
+    asks_for_nothing: fn(&Value) -> bool,
+    /// What to do without it.
+    instead: &'static str,
+    /// In the schema.
+    note: &'static str,
 }
 
-/// A field that is refused wherever it has a value that asks for something.
-fn unless(fields: &mut Fields, name: &str, harmless: &[Value], instead: &str) {
-    if fields.value(name).is_some_and(|value| !harmless.contains(&value)) {
-        refuse(fields, name, instead);
-    }
-}
+impl<T: FieldType> FieldType for Unsupported<T> {
+    type Output = ();
 
-/// Whether an entry of a list of proxies leads straight to the server.
-fn is_direct(proxy: &Value) -> bool {
-    proxy.get("type").is_some_and(|kind| kind == "none")
-}
-
-/// `proxies`, `customProxy`, `proxyCountryCode` and the like: `spec.proxy`.
-pub fn proxy(fields: &mut Fields, name: &str) {
-    match fields.value(name) {
-        None | Some(Value::Null | Value::Bool(false)) => {}
-        Some(Value::Array(proxies)) if proxies.iter().all(is_direct) => {}
-        Some(Value::Array(_) | Value::Object(_) | Value::String(_) | Value::Bool(true)) => {
-            refuse(fields, name, "traffic goes straight to its server; leave it out");
+    fn read(&self, value: Value, field: &mut Field<'_>) -> Option<()> {
+        let asks_for_nothing = (self.asks_for_nothing)(&value);
+        self.field_type.read(value, field)?;
+        if !asks_for_nothing {
+            let message = format!("is not available in this version: {}", self.instead);
+            field.fault("not_available", message);
         }
-        Some(_) => fields.fault(name, "value_error", "must be true, false or a list of proxies"),
+        Some(())
+    }
+
+    fn schema(&self) -> Value {
+        let mut schema = self.field_type.schema();
+        schema["description"] = self.note.into();
+        schema
+    }
+
+    fn is_nullable(&self) -> bool {
+        self.field_type.is_nullable()
     }
 }
 
-/// `context`, `profileId`: `spec.context`.
-pub fn context(fields: &mut Fields, name: &str) {
-    unless(fields, name, &[Value::Null], "no profile outlives its session; leave it out");
-}
+/// A value of the service's that is not looked into.
+pub struct Opaque(pub Value);
 
-/// `extensionId`, `extensionIds`: `spec.extensions`.
-pub fn extension(fields: &mut Fields, name: &str) {
-    unless(fields, name, &[Value::Null, Value::Array(Vec::new())], "leave it out");
-}
+impl FieldType for Opaque {
+    type Output = ();
 
-/// `blockAds`: `spec.blockAds`.
-pub fn block_ads(fields: &mut Fields, name: &str) {
-    switch(fields, name);
-}
+    fn read(&self, _: Value, _: &mut Field<'_>) -> Option<()> {
+        Some(())
+    }
 
-/// `recordSession`, `enableRecording`: `spec.record`.
-pub fn record(fields: &mut Fields, name: &str) {
-    switch(fields, name);
-}
-
-/// `logSession`: `spec.log`.
-pub fn log(fields: &mut Fields, name: &str) {
-    switch(fields, name);
-}
-
-/// `allowedDomains`: `spec.allowedDomains`.
-pub fn allowed_domains(fields: &mut Fields, name: &str) {
-    unless(fields, name, &[Value::Array(Vec::new())], "every domain is allowed; leave it out");
-}
-
-/// `pdfRendererEnabled`: a PDF is shown in its tab.
-pub fn pdf_renderer(fields: &mut Fields, name: &str) {
-    if fields.boolean(name) == Some(false) {
-        refuse(fields, name, "leave it out, or true");
+    fn schema(&self) -> Value {
+        self.0.clone()
     }
 }
 
-fn switch(fields: &mut Fields, name: &str) {
-    if fields.boolean(name) == Some(true) {
-        refuse(fields, name, "leave it out, or false");
+/// One or more proxies, in whichever way the service describes them.
+pub struct Proxies(Value);
+
+impl FieldType for Proxies {
+    type Output = ();
+
+    fn read(&self, value: Value, field: &mut Field<'_>) -> Option<()> {
+        if value.is_number() {
+            field.fault("value_error", "must be true, false or a list of proxies");
+            return None;
+        }
+        Some(())
     }
+
+    fn schema(&self) -> Value {
+        self.0.clone()
+    }
+}
+
+/// `spec.proxy`.
+pub fn proxy(schema: Value) -> Unsupported<Proxies> {
+    Unsupported {
+        field_type: Proxies(schema),
+        asks_for_nothing: |value| match value {
+            Value::Null | Value::Bool(false) => true,
+            Value::Array(proxies) => proxies.iter().all(|proxy| proxy["type"] == "none"),
+            _ => false,
+        },
+        instead: "traffic goes straight to its server; leave it out",
+        note: NOTE,
+    }
+}
+
+/// `spec.context`.
+pub fn context<T: FieldType>(field_type: T) -> Unsupported<T> {
+    Unsupported {
+        field_type,
+        asks_for_nothing: Value::is_null,
+        instead: "no profile outlives its session; leave it out",
+        note: NOTE,
+    }
+}
+
+/// `spec.extensions`.
+pub fn extensions(schema: Value) -> Unsupported<Opaque> {
+    Unsupported {
+        field_type: Opaque(schema),
+        asks_for_nothing: |value| value.is_null() || is_empty(value),
+        instead: "leave it out",
+        note: NOTE,
+    }
+}
+
+/// `spec.allowedDomains`.
+pub fn allowed_domains() -> Unsupported<Opaque> {
+    Unsupported {
+        field_type: Opaque(json!({"type": "array", "items": {"type": "string"}})),
+        asks_for_nothing: is_empty,
+        instead: "every domain is allowed; leave it out",
+        note: NOTE,
+    }
+}
+
+/// A switch that cannot be turned on: `spec.blockAds`, `spec.recording`, `spec.log`.
+pub fn switched_off() -> Unsupported<impl FieldType<Output = bool>> {
+    Unsupported {
+        field_type: absent_as(boolean(), false),
+        asks_for_nothing: |value| *value == false,
+        instead: "leave it out, or false",
+        note: NOTE,
+    }
+}
+
+/// A switch that is always on, and so is no loss to whoever leaves it so.
+pub fn switched_on() -> Unsupported<impl FieldType<Output = bool>> {
+    Unsupported {
+        field_type: boolean(),
+        asks_for_nothing: |value| *value == true,
+        instead: "leave it out, or true",
+        note: "",
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    value.as_array().is_some_and(Vec::is_empty)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::front::hosted::fields::{Fields, Nulls};
 
     #[test]
     fn what_does_no_harm_passes_and_what_was_asked_for_is_named() {
-        type Read = fn(&mut Fields, &str);
+        type Read = fn(&mut Fields) -> Option<()>;
+        let proxy: Read = |fields| fields.optional("field", proxy(json!({})), "");
+        let context: Read = |fields| fields.optional("field", context(Opaque(json!({}))), "");
+        let extension: Read = |fields| fields.optional("field", extensions(json!({})), "");
+        let record: Read = |fields| fields.optional("field", switched_off(), "");
         let cases: [(Read, Value, bool); 14] = [
             (proxy, json!(false), true),
             (proxy, json!([]), true),
@@ -104,11 +177,11 @@ mod tests {
         ];
         for (read, value, passes) in cases {
             let body = json!({"field": value}).to_string();
-            let mut fields = Fields::of_body(body.as_bytes(), false).unwrap();
-            read(&mut fields, "field");
-            let done = fields.done();
-            assert_eq!(done.is_ok(), passes, "{body}");
-            if let Err(problem) = done {
+            let mut fields = Fields::of_body(body.as_bytes(), Nulls::AreValues).unwrap();
+            read(&mut fields);
+            let finished = fields.finish();
+            assert_eq!(finished.is_ok(), passes, "{body}");
+            if let Err(problem) = finished {
                 assert!(problem.message().starts_with("field: "), "{}", problem.message());
             }
         }
