@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 
 use crate::{namespace::Live, namespace::Namespace, operator};
 
-/// The Secret with the key that every pod's token comes from, and its field.
+/// The Secret with the key that every pod's token is derived from, and its field.
 const KEY_SECRET: &str = "browser-operator-installation-key";
 const KEY_FIELD: &str = "key";
 
@@ -26,7 +26,7 @@ pub async fn status(ip: &str, method: Method, path: &str, token: Option<&str>) -
     Ok(request.send().await.with_context(|| format!("ask {path}"))?.status().as_u16())
 }
 
-/// What a pod answers to a GET of whoever needs no token: the status and the body.
+/// Status and body of a GET without a token.
 pub async fn get(ip: &str, path: &str) -> Result<(u16, String)> {
     let client = reqwest::Client::builder().no_proxy().build().context("an HTTP client")?;
     let reply = client.get(format!("http://{}{path}", address(ip))).send().await;
@@ -35,7 +35,7 @@ pub async fn get(ip: &str, path: &str) -> Result<(u16, String)> {
     Ok((status, reply.text().await.with_context(|| format!("the reply to {path}"))?))
 }
 
-/// What a pod answers to a GET of the gateway, which shows the pod's token at the beginning of its connection.
+/// Status and body of a GET as the gateway sends it: with the pod's token at the start of the connection.
 pub async fn get_as_gateway(
     namespace: &Namespace,
     live: &Live,
@@ -72,7 +72,6 @@ async fn installation_key(namespace: &Namespace) -> Result<InstallationKey> {
     InstallationKey::new(&bytes.0).context("an installation key")
 }
 
-/// The address of an agent's port.
 #[must_use]
 pub fn address(ip: &str) -> String {
     if ip.contains(':') { format!("[{ip}]:4444") } else { format!("{ip}:4444") }

@@ -18,7 +18,6 @@ use tokio_tungstenite::{
 
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// A socket.
 pub struct Bidi {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     next: u64,
@@ -26,12 +25,11 @@ pub struct Bidi {
 }
 
 impl Bidi {
-    /// Opens a socket.
     pub async fn connect(url: &str) -> Result<Self> {
         Self::connect_as(url, None).await
     }
 
-    /// Opens a socket and shows a token.
+    /// Opens a socket with a bearer token.
     pub async fn connect_as(url: &str, token: Option<&str>) -> Result<Self> {
         let mut request = url.into_client_request().with_context(|| format!("the URL {url}"))?;
         if let Some(token) = token {
@@ -54,7 +52,7 @@ impl Bidi {
         }
     }
 
-    /// Sends text, whatever it is.
+    /// Sends a text message as it is.
     pub async fn say(&mut self, text: impl Into<String>) -> Result<()> {
         self.socket.send(Message::text(text.into())).await.context("send")
     }
@@ -86,7 +84,7 @@ impl Bidi {
         }
     }
 
-    /// Sends a command, and gives the whole reply.
+    /// Sends a command and returns the whole reply.
     pub async fn exchange(&mut self, method: &str, params: Value) -> Result<Value> {
         self.next += 1;
         let id = self.next;
@@ -96,21 +94,20 @@ impl Bidi {
         Ok(reply)
     }
 
-    /// Sends a command that must succeed, and gives its result.
+    /// Sends a command that must succeed, and returns its result.
     pub async fn command(&mut self, method: &str, params: Value) -> Result<Value> {
         let mut reply = self.exchange(method, params).await?;
         ensure!(reply["type"] == "success", "{method}: {reply}");
         Ok(reply["result"].take())
     }
 
-    /// Sends a command that must fail, and gives its error code.
+    /// Sends a command that must fail, and returns its error code.
     pub async fn failure(&mut self, method: &str, params: Value) -> Result<String> {
         let reply = self.exchange(method, params).await?;
         ensure!(reply["type"] == "error", "{method}: {reply}");
         Ok(reply["error"].as_str().context("the error's code")?.to_owned())
     }
 
-    /// The next event of that name.
     pub async fn event(&mut self, method: &str) -> Result<Value> {
         loop {
             let event = match self.events.pop_front() {
@@ -123,18 +120,18 @@ impl Bidi {
         }
     }
 
-    /// The events that came with the replies so far and that nobody has asked for, in their order.
+    /// Events received so far and not yet returned by [`Self::event`], in order.
     pub fn events_so_far(&mut self) -> Vec<Value> {
         self.events.drain(..).collect()
     }
 
-    /// The first top-level context.
+    /// The first top-level browsing context.
     pub async fn context(&mut self) -> Result<String> {
         let tree = self.command("browsingContext.getTree", json!({})).await?;
         Ok(tree["contexts"][0]["context"].as_str().context("a context")?.to_owned())
     }
 
-    /// Opens a page in the first context, and gives that context.
+    /// Opens a page in the first context and returns that context.
     pub async fn open(&mut self, url: &str) -> Result<String> {
         let context = self.context().await?;
         let params = json!({"context": context, "url": url, "wait": "complete"});
@@ -152,7 +149,7 @@ impl Bidi {
         Ok(result["result"]["value"].clone())
     }
 
-    /// A picture of a page, as the bytes of a PNG.
+    /// A screenshot as PNG.
     pub async fn screenshot(&mut self, context: &str) -> Result<Vec<u8>> {
         let shot =
             self.command("browsingContext.captureScreenshot", json!({"context": context})).await?;
@@ -175,7 +172,7 @@ impl Bidi {
         timeout(limit, closing).await.with_context(|| format!("no Close frame within {limit:?}"))?
     }
 
-    /// Says goodbye with a Close frame, and waits for the answer.
+    /// Sends a Close frame and waits for the answer.
     pub async fn close(mut self) -> Result<()> {
         let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
         self.socket.close(Some(frame)).await.context("send a Close frame")?;
@@ -183,7 +180,6 @@ impl Bidi {
     }
 }
 
-/// The width and height of a PNG.
 pub fn png_size(bytes: &[u8]) -> Result<(u32, u32)> {
     let header = bytes.strip_prefix(b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR").context("no PNG")?;
     let number = |at: usize| -> Result<u32> {

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// A client of one gateway.
 #[derive(Clone)]
 pub struct Classic {
     http: Client,
@@ -17,7 +16,6 @@ pub struct Classic {
     token: Option<String>,
 }
 
-/// What came back.
 #[derive(Clone, Debug)]
 pub struct Reply {
     pub status: u16,
@@ -29,9 +27,9 @@ pub struct Reply {
 /// A session that was made.
 #[derive(Clone, Debug)]
 pub struct Created {
-    /// WebDriver's id.
+    /// The WebDriver session id.
     pub id: String,
-    /// As they were matched.
+    /// The matched capabilities.
     pub capabilities: Value,
 }
 
@@ -46,18 +44,18 @@ impl Classic {
         Self { http, base: base.trim_end_matches('/').to_owned(), token }
     }
 
-    /// The same client at another address.
+    /// The same client for another base URL.
     #[must_use]
     pub fn at(&self, base: &str) -> Self {
         Self { base: base.trim_end_matches('/').to_owned(), ..self.clone() }
     }
 
-    /// Sends a command. `path` goes out as it is.
+    /// Sends a command; `path` is not encoded.
     pub async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Reply> {
         self.send_text(method, path, body.map(Value::to_string)).await
     }
 
-    /// The same with a body that need not be JSON.
+    /// Like [`Self::send`], with a body that need not be JSON.
     pub async fn send_text(
         &self,
         method: Method,
@@ -79,7 +77,7 @@ impl Classic {
         Ok(Reply { status, headers, body })
     }
 
-    /// Sends a command that must succeed, and gives its value.
+    /// Sends a command that must succeed, and returns its value.
     pub async fn value(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
         let reply = self.send(method.clone(), path, body).await?;
         ensure!(reply.status == 200, "{method} {path}: {} {}", reply.status, reply.body);
@@ -98,7 +96,6 @@ impl Classic {
         self.value(Method::DELETE, path, None).await
     }
 
-    /// Makes a session.
     pub async fn new_session(&self, always_match: Value) -> Result<Created> {
         let body = json!({"capabilities": {"alwaysMatch": always_match}});
         let value = self.post("/session", body).await?;
@@ -108,18 +105,15 @@ impl Classic {
         })
     }
 
-    /// Opens a page.
     pub async fn open(&self, session: &str, url: &str) -> Result<()> {
         self.post(&format!("/session/{session}/url"), json!({"url": url})).await.map(drop)
     }
 
-    /// The title of the page.
     pub async fn title(&self, session: &str) -> Result<String> {
         let title = self.get(&format!("/session/{session}/title")).await?;
         Ok(title.as_str().context("the title")?.to_owned())
     }
 
-    /// Runs a script and gives what it returns.
     pub async fn script(&self, session: &str, script: &str, args: Value) -> Result<Value> {
         let path = format!("/session/{session}/execute/sync");
         self.post(&path, json!({"script": script, "args": args})).await
@@ -127,19 +121,18 @@ impl Classic {
 }
 
 impl Reply {
-    /// The error's code, if it is an error.
+    /// The error code; empty if it is no error.
     #[must_use]
     pub fn error(&self) -> &str {
         self.body["value"]["error"].as_str().unwrap_or_default()
     }
 
-    /// The error's message, if it is an error.
+    /// The error message; empty if it is no error.
     #[must_use]
     pub fn message(&self) -> &str {
         self.body["value"]["message"].as_str().unwrap_or_default()
     }
 
-    /// A header's text.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()

@@ -14,7 +14,6 @@ use crate::{bidi::Bidi, classic::Classic, finally::finally, settings::Settings};
 pub struct Cluster {
     /// Its API, as its administrator.
     pub client: Client,
-    /// Where things are.
     pub settings: Settings,
 }
 

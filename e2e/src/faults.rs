@@ -16,10 +16,10 @@ use tokio::{process::Command, sync::RwLock};
 
 use crate::{Cluster, Namespace, finally::finally, local::process_of_pod, with_namespace};
 
-/// What disturbs the whole cluster is done alone. The binaries of `cargo test` run one after another, so within one is enough.
+/// Tests that disturb the whole cluster run alone. `cargo test` runs its binaries one after another, so a lock in each is enough.
 static CALM: RwLock<()> = RwLock::const_new(());
 
-/// What the machine of a control plane loses with it.
+/// The components that a control plane's machine takes with it.
 pub const CONTROL_PLANE: [&str; 3] =
     ["kube-scheduler", "kube-controller-manager", "kube-apiserver"];
 
@@ -29,13 +29,12 @@ exec 3<>"/dev/tcp/127.0.0.1/$1"
 printf 'POST %s HTTP/1.0\r\nContent-Length: %d\r\n\r\n%s' "$2" "${#3}" "$3" >&3
 cat <&3"#;
 
-/// The way to break the cluster.
 pub struct Faults {
     command: PathBuf,
     name: String,
 }
 
-/// Runs a test that disturbs the whole cluster, when no other test of this process runs.
+/// Runs a test that disturbs the whole cluster, while no other test of this process runs.
 pub async fn alone(test: impl AsyncFnOnce(&Faults, &Namespace) -> Result<()>) -> Result<()> {
     let _alone = CALM.write().await;
     with_faults(test).await
@@ -119,7 +118,7 @@ impl Faults {
         finally(away, restore).await
     }
 
-    /// Does something while a process is stopped; it goes on before this returns, however the work ends.
+    /// Runs `work` while a process is stopped (SIGSTOP); it continues before this returns, whatever the outcome.
     pub async fn while_stopped<T>(
         &self,
         pod: &Pod,
@@ -133,7 +132,7 @@ impl Faults {
         finally(stopped, async { self.kill(pod, program, Signal::SIGCONT) }).await
     }
 
-    /// Posts JSON to a port of the cluster's own loopback, where etcd listens, and gives the answer.
+    /// Posts JSON to a port of the cluster's own loopback, where etcd listens, and returns the answer.
     pub async fn post(&self, port: u16, path: &str, body: &Value) -> Result<Value> {
         let (port, body) = (port.to_string(), body.to_string());
         let arguments = ["exec", "--", "bash", "-c", POST, "post", &port, path, &body];
@@ -151,7 +150,7 @@ impl Faults {
         Ok(())
     }
 
-    /// How much of the processors' time a pod has had so far.
+    /// The CPU time that a pod has used so far.
     pub fn processor_time(&self, pod: &Pod) -> Result<Duration> {
         let group = self.group(pod, "cpuacct")?;
         let read = |file| {
@@ -167,7 +166,7 @@ impl Faults {
         Ok(Duration::from_micros(usage.parse().context("usage_usec")?))
     }
 
-    /// A pod's group of processes: in a hierarchy of version 1, or in the one of version 2.
+    /// A pod's cgroup, of version 1 or 2.
     fn group(&self, pod: &Pod, controller: &str) -> Result<PathBuf> {
         let uid = pod.metadata.uid.as_deref().context("the pod's uid")?;
         let version_1 = Path::new("/sys/fs/cgroup").join(controller);

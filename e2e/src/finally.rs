@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 use anyhow::Result;
 use futures::FutureExt;
 
-/// Does something, and afterwards what must be done in any case.
+/// Runs `work`, then `restore`, also if `work` fails or panics. The first error is returned.
 pub async fn finally<T>(
     work: impl Future<Output = Result<T>>,
     restore: impl Future<Output = Result<()>>,

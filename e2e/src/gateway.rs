@@ -9,9 +9,7 @@ use crate::{Classic, Namespace, operator};
 /// A replica beside the operator's own.
 pub struct Gateway {
     pods: Api<Pod>,
-    /// Its pod's name.
     pub name: String,
-    /// Its pod's address.
     pub ip: String,
     token: String,
 }
@@ -59,7 +57,7 @@ impl Gateway {
         Classic::new(&self.url(), Some(self.token.clone()))
     }
 
-    /// Tells it to end, as Kubernetes does. It goes on until its drain is over.
+    /// Sends SIGTERM, as Kubernetes does. It runs on until its drain is over.
     pub async fn stop(&self) -> Result<()> {
         match self.pods.delete(&self.name, &DeleteParams::default()).await {
             Ok(_) => Ok(()),

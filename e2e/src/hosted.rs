@@ -10,28 +10,28 @@ use tokio::{process::Command, sync::OnceCell};
 
 use crate::{Bidi, Namespace, Reply, finally::finally, settings::checkout, wait::eventually};
 
-/// Longer than the gateway lets a create call take.
+/// Longer than the gateway's own limit for a create call.
 const TIMEOUT: Duration = Duration::from_secs(90);
-/// How long a gateway may take to hear of a key.
+/// For a key to reach every gateway.
 const KNOWN: Duration = Duration::from_secs(10);
-/// Asked so often, every replica behind the Service has answered.
+/// Requests after which every replica behind the Service has answered one.
 const ASKED: usize = 8;
 
-/// Where each service has its key.
+/// The header of the API key.
 pub const BROWSERBASE_KEY: &str = "X-BB-API-Key";
-/// Where each service has its key.
+/// The header of the API key.
 pub const BROWSER_USE_KEY: &str = "X-Browser-Use-API-Key";
 
 /// An API key.
 #[derive(Clone, Debug)]
 pub struct Key {
     pub text: String,
-    /// The part that names it.
+    /// The public part of the key.
     pub id: String,
 }
 
 impl Key {
-    /// Makes one for a namespace, by the command that administrators use, and waits until the gateways know it.
+    /// Creates a key for a namespace with the administrators' command, and waits until the gateways know it.
     pub async fn create(namespace: &Namespace) -> Result<Self> {
         let key = Self::unused(&namespace.name, &[]).await?;
         let client = Hosted::new(&namespace.cluster.settings.gateway_url, Some(&key.text));
@@ -41,20 +41,19 @@ impl Key {
         Ok(key)
     }
 
-    /// The same, with more arguments, and without waiting for anything.
+    /// Creates a key with more arguments, without waiting for the gateways.
     pub async fn unused(namespace: &str, arguments: &[&str]) -> Result<Self> {
         let text = command(&[&["create", namespace], arguments].concat()).await?.trim().to_owned();
         let id = text.split('_').nth(1).context("an id in the key")?.to_owned();
         Ok(Self { text, id })
     }
 
-    /// Takes it back.
     pub async fn revoke(&self) -> Result<()> {
         command(&["revoke", &self.id]).await.map(drop)
     }
 }
 
-/// Runs a test with a key, which is taken back after it.
+/// Runs a test with a key that is revoked afterwards.
 pub async fn with_key<T>(
     namespace: &Namespace,
     test: impl AsyncFnOnce(Key) -> Result<T>,
@@ -63,7 +62,7 @@ pub async fn with_key<T>(
     finally(Box::pin(test(key.clone())), key.revoke()).await
 }
 
-/// Runs `browser-operator key` of this checkout, and gives what it prints.
+/// Runs `browser-operator key` of this checkout and returns its output.
 pub async fn command(arguments: &[&str]) -> Result<String> {
     let output = Command::new(operator().await?).arg("key").args(arguments).output().await?;
     let complaint = String::from_utf8_lossy(&output.stderr);
@@ -71,7 +70,7 @@ pub async fn command(arguments: &[&str]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// The operator's program, as this checkout makes it.
+/// The operator's program, built from this checkout.
 async fn operator() -> Result<PathBuf> {
     static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
     BUILT.get_or_try_init(build).await.cloned()
@@ -102,7 +101,7 @@ async fn build() -> Result<PathBuf> {
         .context("cargo built no browser-operator")
 }
 
-/// A client of one gateway, which shows its key as both services' clients do.
+/// A client of one gateway that sends its key in both services' headers.
 #[derive(Clone)]
 pub struct Hosted {
     http: Client,
@@ -126,7 +125,6 @@ impl Hosted {
         }
     }
 
-    /// A client of the cluster's gateway that shows a key.
     #[must_use]
     pub fn of(namespace: &Namespace, key: &Key) -> Self {
         Self::new(&namespace.cluster.settings.gateway_url, Some(&key.text))
@@ -137,7 +135,7 @@ impl Hosted {
         self.send_with(method, path, body, &[]).await
     }
 
-    /// The same with more headers.
+    /// Like [`Self::send`], with more headers.
     pub async fn send_with(
         &self,
         method: Method,
@@ -165,7 +163,7 @@ impl Hosted {
         Ok(Reply { status, headers, body })
     }
 
-    /// Sends a request that must be answered with this status, and gives the body.
+    /// Sends a request that must get this status, and returns the body.
     pub async fn expect(
         &self,
         status: u16,
@@ -183,23 +181,23 @@ impl Hosted {
         self.expect(200, Method::GET, path, None).await
     }
 
-    /// Makes a session of Browserbase's.
+    /// Creates a session through Browserbase's API.
     pub async fn browserbase(&self, body: Value) -> Result<Value> {
         self.expect(201, Method::POST, "/v1/sessions", Some(body)).await
     }
 
-    /// Ends one, and gives what the call answers.
+    /// Ends it and returns the call's answer.
     pub async fn release(&self, id: &str) -> Result<Value> {
         let body = json!({"status": "REQUEST_RELEASE"});
         self.expect(200, Method::POST, &format!("/v1/sessions/{id}"), Some(body)).await
     }
 
-    /// Makes a session or a browser of Browser Use's: `sessions`, `browsers`.
+    /// Creates a session or a browser through Browser Use's API; `kind` is `sessions` or `browsers`.
     pub async fn browser_use(&self, kind: &str, body: Value) -> Result<Value> {
         self.expect(201, Method::POST, &format!("/api/v2/{kind}"), Some(body)).await
     }
 
-    /// Ends one, and gives what the call answers.
+    /// Ends it and returns the call's answer.
     pub async fn stop(&self, kind: &str, id: &str) -> Result<Value> {
         let body = json!({"action": "stop"});
         self.expect(200, Method::PATCH, &format!("/api/v2/{kind}/{id}"), Some(body)).await
@@ -220,24 +218,24 @@ fn parsed(text: String) -> Value {
     serde_json::from_str(&text).unwrap_or(Value::String(text))
 }
 
-/// What a reply calls a session.
+/// The session's id in a reply.
 pub fn id(reply: &Value) -> Result<String> {
     Ok(reply["id"].as_str().with_context(|| format!("no id in {reply}"))?.to_owned())
 }
 
-/// A URL of a session's DevTools that is below the one that a front gave, with what authorises it.
+/// A DevTools URL below the one that an API returned, with its credentials.
 pub fn below(url: &str, path: &str) -> Result<String> {
     let (base, query) = url.split_once('?').with_context(|| format!("{url} has no query"))?;
     Ok(format!("{}{path}?{query}", base.replacen("ws", "http", 1)))
 }
 
-/// The same URL as a socket's, which is the browser's.
+/// The URL of the browser's DevTools socket.
 #[must_use]
 pub fn socket(url: &str) -> String {
     url.replacen("http", "ws", 1)
 }
 
-/// A socket on a session's page, to whose DevTools a front gave a URL.
+/// A socket on a session's page, from the DevTools URL that an API returned.
 pub async fn page(client: &Hosted, url: &str) -> Result<Bidi> {
     let targets = client.get(&below(url, "/json/list")?).await?;
     let page = targets.as_array().into_iter().flatten().find(|target| target["type"] == "page");

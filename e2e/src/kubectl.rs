@@ -5,7 +5,7 @@ use std::process::Stdio;
 use anyhow::{Context, Result, ensure};
 use tokio::{io::AsyncWriteExt, process::Command};
 
-/// Runs it, and gives what it prints.
+/// Returns its output.
 pub async fn kubectl(arguments: &[&str]) -> Result<String> {
     kubectl_with(arguments, "").await
 }
@@ -35,7 +35,7 @@ pub async fn kubectl_with(arguments: &[&str], manifest: &str) -> Result<String> 
     Ok(text)
 }
 
-/// Runs a shell script in a pod, and gives what it prints.
+/// Runs a shell script in a pod and returns its output.
 pub async fn exec(namespace: &str, pod: &str, script: &str) -> Result<String> {
     kubectl(&["--namespace", namespace, "exec", pod, "--", "sh", "-c", script]).await
 }

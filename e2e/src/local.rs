@@ -14,7 +14,7 @@ use nix::{
 };
 use tokio::process::Command;
 
-/// What stands in every pod's cgroup, behind what is the node's own.
+/// Part of every pod's cgroup path.
 const PODS: &str = "kubepods";
 
 /// Process ids and their cgroups, of every process in a pod of any node that this machine can see.
@@ -151,7 +151,7 @@ impl Process {
         self.pid
     }
 
-    /// Signals it. Gives whether it was still there.
+    /// Sends a signal; returns whether the process still existed.
     pub fn signal(self, signal: Signal) -> Result<bool> {
         match signal::kill(Pid::from_raw(self.pid.cast_signed()), signal) {
             Ok(()) => Ok(true),
@@ -171,7 +171,7 @@ impl Process {
         self.status("VmHWM")
     }
 
-    /// The most memory is what it has now.
+    /// Resets the peak of its memory to the present value.
     pub fn forget_most_memory(self) -> Result<()> {
         // proc_pid_clear_refs(5).
         let file = self.file("clear_refs");
@@ -185,7 +185,7 @@ impl Process {
         Ok(kib.with_context(|| format!("process {} has no {name}", self.pid))? << 10)
     }
 
-    /// The way to run a program in the network of its pod.
+    /// A command that runs in the network namespace of its pod.
     #[must_use]
     pub fn beside(self, program: &str) -> Command {
         let mut command = Command::new("nsenter");

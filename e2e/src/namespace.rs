@@ -35,17 +35,16 @@ use crate::{
     wait::{eventually, until, until_all},
 };
 
-/// How long a session may take to be Ready on a machine that does other things as well.
+/// For a session to become Ready on a busy machine.
 pub const READY_LIMIT: Duration = Duration::from_secs(60);
-/// How long an end may take until its record says so.
+/// For the end to appear in the record.
 pub const END_LIMIT: Duration = Duration::from_secs(30);
-/// How long a pod may take to go.
+/// For a pod to be removed.
 pub const GONE_LIMIT: Duration = Duration::from_secs(45);
 
 /// The ServiceAccount that may make sessions in its namespace.
 const RUNNER: &str = "runner";
 
-/// A namespace of a test's own.
 #[derive(Clone)]
 pub struct Namespace {
     pub cluster: Cluster,
@@ -77,7 +76,7 @@ impl Namespace {
         self.nothing_left().await
     }
 
-    /// Its end takes the API server some seconds, which nobody needs to wait for.
+    /// Does not wait for the end, which takes the API server some seconds.
     pub(crate) async fn remove(&self) -> Result<()> {
         Api::<KubeNamespace>::all(self.cluster.client.clone())
             .delete(&self.name, &DeleteParams::default())
@@ -130,20 +129,17 @@ impl Namespace {
         self.cluster.client.request(request).await
     }
 
-    /// Creates a session.
     pub async fn create(&self, name: &str, spec: Value) -> Result<BrowserSession> {
         self.submit(&session_json(name, spec))
             .await
             .with_context(|| format!("create session {name}"))
     }
 
-    /// Creates a session and waits until it is Ready.
     pub async fn create_ready(&self, name: &str, spec: Value) -> Result<Live> {
         self.create(name, spec).await?;
         self.ready(name).await
     }
 
-    /// Waits until a session is Ready.
     pub async fn ready(&self, name: &str) -> Result<Live> {
         let settled = |session: Option<&BrowserSession>| {
             session.is_some_and(|s| s.is_ready() || s.is_terminal())
@@ -183,7 +179,6 @@ impl Namespace {
         Ok(session)
     }
 
-    /// Waits until the pod of a session is gone.
     pub async fn pod_gone(&self, session: &BrowserSession) -> Result<()> {
         let of_session = format!("{SESSION_UID_LABEL}={}", session.uid().unwrap_or_default());
         let config = Config::default().labels(&of_session);
@@ -208,7 +203,6 @@ impl Namespace {
         .map(drop)
     }
 
-    /// Deletes a session.
     pub async fn delete(&self, name: &str) -> Result<()> {
         self.sessions()
             .delete(name, &DeleteParams::default())
@@ -277,16 +271,16 @@ impl Namespace {
     }
 }
 
-/// A session that is Ready, with what its status must have.
+/// A session that is Ready, with the fields that its status must have.
 #[derive(Clone, Debug)]
 pub struct Live {
     /// The object.
     pub session: BrowserSession,
     pub status: BrowserSessionStatus,
-    /// WebDriver's id.
+    /// The WebDriver session id.
     pub id: String,
     pub pod: String,
-    /// The pod's address.
+    /// The pod's IP.
     pub ip: String,
 }
 

@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::local::Process;
 
-/// The link address of nobody.
+/// A MAC address that nobody has.
 const NOBODY: &str = "02:00:00:00:00:01";
 
 /// Has a process's pod remember addresses as those of a pod that is gone, but for those that it knows.
@@ -24,7 +24,7 @@ pub async fn remember_as_gone(process: Process, addresses: &[Ipv4Addr]) -> Resul
     Ok(())
 }
 
-/// Undoes it.
+/// Undoes [`remember_as_gone`].
 pub async fn forget_those_gone(process: Process, addresses: &[Ipv4Addr]) -> Result<()> {
     let gone = addresses.iter().filter(|address| is_thought_gone(process, **address));
     let lines: String = gone.map(|address| format!("neigh del {address} dev eth0\n")).collect();

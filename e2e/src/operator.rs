@@ -27,7 +27,6 @@ pub async fn pods(cluster: &Cluster, component: &str) -> Result<Vec<Pod>> {
     Ok(pods.items.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect())
 }
 
-/// The addresses of a component's pods.
 pub async fn addresses(cluster: &Cluster, component: &str) -> Result<Vec<String>> {
     let pods = pods(cluster, component).await?;
     ensure!(!pods.is_empty(), "there is no {component}");
@@ -93,7 +92,7 @@ pub async fn restart(cluster: &Cluster, component: &str) -> Result<()> {
     until_all(&leases, Config::default(), "held by a new one", RESTART_LIMIT, held).await.map(drop)
 }
 
-/// Who holds a Lease; `None`: nobody.
+/// The holder's identity; `None` if nobody holds it.
 #[must_use]
 pub fn holder(lease: &Lease) -> Option<&str> {
     let holder = lease.spec.as_ref()?.holder_identity.as_deref();

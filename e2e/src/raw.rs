@@ -26,18 +26,16 @@ use tokio_tungstenite::{
 const LIMIT: Duration = Duration::from_secs(120);
 /// The largest message that a socket takes.
 const MAX_MESSAGE: usize = 1 << 30;
-/// How much a socket reads and writes at a time.
+/// Read and write buffer of a socket, in bytes.
 const BUFFER: usize = 16 << 10;
 
-/// Any request's body.
 pub type Body = UnsyncBoxBody<Bytes, hyper::Error>;
 
-/// A body in pieces, which are there when they are needed.
+/// A body that is generated in pieces, on demand.
 pub fn body(pieces: impl Iterator<Item = Bytes> + Send + 'static) -> Body {
     StreamBody::new(stream::iter(pieces.map(|piece| Ok(Frame::data(piece))))).boxed_unsync()
 }
 
-/// What moves the bytes of a connection.
 type Http = Fuse<Pin<Box<http1::Connection<TokioIo<TcpStream>, Body>>>>;
 
 /// A connection of HTTP/1.1, for one request after another.
@@ -48,7 +46,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Opens one to `host:port`.
+    /// Connects to `host:port`.
     pub async fn open(authority: &str) -> Result<Self> {
         let stream = TcpStream::connect(authority).await;
         let stream = stream.with_context(|| format!("connect to {authority}"))?;

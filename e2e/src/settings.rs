@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// Which cluster to test, and where things are.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The gateway, as this machine reaches it; no slash at its end.
@@ -21,14 +20,12 @@ pub struct Settings {
     pub away_seconds: u64,
 }
 
-/// Short enough for every run; a minute is what is promised.
+/// Short, so that every run can afford it; the promise is a minute.
 const AWAY_SECONDS: u64 = 20;
 
-/// Where `e2e/cluster` puts it.
 const ECHO_IMAGE: &str = "browser-operator.io/echo:dev";
 
 impl Settings {
-    /// Reads the environment.
     pub fn from_environment() -> Result<Self> {
         // kube reads it by itself; without it, it would take whatever cluster the user last worked with.
         required("KUBECONFIG")?;

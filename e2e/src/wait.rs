@@ -11,7 +11,7 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{Instant, timeout_at};
 
-/// Waits until the object of that name, or its absence, is as it should be.
+/// Waits until `met` is true of the object of that name, or of its absence.
 pub async fn until<K>(
     api: &Api<K>,
     name: &str,
@@ -41,7 +41,7 @@ where
     }
 }
 
-/// Waits until the objects that a list would give are as they should be.
+/// Waits until `met` is true of the listed objects.
 pub async fn until_all<K>(
     api: &Api<K>,
     config: Config,
@@ -82,7 +82,7 @@ where
     }
 }
 
-/// Asks again until the answer is there: for what has no watch, such as another server's DNS or metrics.
+/// Polls until `ask` succeeds: for what cannot be watched, such as DNS or metrics.
 pub async fn eventually<T>(limit: Duration, ask: impl AsyncFn() -> Result<T>) -> Result<T> {
     let deadline = Instant::now() + limit;
     let mut pace = tokio::time::interval(Duration::from_millis(100));

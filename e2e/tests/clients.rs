@@ -21,7 +21,7 @@ use tokio::process::Command;
 const CHROME: &str = "chrome";
 const FIREFOX: &str = "firefox";
 
-/// Where a client puts its picture.
+/// The path of a client's screenshot.
 fn picture(namespace: &Namespace) -> PathBuf {
     std::env::temp_dir().join(format!("{}.png", namespace.name))
 }
@@ -36,12 +36,12 @@ fn take_picture(namespace: &Namespace) -> Result<usize> {
     Ok(bytes.len())
 }
 
-/// What a client gives to a page's file input.
+/// How a client fills a page's file input.
 #[derive(Clone, Copy)]
 enum Upload {
-    /// Its picture, which it sends to where the browser is.
+    /// It uploads its screenshot.
     Sent,
-    /// A file that is where the browser is.
+    /// It names a file in the browser's container.
     Named,
 }
 

@@ -27,7 +27,7 @@ const SECOND: &str = "e2e-second-controller";
 /// How long another may take to work where the one that held the Lease is gone without a word: the Lease's duration, and
 /// what a busy machine needs.
 const TAKEN_OVER: Duration = Duration::from_secs(40);
-/// How many sessions are made while two work.
+/// Sessions created while two controllers work.
 const SESSIONS: usize = 12;
 
 fn lease(cluster: &Cluster, namespace: &str) -> Api<Lease> {

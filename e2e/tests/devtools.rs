@@ -9,7 +9,6 @@ use e2e::{Bidi, Namespace, agent, namespace::Live, wait::eventually, with_namesp
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
-/// A client of the Chrome DevTools Protocol.
 struct Tools {
     socket: Bidi,
     next: u64,

@@ -1,4 +1,4 @@
-//! What can never be had, and what cannot be had now.
+//! Sessions that are refused: what can never be had, and what cannot be had now.
 
 use std::{collections::BTreeMap, time::Duration};
 

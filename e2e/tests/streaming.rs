@@ -4,11 +4,11 @@ use anyhow::{Result, ensure};
 use e2e::{echo, gateway::with_gateway, local::Process, with_namespace};
 use serde_json::json;
 
-/// A body either way.
+/// Bytes of a body, in each direction.
 const BODY: u64 = 512 << 20;
 /// How much memory of gateway and agent it may take.
 const MAX_GROWTH: u64 = 32 << 20;
-/// A message either way: what an agent lets through, but for its envelope.
+/// Bytes of a message, in each direction: an agent's limit, minus the envelope.
 const MESSAGE: u64 = (256 << 20) - 4096;
 
 /// Checks that something makes neither process grow; those that are on another machine have been remarked.

@@ -13,10 +13,10 @@ use crate::record::{self, How, Phase};
 use crate::steps::{output, wait_for};
 use crate::supervise::{self, Orders};
 
-/// The API server takes its time to end, and to begin.
+/// The API server is slow to stop and to start.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Takes a component away; returns when it has ended.
+/// Stops a component; returns when it has exited.
 pub fn stop(name: Name, component: &str, how: How) -> Result<()> {
     let _lock = record::lock(name)?;
     find(name, component)?;
@@ -26,7 +26,7 @@ pub fn stop(name: Name, component: &str, how: How) -> Result<()> {
     wait(name, component, true)
 }
 
-/// Brings a component back; returns when it is ready.
+/// Starts a component again; returns when it is ready.
 pub fn start(name: Name, component: &str) -> Result<()> {
     let _lock = record::lock(name)?;
     let (found, path) = find(name, component)?;
@@ -41,7 +41,7 @@ pub fn start(name: Name, component: &str) -> Result<()> {
     })
 }
 
-/// A component of a cluster that runs, and where its programs are looked for.
+/// A component of a running cluster, and the PATH of its programs.
 fn find(name: Name, component: &str) -> Result<(Component, String)> {
     still_up(name)?;
     if !matches!(record::phase(name)?, Some(Phase::Running { .. })) {
@@ -66,7 +66,7 @@ fn wait(name: Name, component: &str, stopped: bool) -> Result<()> {
     })
 }
 
-/// Waits, but not for the dead.
+/// Waits, and fails at once if the cluster has died.
 fn patiently(name: Name, what: &str, there: impl Fn() -> Result<()>) -> Result<()> {
     let mut end = Ok(());
     wait_for(what, PATIENCE, || {

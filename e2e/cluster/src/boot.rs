@@ -22,20 +22,18 @@ use crate::supervise::{self, Orders};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What a cluster is booted with.
 pub struct Boot<'a> {
     pub name: Name,
-    /// The environment.
     pub settings: &'a Settings,
-    /// The Kubernetes components.
+    /// The directory of the Kubernetes programs.
     pub kubernetes: PathBuf,
     pub kubectl: PathBuf,
-    /// Where logs and the kubeconfig go.
+    /// The directory of logs and kubeconfig.
     pub state: PathBuf,
 }
 
 impl Boot<'_> {
-    /// Another key is another cluster: it can't be reused.
+    /// A running cluster is reused only if its key is the same.
     pub fn key(&self) -> Result<String> {
         let components = components(self.name, &self.kubernetes, &self.kubectl);
         let components = serde_json::to_string(&components).context("write the components")?;
@@ -46,7 +44,7 @@ impl Boot<'_> {
         Ok(key.done())
     }
 
-    /// Starts everything; returns when the cluster's namespaces are there.
+    /// Returns when the cluster's Linux namespaces exist.
     pub fn start(&self) -> Result<()> {
         self.write_files()?;
         cgroups::create(self.name)?;
@@ -139,7 +137,7 @@ impl Boot<'_> {
         }
     }
 
-    /// Waits, but not for the dead.
+    /// Waits, and fails at once if the cluster has died.
     fn wait(&self, what: &str, there: impl Fn() -> Result<()>) -> Result<()> {
         let mut end = Ok(());
         wait_for(what, PATIENCE, || {
@@ -158,7 +156,7 @@ impl Boot<'_> {
     }
 }
 
-/// Whether the cluster's processes are there; else why not.
+/// The error says why the cluster's processes are not running.
 pub fn still_up(name: Name) -> Result<()> {
     let Some(record) = record::load(name)? else {
         bail!("cluster {} is not up", name.text());
@@ -173,7 +171,7 @@ pub fn still_up(name: Name) -> Result<()> {
     Ok(())
 }
 
-/// Whether the node is ready; else what it is.
+/// The error has the node's conditions.
 pub fn ready(name: Name, kubectl: &Path) -> Result<()> {
     let kubeconfig = name.data().join("config/admin.kubeconfig");
     let path = "jsonpath={.status.conditions[?(@.type=='Ready')]['status','message']}";

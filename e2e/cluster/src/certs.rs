@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::plan::Name;
 
-/// Who gets a certificate for calling: file name, user, group.
+/// Client certificates: file name, user, group.
 const CLIENTS: [(&str, &str, &str); 5] = [
     ("admin", "browser-operator-admin", "system:masters"),
     ("apiserver-kubelet", "kube-apiserver", "system:masters"),
@@ -20,31 +20,27 @@ const CLIENTS: [(&str, &str, &str); 5] = [
     ("proxy", "system:kube-proxy", ""),
 ];
 
-/// The directory of keys and certificates.
 #[must_use]
 pub fn directory(name: Name) -> PathBuf {
     name.data().join("pki")
 }
 
-/// A certificate's path.
 #[must_use]
 pub fn certificate(name: Name, who: &str) -> String {
     directory(name).join(format!("{who}.crt")).display().to_string()
 }
 
-/// A key's path.
 #[must_use]
 pub fn key(name: Name, who: &str) -> String {
     directory(name).join(format!("{who}.key")).display().to_string()
 }
 
-/// The service accounts' public key.
+/// The path of the ServiceAccounts' public key.
 #[must_use]
 pub fn service_accounts(name: Name) -> String {
     directory(name).join("service-accounts.pub").display().to_string()
 }
 
-/// Makes them all.
 pub fn create(name: Name) -> Result<()> {
     let directory = directory(name);
     fs::create_dir_all(&directory).with_context(|| format!("make {}", directory.display()))?;
@@ -96,7 +92,7 @@ impl<'a> Authority<'a> {
         Ok(Self { directory, issuer: Issuer::new(params, key) })
     }
 
-    /// A certificate for calling, and with names also for being called.
+    /// A client certificate, and with `names` also a server certificate.
     fn issue(&self, file: &str, user: &str, group: &str, names: &[String]) -> Result<()> {
         let key = KeyPair::generate().with_context(|| format!("make the key of {file}"))?;
         let mut params =

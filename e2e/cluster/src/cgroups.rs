@@ -13,14 +13,12 @@ use crate::plan::Name;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A mounted hierarchy.
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Hierarchy {
     mount: PathBuf,
     unified: bool,
 }
 
-/// Makes the cluster's groups in all hierarchies.
 pub fn create(name: Name) -> Result<()> {
     for hierarchy in hierarchies()? {
         let own = hierarchy.mount.join(name.cgroup());
@@ -73,7 +71,6 @@ pub fn remove(name: Name) -> Result<()> {
     }
 }
 
-/// The cluster's groups that exist.
 pub fn existing(name: Name) -> Result<Vec<PathBuf>> {
     Ok(hierarchies()?
         .into_iter()

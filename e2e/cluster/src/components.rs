@@ -12,13 +12,13 @@ use crate::plan::Name;
 /// A process that the supervisor starts and watches.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Component {
-    /// Its name, and its log's.
+    /// Also the name of its log.
     pub name: String,
     /// Program and arguments.
     pub command: Vec<String>,
-    /// What must succeed before the next one starts.
+    /// The readiness command: it must succeed before the next component starts.
     pub ready: Option<Vec<String>>,
-    /// Whether images can be imported once it is ready.
+    /// Images can be imported as soon as it is ready.
     pub imports: bool,
 }
 
@@ -172,7 +172,6 @@ fn apiserver(name: Name, authentication: &str) -> Vec<String> {
     .collect()
 }
 
-/// All configuration files.
 #[must_use]
 pub fn files(name: Name) -> Vec<ConfigFile> {
     let json_file = |path: &str, value: Value| ConfigFile {

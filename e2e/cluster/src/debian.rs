@@ -15,7 +15,7 @@ use crate::steps::{Run, output, step};
 /// Debian's own, with its updates and its security fixes.
 const RELEASE: &str = "bookworm";
 
-/// What no browser reads.
+/// Files that no browser reads.
 const LEFT_OUT: [&str; 4] =
     ["/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*"];
 

@@ -14,15 +14,12 @@ use crate::steps::{Run, output, step};
 
 const NAMESPACE: &str = "browser-operator";
 
-/// The tools and the kubeconfig to work with.
 pub struct Deploy<'a> {
     /// The cluster.
     pub name: Name,
-    /// The environment.
     pub settings: &'a Settings,
     /// The directory of helm and kubectl.
     pub tools: PathBuf,
-    /// The administrator's kubeconfig.
     pub kubeconfig: PathBuf,
 }
 
@@ -44,7 +41,6 @@ impl Deploy<'_> {
         self.run("kubectl", &["apply", "--filename", &file.display().to_string()])
     }
 
-    /// Waits for DNS and the page server.
     pub fn wait_basics(&self) -> Result<()> {
         for (namespace, deployment) in [("kube-system", "coredns"), ("site", "site")] {
             self.rollout(namespace, &format!("deployment/{deployment}"))?;

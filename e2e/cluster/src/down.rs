@@ -41,7 +41,6 @@ pub fn down(name: Name) -> Result<()> {
     })
 }
 
-/// Whether anything of it is there.
 fn traces(name: Name) -> Result<bool> {
     Ok(name.runtime().exists()
         || name.data().exists()

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 use crate::plan::Name;
 use crate::record;
 
-/// The arguments of `nsenter`.
+/// The arguments of `nsenter` for all of the cluster's namespaces.
 pub fn namespaces(name: Name) -> Result<Vec<String>> {
     let record = record::load(name)?;
     let record = record.with_context(|| format!("cluster {} is not up", name.text()))?;

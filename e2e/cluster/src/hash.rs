@@ -9,7 +9,6 @@ use std::path::Path;
 pub struct Key(Sha256);
 
 impl Key {
-    /// Adds a text.
     #[must_use]
     pub fn text(mut self, text: &str) -> Self {
         self.0.update((text.len() as u64).to_be_bytes());

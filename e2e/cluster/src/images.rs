@@ -18,17 +18,16 @@ use crate::tools;
 
 /// The first container of every pod.
 pub const PAUSE: &str = "browser-operator.io/pause:dev";
-/// The page server.
+/// The server of test pages.
 pub const SITE: &str = "browser-operator.io/site:dev";
 pub const OPERATOR: &str = "browser-operator.io/operator:dev";
 /// The echo driver in the place of a browser's, for tests: the chart has no class of it.
 pub const ECHO: &str = "browser-operator.io/echo:dev";
-/// Where every image of ours is.
+/// The repository of our images.
 const REPOSITORY: &str = "browser-operator.io";
 /// The browsers' images, which are the classes' names.
 const BROWSERS: [&str; 2] = ["chromium", "firefox"];
 
-/// The DNS server.
 #[must_use]
 pub fn coredns() -> String {
     format!("browser-operator.io/coredns:{}", tools::COREDNS_VERSION)
@@ -47,17 +46,14 @@ pub fn of_cluster(settings: &Settings) -> Result<Vec<Archive>> {
 /// the image store, a new binary is but a small layer.
 pub struct Roots(Vec<Root>);
 
-/// What an image of the operator's has below the binary.
+/// The layers of an operator's image below the binary.
 struct Root {
-    /// The image's name.
     name: &'static str,
-    /// The Debian system.
     system: Layer,
-    /// What Debian has no package of.
+    /// What Debian has no package for.
     more: Option<Layer>,
 }
 
-/// Makes the roots.
 pub fn roots(settings: &Settings) -> Result<Roots> {
     let mut roots = Vec::new();
     for name in [&["operator"], &BROWSERS[..]].concat() {
@@ -146,7 +142,6 @@ impl Roots {
     }
 }
 
-/// A layer of one program of ours.
 fn binary(settings: &Settings, name: &str, program: &Path) -> Result<Layer> {
     let key = Key::default().file(program)?.done();
     let entries = [
@@ -157,7 +152,6 @@ fn binary(settings: &Settings, name: &str, program: &Path) -> Result<Layer> {
     layer(settings, &format!("{name}-"), &key, &entries)
 }
 
-/// The programs that are compiled here.
 pub struct Binaries {
     operator: PathBuf,
     /// The echo driver.
@@ -184,7 +178,6 @@ pub fn binaries(settings: &Settings) -> Result<Binaries> {
     })
 }
 
-/// Cargo's profile for the images of the cluster.
 const PROFILE: [&str; 5] = [
     "profile.cluster.inherits='release'",
     "profile.cluster.lto='off'",
@@ -217,7 +210,7 @@ pub fn import(name: Name, settings: &Settings, archives: &[Archive]) -> Result<V
     Ok(new)
 }
 
-/// Notes that the cluster's image store came with these.
+/// Records images that the image store already had at the boot.
 pub fn has(name: Name, archives: &[Archive]) -> Result<()> {
     let mut imported = record::imported(name)?;
     for archive in archives {
@@ -230,7 +223,6 @@ fn archives(settings: &Settings) -> PathBuf {
     settings.cache.join("images")
 }
 
-/// An image of one static program.
 fn program(settings: &Settings, reference: &str, path: &str, file: PathBuf) -> Result<Archive> {
     let key = Key::default().text(path).file(&file)?.done();
     let name = path.trim_start_matches('/');

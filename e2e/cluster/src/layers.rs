@@ -15,7 +15,7 @@ use crate::record;
 pub struct Layer {
     /// Its tar file.
     pub path: PathBuf,
-    /// Its digest, which is its diff id too.
+    /// Also the diff id.
     pub digest: String,
     pub size: u64,
     /// The Debian version of the package it was made for.
@@ -106,7 +106,7 @@ pub struct Archive {
     /// Such as `browser-operator.io/chromium:dev`.
     pub reference: String,
     pub path: PathBuf,
-    /// The manifest's digest: another image has another.
+    /// The manifest's digest.
     pub digest: String,
 }
 

@@ -7,7 +7,6 @@ use crate::plan::Name;
 use crate::record;
 use crate::steps::tail;
 
-/// Prints them, all or one.
 pub fn logs(name: Name, lines: usize, component: Option<&str>) -> Result<()> {
     let record = record::load(name)?;
     let record = record.with_context(|| format!("cluster {} is not up", name.text()))?;

@@ -13,7 +13,7 @@ use crate::steps::{output, wait_for};
 /// The link's interface on the node.
 const NODE_INTERFACE: &str = "node0";
 
-/// Makes the link, from the machine's side.
+/// Creates the machine's end of the link.
 pub fn create(name: Name, init: Process) -> Result<()> {
     let host = name.host_interface();
     let pid = init.pid.to_string();
@@ -35,7 +35,7 @@ pub fn create(name: Name, init: Process) -> Result<()> {
     Ok(())
 }
 
-/// Sets up the node's side, as soon as the link is there.
+/// Configures the node's end as soon as the link exists.
 pub fn enter(name: Name) -> Result<()> {
     ip(&["link", "set", "lo", "up"])?;
     wait_for("the link to the machine", Duration::from_secs(20), || {
@@ -53,7 +53,7 @@ pub fn enter(name: Name) -> Result<()> {
     Ok(())
 }
 
-/// Removes the link. It goes with the node's namespace too, but that may take a while.
+/// Removes the link now; with the node's namespace alone it could take a while.
 pub fn remove(name: Name) -> Result<()> {
     if exists(name) {
         let removed = ip(&["link", "delete", &name.host_interface()]);
@@ -64,7 +64,6 @@ pub fn remove(name: Name) -> Result<()> {
     Ok(())
 }
 
-/// Whether the machine's end of the link is there.
 #[must_use]
 pub fn exists(name: Name) -> bool {
     ip(&["link", "show", &name.host_interface()]).is_ok()

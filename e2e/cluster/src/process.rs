@@ -14,7 +14,7 @@ pub struct Process {
     pub start_time: u64,
 }
 
-/// What `/proc/<pid>/stat` says and we need.
+/// Fields of `/proc/<pid>/stat`.
 #[derive(Debug, Eq, PartialEq)]
 struct Stat {
     state: char,
@@ -23,13 +23,11 @@ struct Stat {
 }
 
 impl Process {
-    /// The live process of this id.
     pub fn find(pid: i32) -> Result<Self> {
         let stat = read(pid).with_context(|| format!("find process {pid}"))?;
         Ok(Self { pid, start_time: stat.start_time })
     }
 
-    /// The first child of a process.
     pub fn child_of(parent: i32) -> Result<Self> {
         for entry in std::fs::read_dir("/proc").context("read /proc")? {
             let name = entry.context("read /proc")?.file_name();
@@ -46,7 +44,7 @@ impl Process {
         anyhow::bail!("process {parent} has no child");
     }
 
-    /// Whether it is this process that lives under the id; the dead that nobody reaped do not count.
+    /// Whether the id is still this process; a zombie does not count.
     #[must_use]
     pub fn alive(self) -> bool {
         read(self.pid).is_some_and(|stat| self.is(&stat))
@@ -56,7 +54,7 @@ impl Process {
         stat.start_time == self.start_time && !matches!(stat.state, 'Z' | 'X')
     }
 
-    /// Kills it if it is still itself.
+    /// Kills it unless the id has been reused.
     pub fn kill(self) {
         if self.alive() {
             // It may end by itself in between; that is as good.

@@ -20,7 +20,6 @@ pub struct Record {
     pub init: Process,
     /// What the cluster was booted from.
     pub boot_key: String,
-    /// Where its logs are.
     pub state_dir: PathBuf,
 }
 
@@ -28,21 +27,20 @@ pub struct Record {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(tag = "phase", rename_all = "lowercase")]
 pub enum Phase {
-    /// Components are being started.
     Starting,
-    /// The container runtime answers: images can come.
+    /// The container runtime answers: images can be imported.
     Importable,
-    /// All components run, but for those that somebody stopped.
+    /// All components run, except those stopped by command.
     Running {
-        /// The components that were stopped, and have ended.
+        /// Stopped by command, and exited.
         #[serde(default)]
         stopped: BTreeSet<String>,
     },
-    /// A component ended, and everything with it.
+    /// A component exited by itself, and the cluster was torn down.
     Failed {
-        /// Its name, or `supervisor`.
+        /// The component's name, or `supervisor`.
         component: String,
-        /// How it ended, and its last words.
+        /// Exit status and the last lines of its log.
         message: String,
     },
 }
@@ -51,59 +49,53 @@ pub enum Phase {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum How {
-    /// By SIGTERM: it may take its leave.
+    /// SIGTERM: it shuts down in order.
     Term,
-    /// By SIGKILL: as if the machine had lost it.
+    /// SIGKILL: as in a crash.
     Kill,
 }
 
-/// The components that are meant to be stopped.
+/// The components that should be stopped, and how.
 pub type Away = BTreeMap<String, How>;
 
 /// The imported images: reference and digest.
 pub type Imported = BTreeMap<String, String>;
 
-/// Reads the record, if there is one.
 pub fn load(name: Name) -> Result<Option<Record>> {
     read(&name.runtime().join("cluster.json"))
 }
 
-/// Writes the record.
 pub fn save(name: Name, record: &Record) -> Result<()> {
     write(&name.runtime().join("cluster.json"), record)
 }
 
-/// Reads the phase, if there is one.
 pub fn phase(name: Name) -> Result<Option<Phase>> {
     read(&name.runtime().join("phase.json"))
 }
 
-/// Writes the phase.
 pub fn set_phase(name: Name, phase: &Phase) -> Result<()> {
     write(&name.runtime().join("phase.json"), phase)
 }
 
-/// Reads which components are meant to be stopped.
 pub fn away(name: Name) -> Result<Away> {
     Ok(read(&name.runtime().join("away.json"))?.unwrap_or_default())
 }
 
-/// Writes which components are meant to be stopped; the supervisor sees to it.
+/// The supervisor acts on the change.
 pub fn set_away(name: Name, away: &Away) -> Result<()> {
     write(&name.runtime().join("away.json"), away)
 }
 
-/// Reads what was imported since the boot.
+/// What was imported since the boot.
 pub fn imported(name: Name) -> Result<Imported> {
     Ok(read(&name.runtime().join("images.json"))?.unwrap_or_default())
 }
 
-/// Writes what was imported.
 pub fn set_imported(name: Name, imported: &Imported) -> Result<()> {
     write(&name.runtime().join("images.json"), imported)
 }
 
-/// Keeps all others from changing the cluster, until the file is dropped.
+/// An exclusive lock on the cluster, held until the file is dropped.
 pub fn lock(name: Name) -> Result<File> {
     let path = name.lock();
     if let Some(parent) = path.parent() {
@@ -117,7 +109,7 @@ pub fn lock(name: Name) -> Result<File> {
     Ok(file)
 }
 
-/// Reads JSON; a missing file is `None`.
+/// Reads JSON; `None` if there is no such file.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     match std::fs::read(path) {
         Ok(text) => serde_json::from_slice(&text)
@@ -128,7 +120,7 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     }
 }
 
-/// Writes JSON, whole or not at all.
+/// Writes JSON atomically.
 pub fn write<T: Serialize>(path: &Path, value: &T) -> Result<()> {
     let text = serde_json::to_vec_pretty(value).context("write JSON")?;
     let new = path.with_extension(format!("{}.new", std::process::id()));

@@ -3,16 +3,15 @@
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 
-/// Where things are.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Built tools, images and downloads; shared by all checkouts.
     pub cache: PathBuf,
     /// Cargo's target directory.
     pub target: PathBuf,
-    /// The root of the repository this program was called for.
+    /// The root of the repository.
     pub checkout: PathBuf,
-    /// Whether the operator is compiled as a release, not as something that is made in seconds.
+    /// Compile the operator with the release profile instead of the quick one.
     pub release: bool,
     pub program: PathBuf,
     /// The caller's PATH, with the directories that Debian keeps for root.
@@ -20,7 +19,6 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads the environment.
     pub fn from_environment() -> Result<Self> {
         let cache = match (variable("BROWSER_OPERATOR_CACHE"), variable("XDG_CACHE_HOME")) {
             (Some(cache), _) => PathBuf::from(cache),
@@ -43,13 +41,12 @@ impl Settings {
         Ok(Self { cache, target, checkout: checkout(), release: false, program, path })
     }
 
-    /// This crate's own directory in the checkout.
+    /// This crate's directory.
     #[must_use]
     pub fn own(&self) -> PathBuf {
         self.checkout.join("e2e/cluster")
     }
 
-    /// Where the output of builds goes.
     #[must_use]
     pub fn build_log(&self, name: &str) -> PathBuf {
         self.cache.join("log").join(format!("{name}.log"))

@@ -9,7 +9,6 @@ use crate::boot;
 use crate::plan::Name;
 use crate::record::{self, Phase};
 
-/// Prints it in a few lines.
 pub fn status(name: Name) -> Result<ExitCode> {
     let Some(record) = record::load(name)? else {
         println!("cluster {}: down", name.text());

@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Set when the whole work has failed: what still runs beside is then not waited for.
+/// Set when one step failed: the steps beside it are no longer waited for.
 static CANCELLED: AtomicBool = AtomicBool::new(false);
 
-/// Ends every command that runs, and all that start later.
+/// Kills the running commands, and makes later ones fail.
 pub fn cancel() {
     CANCELLED.store(true, Ordering::Relaxed);
 }
@@ -22,7 +22,7 @@ pub fn cancel() {
 const PROGRESS: Duration = Duration::from_secs(20);
 const TAIL: usize = 20;
 
-/// Does something and prints how long it took.
+/// Runs `work` and prints how long it took.
 pub fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let start = Instant::now();
     let result = work().with_context(|| what.to_owned())?;
@@ -30,7 +30,7 @@ pub fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     Ok(result)
 }
 
-/// A command with its output in a log file.
+/// A command whose output goes to a log file.
 pub struct Run {
     command: Command,
     program: String,
@@ -47,28 +47,25 @@ impl Run {
         Self { command, program, what: what.to_owned(), log: log.to_path_buf() }
     }
 
-    /// Adds arguments.
     #[must_use]
     pub fn args(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
         self.command.args(arguments);
         self
     }
 
-    /// Sets a variable.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
     }
 
-    /// Sets the working directory.
     #[must_use]
     pub fn directory(mut self, directory: &Path) -> Self {
         self.command.current_dir(directory);
         self
     }
 
-    /// Runs it; a failure names the log and ends with its last lines.
+    /// A failure names the log and quotes its last lines.
     pub fn run(mut self) -> Result<()> {
         if let Some(parent) = self.log.parent() {
             std::fs::create_dir_all(parent)
@@ -116,7 +113,7 @@ impl Run {
     }
 }
 
-/// Runs a short command and returns what it printed.
+/// Returns what the command printed.
 pub fn output(command: &mut Command) -> Result<String> {
     let name = command.get_program().display().to_string();
     let output = command.stdin(Stdio::null()).output().with_context(|| format!("start {name}"))?;
@@ -130,7 +127,7 @@ pub fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("output of {name}"))
 }
 
-/// Asks until the answer is yes; after `patience` the last refusal is the error.
+/// Polls until `ready` succeeds; after `patience` its last error is returned.
 pub fn wait_for(
     what: &str,
     patience: Duration,
@@ -150,7 +147,7 @@ pub fn wait_for(
     }
 }
 
-/// The last lines of a file; of a big file only its last 64 KiB are read.
+/// The last lines of a file, from at most its last 64 KiB.
 #[must_use]
 pub fn tail(path: &Path, lines: usize) -> String {
     use std::io::{Read, Seek, SeekFrom};
@@ -171,7 +168,6 @@ fn last_lines(text: &str, lines: usize) -> String {
     all[all.len().saturating_sub(lines)..].join("\n")
 }
 
-/// A duration for people.
 #[must_use]
 pub fn human(duration: Duration) -> String {
     let seconds = duration.as_secs();

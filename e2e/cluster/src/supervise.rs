@@ -22,24 +22,23 @@ use crate::steps::tail;
 const GATE_PATIENCE: Duration = Duration::from_secs(90);
 const LOOK: Duration = Duration::from_millis(50);
 
-/// What the supervisor is told, in the cluster's data.
+/// The supervisor's instructions, a file in the cluster's data.
 #[derive(Debug, serde::Deserialize, serde::Serialize)]
 pub struct Orders {
-    /// What to start, in this order.
+    /// In the order in which they start.
     pub components: Vec<Component>,
-    /// Where their logs go.
+    /// The directory of their logs.
     pub logs: PathBuf,
-    /// Where programs are looked for.
+    /// The PATH of their programs.
     pub path: String,
 }
 
-/// The file with the orders.
 #[must_use]
 pub fn orders(name: Name) -> PathBuf {
     name.data().join("orders.json")
 }
 
-/// Runs the components until one ends that should not.
+/// Runs the components until one exits without having been told to.
 pub fn supervise(name: Name) -> Result<()> {
     let mut running = Vec::new();
     let Err(end) = run(name, &mut running);
@@ -51,7 +50,7 @@ pub fn supervise(name: Name) -> Result<()> {
     record::set_phase(name, &Phase::Failed { component, message })
 }
 
-/// A component ended that should not have.
+/// A component exited without having been told to.
 #[derive(Debug)]
 struct Ended {
     component: String,
@@ -70,7 +69,7 @@ struct Running {
     name: String,
     log: PathBuf,
     child: Child,
-    /// The signal that it was sent, because it was meant to stop.
+    /// The signal that told it to stop.
     told: Option<How>,
 }
 
@@ -151,7 +150,7 @@ fn log(component: &Component, orders: &Orders) -> PathBuf {
     orders.logs.join(format!("{}.log", component.name))
 }
 
-/// Starts a component; what it says goes behind what is in its log.
+/// Starts a component; its output is appended to its log.
 fn spawn(component: &Component, orders: &Orders) -> Result<Running> {
     let log = log(component, orders);
     let file = OpenOptions::new()
@@ -166,7 +165,7 @@ fn spawn(component: &Component, orders: &Orders) -> Result<Running> {
     Ok(Running { name: component.name.clone(), log, child, told: None })
 }
 
-/// Waits until the component is ready; meanwhile none may end.
+/// Waits until the component is ready; no other may exit meanwhile.
 fn gate(
     component: &Component,
     ready: &[String],

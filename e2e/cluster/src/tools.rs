@@ -50,12 +50,11 @@ const KWOK: Module = Module {
     ldflags: "-s -w",
 };
 
-/// Every Kubernetes component but kubectl.
+/// The directory of all Kubernetes programs except kubectl.
 pub fn kubernetes(settings: &Settings) -> Result<PathBuf> {
     kubernetes_program(settings, "kubernetes", ".")
 }
 
-/// kubectl alone.
 pub fn kubectl(settings: &Settings) -> Result<PathBuf> {
     kubernetes_program(settings, "kubectl", "./kubectl")
 }
@@ -64,12 +63,12 @@ pub fn coredns(settings: &Settings) -> Result<PathBuf> {
     install(settings, &COREDNS)
 }
 
-/// kwok, which plays nodes and their pods.
+/// kwok, which simulates nodes and their pods.
 pub fn kwok(settings: &Settings) -> Result<PathBuf> {
     install(settings, &KWOK)
 }
 
-/// The program of the pods' first containers.
+/// The pause program.
 pub fn pause(settings: &Settings) -> Result<PathBuf> {
     let module = settings.own().join("pause");
     let key = Key::default()
@@ -169,7 +168,7 @@ fn install(settings: &Settings, module: &Module) -> Result<PathBuf> {
     })
 }
 
-/// Builds a program unless it is there; it appears whole or not at all.
+/// Builds a program unless it exists; a failed build leaves nothing.
 fn built(
     settings: &Settings,
     name: &str,

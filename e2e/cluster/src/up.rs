@@ -23,10 +23,10 @@ use crate::steps::{cancel, human, output, step};
 use crate::store;
 use crate::tools;
 
-/// The pages' address, for browsers in the cluster.
+/// The test pages' URL, as browsers in the cluster reach it.
 const SITE_URL: &str = "http://site.site.svc.cluster.local";
 
-/// What a cluster without the operator is made of.
+/// A cluster without the operator.
 struct Base {
     kubernetes: PathBuf,
     kubectl: PathBuf,
@@ -34,7 +34,6 @@ struct Base {
     images: Vec<Archive>,
 }
 
-/// Brings a cluster up, or up to date.
 pub fn up(settings: &Settings, name: Name, state_dir: Option<PathBuf>) -> Result<()> {
     let start = Instant::now();
     if !Uid::effective().is_root() {
@@ -74,7 +73,7 @@ pub fn up(settings: &Settings, name: Name, state_dir: Option<PathBuf>) -> Result
     Ok(())
 }
 
-/// Takes the cluster that runs, or boots one.
+/// Reuses the running cluster, or boots one.
 fn running(
     settings: &Settings,
     name: Name,
@@ -118,7 +117,7 @@ fn running(
     story(name, booted.map(drop))
 }
 
-/// A crash of the cluster says more than the error of a command that met it.
+/// A crash of the cluster explains more than the error of the command that met it.
 fn story(name: Name, result: Result<()>) -> Result<()> {
     if result.is_err() {
         // The supervisor ends a moment after what it watches.
@@ -128,7 +127,6 @@ fn story(name: Name, result: Result<()>) -> Result<()> {
     result
 }
 
-/// Builds the images only.
 pub fn images(settings: &Settings) -> Result<()> {
     packages::install(settings)?;
     let roots = images::roots(settings)?;
@@ -155,7 +153,7 @@ fn base(settings: &Settings) -> Result<Base> {
     })
 }
 
-/// Whether the cluster that runs is the one that would be booted; else why not.
+/// The error says why the running cluster is not the one that would be booted.
 fn usable(boot: &Boot<'_>) -> Result<()> {
     still_up(boot.name)?;
     let record = record::load(boot.name)?.context("it has no record")?;
@@ -170,7 +168,6 @@ fn usable(boot: &Boot<'_>) -> Result<()> {
     ready(boot.name, &boot.kubectl)
 }
 
-/// What another thread makes.
 type Making<'scope, T> = ScopedJoinHandle<'scope, Result<T>>;
 
 fn deploy_all(

@@ -17,10 +17,10 @@ use tokio_tungstenite::{
     },
 };
 
-/// Larger than what any agent lets through.
+/// Above any agent's limit.
 const MAX_MESSAGE: usize = 1 << 30;
 
-/// Answers a handshake, and serves what comes of it.
+/// Answers a WebSocket handshake and serves the socket.
 pub fn open(request: Request<Incoming>) -> Response<Empty<Bytes>> {
     let mut response = Response::new(Empty::new());
     let accept = request

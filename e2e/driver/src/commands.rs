@@ -16,16 +16,14 @@ use serde_json::{Value, json};
 
 use crate::bidi;
 
-/// Any reply's body.
 type Body = UnsyncBoxBody<Bytes, Error>;
 
-/// The one session's id.
+/// The id of the only session.
 const SESSION: &str = "b0b0c0c0d0d0e0e0f0f0a0a0b0b0c0c0";
 /// The key of an element (WebDriver, section "Elements").
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 pub struct Driver {
-    /// Where it listens.
     pub port: u16,
 }
 
@@ -110,7 +108,7 @@ fn reply(status: StatusCode, value: Value) -> Response<Body> {
     with_headers(status, body)
 }
 
-/// A text of that length, which is nowhere as a whole.
+/// A text of that length, generated in pieces.
 fn long(length: u64) -> Response<Body> {
     let (before, after) = (Bytes::from_static(b"{\"value\":\""), Bytes::from_static(b"\"}"));
     let whole = before.len() as u64 + length + after.len() as u64;

@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-/// How much is sent at a time. A prime: what gets lost or doubled on the way moves the rest out of step.
+/// Bytes per piece. A prime, so that a lost or doubled piece shifts the rest and changes the checksum.
 const BLOCK: u64 = 65_521;
 
-/// So many characters, which mean nothing and need no escape in JSON, in pieces.
+/// `length` characters that need no escape in JSON, in pieces.
 pub fn text(length: u64) -> impl Iterator<Item = Bytes> + Send {
     let letter = |i: u64| b"abcdefghijklmnopqrstuvwxyz"[(i * i / 7 % 26) as usize];
     let block = Bytes::from_iter((0..BLOCK).map(letter));
@@ -17,7 +17,7 @@ pub fn text(length: u64) -> impl Iterator<Item = Bytes> + Send {
     })
 }
 
-/// The length of what went by, and Fletcher's checksum of it (with 64 bits a sum): every byte counts, and its place.
+/// Length and Fletcher checksum (64 bits a sum) of a stream: sensitive to each byte and its position.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Checksum {
     length: u64,
@@ -26,14 +26,13 @@ pub struct Checksum {
 }
 
 impl Checksum {
-    /// That of pieces which are one whole.
+    /// The checksum of pieces that make up one text.
     pub fn of<T: AsRef<[u8]>>(pieces: impl IntoIterator<Item = T>) -> Self {
         let mut checksum = Self::default();
         pieces.into_iter().for_each(|piece| checksum.add(piece.as_ref()));
         checksum
     }
 
-    /// Counts what comes next.
     pub fn add(&mut self, piece: &[u8]) {
         self.length += piece.len() as u64;
         for byte in piece {
@@ -42,7 +41,7 @@ impl Checksum {
         }
     }
 
-    /// How the driver tells it.
+    /// As the driver reports it.
     #[must_use]
     pub fn json(self) -> Value {
         json!({"length": self.length, "checksum": format!("{:016x}{:016x}", self.bytes, self.sums)})

@@ -34,7 +34,7 @@ async fn main() -> io::Result<()> {
     serve(listener, Arc::new(Driver { port })).await
 }
 
-/// Serves until the process is ended, and its connections with it.
+/// Serves until the process exits.
 async fn serve(listener: TcpListener, driver: Arc<Driver>) -> io::Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;

@@ -19,16 +19,16 @@ use super::{
 };
 use crate::operator::is_ready;
 
-/// How long whoever takes its place may take.
+/// For the replacement to become ready.
 const BACK: Duration = Duration::from_secs(120);
-/// How long a controller that is ready may need until it has seen all there is.
+/// For a ready controller to have listed everything.
 const SETTLED: Duration = Duration::from_secs(2);
-/// The same where it may wait for the other one's Lease.
+/// As `SETTLED`, where it has to wait for the Lease of the one before.
 const LEASE: Duration = Duration::from_secs(17);
 /// Between two kills, in milliseconds.
 const PAUSE: (u64, u64) = (8_000, 25_000);
 
-/// Kills, and waits until all is whole again, until that is over.
+/// Kills pods of the operator, one round after another, until `is_over`.
 pub async fn run(
     testbed: &Testbed<'_>,
     tally: &Tally,
@@ -67,7 +67,7 @@ fn victims(seen: &Seen, component: Component) -> Vec<Victim> {
     victims.collect()
 }
 
-/// Kills a pod of the operator, and waits until all is whole again.
+/// Kills pods of the operator, and waits until their replacements work.
 async fn run_one(testbed: &Testbed<'_>, tally: &Tally, kill: &Kill) -> Result<()> {
     let Kill { component, pod: uid, way } = kill;
     let observer = testbed.observer;

@@ -1,4 +1,4 @@
-//! The soak's own classes: so many sessions at a time that the node holds them, and the rest wait for their turn.
+//! The soak's own classes: capacity for what the node holds; other sessions wait for admission.
 
 use anyhow::{Context, Result};
 use crds::{BrowserClass, class::BrowserName};
@@ -11,10 +11,9 @@ use serde_json::{Value, json};
 use super::plan::Browser;
 use crate::{Namespace, class_like_the_default};
 
-/// How long a start may take: outages of the controller are part of it.
+/// `startTimeoutSeconds`: outages of the controller included.
 const START_SECONDS: u32 = 180;
 
-/// The name of a browser's class.
 #[must_use]
 pub fn name(namespace: &Namespace, browser: Browser) -> String {
     let browser = match browser {

@@ -18,24 +18,22 @@ use crate::Bidi;
 /// How long a command may take.
 const COMMAND: Duration = Duration::from_secs(30);
 
-/// What became of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommandOutcome {
     Done,
-    /// It was not, for the connection or for the session.
+    /// The connection broke, or the session has ended.
     Failed,
 }
 
-/// A client with its session.
 pub struct Client {
-    /// WebDriver's id.
+    /// The WebDriver session id.
     pub id: String,
-    /// Its socket, while there is one.
+    /// Its BiDi socket, while one is open.
     pub socket: Option<Bidi>,
 }
 
 impl Client {
-    /// Sends some command, over whichever protocol there is.
+    /// Sends a random command over a protocol that the session has.
     pub async fn command(
         &mut self,
         testbed: &Testbed<'_>,
@@ -101,7 +99,7 @@ impl Client {
         Ok(outcome)
     }
 
-    /// Opens a socket, if there is none. A session that was made on a bare socket has that one and no other.
+    /// Opens a socket if there is none. A session created on a bare socket cannot open another.
     pub async fn open(
         &mut self,
         testbed: &Testbed<'_>,
@@ -124,7 +122,7 @@ impl Client {
         Ok(Ok(()))
     }
 
-    /// Hears what the other end says at last, if it says something; there is no socket after that.
+    /// Waits for the Close frame and notes its reason; the socket is gone afterwards.
     pub async fn hear(&mut self, journal: &Journal) {
         let Some(mut socket) = self.socket.take() else { return };
         match socket.closed(COMMAND).await {

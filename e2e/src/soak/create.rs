@@ -1,4 +1,4 @@
-//! How a session is asked for.
+//! How a session is created.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use super::{
 };
 use crate::{Bidi, objects::session_json};
 
-/// How long a session may take to be Ready: the whole queue may be before it, and an outage in between.
+/// For a session to become Ready, behind a full queue and an outage.
 pub const READY: Duration = Duration::from_secs(150);
 
-/// Asks for a session. `None` where its client gets none, or does not wait for it; the record says why.
+/// Creates a session. `None` where its client gets none or does not wait for it; the journal says why.
 pub async fn create(
     testbed: &Testbed<'_>,
     journal: &Journal,
@@ -116,7 +116,7 @@ async fn over_bidi(testbed: &Testbed<'_>, plan: &Plan, gateway: &Gateway) -> Res
     Ok(Client { id, socket: Some(socket) })
 }
 
-/// The spec, as a gateway's client says it.
+/// The spec, as capabilities of a gateway's client.
 fn wanted(testbed: &Testbed<'_>, plan: &Plan) -> Value {
     let own =
         plan.fields().into_iter().chain([("class".to_owned(), testbed.class(plan.browser).into())]);

@@ -1,4 +1,4 @@
-//! One session, from its birth to when nothing is left of it.
+//! One cycle: a session from its creation until nothing is left of it.
 
 use std::{pin::pin, time::Duration};
 
@@ -18,15 +18,15 @@ use super::{
     verdict,
 };
 
-/// How long an object may take to be seen whose client has gone.
+/// For the object of a session whose client has left to be seen.
 const SEEN: Duration = Duration::from_secs(5);
-/// How long what must end may go on: limits, and an outage of the controller.
+/// For a session to end: its limits, and an outage of the controller.
 const OVER: Duration = Duration::from_secs(150);
-/// How long pods and records may take to go.
+/// For pods and records to be removed.
 const GONE: Duration = Duration::from_secs(120);
-/// How long an Event may take.
+/// For an Event to appear.
 const TOLD: Duration = Duration::from_secs(60);
-/// How long a session that was harmed is used on.
+/// For how long a session is used on after a fault.
 const USED_ON: Duration = Duration::from_secs(15);
 /// A pause between commands to a session that should be over.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -59,7 +59,7 @@ pub async fn run(testbed: &Testbed<'_>, plan: Plan, random: &mut Random) -> Outc
     Outcome { journal, reason, expected, wrong }
 }
 
-/// Has a session made and used, and does to it what is to be done. Gives its client, while there is one.
+/// Creates and uses a session and performs the plan's action. Returns its client, if there is one.
 async fn act(
     testbed: &Testbed<'_>,
     journal: &Journal,
@@ -88,7 +88,7 @@ async fn act(
     Ok(Some(client))
 }
 
-/// Has a session made, and harmed meanwhile if that is the plan.
+/// Creates a session, and injects the fault meanwhile if it is an early one.
 async fn make(
     testbed: &Testbed<'_>,
     journal: &Journal,
@@ -181,7 +181,7 @@ async fn over(testbed: &Testbed<'_>, session: &str) -> Result<()> {
     testbed.observer.until("over", OVER, |seen| seen.is_over(session).then_some(())).await
 }
 
-/// Its end, what its client is told, its pod, its Event, and its record where that does not stay.
+/// Waits for the end: the status, the client's Close frame, the pod's removal, the Event, and the record's removal.
 async fn await_end(testbed: &Testbed<'_>, journal: &Journal, client: Option<Client>) -> Result<()> {
     let Some(session) = journal.evidence().session else { return Ok(()) };
     let ended = over(testbed, &session).await;

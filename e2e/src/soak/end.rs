@@ -20,13 +20,12 @@ use super::{
     testbed::Testbed,
 };
 
-/// How long a client tries: until somebody hears it.
+/// For how long a client retries.
 const PERSISTENCE: Duration = Duration::from_secs(60);
 /// A pause between commands.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long a session may take to be over that a client found to be.
+/// For the end of a session to be seen after its client noticed it.
 const SOON: Duration = Duration::from_secs(1);
-/// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(30);
 
 /// Ends a session, or leaves it to its limits.
@@ -144,7 +143,7 @@ async fn by_command(
     anyhow::bail!("nobody takes {method}")
 }
 
-/// Opens a socket again where it can be: a session that was made on one has no other, and ends.
+/// Opens a socket again where it can be; a session created on a socket has no other, and ends.
 async fn reopen(
     testbed: &Testbed<'_>,
     journal: &Journal,

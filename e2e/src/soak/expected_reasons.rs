@@ -1,34 +1,32 @@
-//! Which reasons fit what was done to a session. Pure: the one place that says so.
+//! Which end reasons are right after what was done to a session. Pure.
 
 use crds::Reason;
 
 use super::plan::{Action, End, Fault, Origin};
 
-/// Something that was done.
+/// An action that was performed.
 #[derive(Clone, Copy, Debug)]
 pub struct Done {
     pub action: Action,
-    /// Whether there was a time between the deed and the end when no controller was there.
+    /// No controller ran at some time between the action and the end.
     pub unseen: bool,
 }
 
-/// All that is known of a session's life.
+/// What the expected reasons are derived from.
 #[derive(Clone, Debug)]
 pub struct Facts {
-    /// How it was asked for.
     pub origin: Origin,
-    /// Everything that was done to it.
     pub done: Vec<Done>,
-    /// Whether its client was told that it has its session.
+    /// Its client has got the answer.
     pub answered: bool,
-    /// Whether the object says that its client left.
+    /// The object has the annotation of a client that left.
     pub marked_abandoned: bool,
-    /// Whether it was Ready before its gateway could know that its client had left.
+    /// It was Ready before its gateway could know that the client had left.
     pub ready_in_time: bool,
     /// Whether the gateway that it was asked for at was away while its client needed it: until the answer, and where the
     /// session lives by that socket, until the end.
     pub gateway_lost: bool,
-    /// Whether its hard limit is nearer than the one for nobody to come.
+    /// `timeoutSeconds` ends before `connectTimeoutSeconds`.
     pub hard_limit: bool,
     /// The limit that ends it if nothing else does, where no controller was there for a time before its client had its answer:
     /// the agent counts from its bind, and the controller may have told nobody of that.
@@ -88,7 +86,7 @@ fn after_harm(harm: Fault) -> Reason {
     }
 }
 
-/// A client that leaves ends its session; unless its answer was on the way already: then it has one and does not come.
+/// A client that leaves ends its session, unless the answer was on its way: then nobody connects.
 fn after_client_left(facts: &Facts) -> Vec<Reason> {
     match facts.origin {
         _ if facts.answered => vec![without_client(facts.origin)],
@@ -100,7 +98,7 @@ fn after_client_left(facts: &Facts) -> Vec<Reason> {
     }
 }
 
-/// How a session ends whose client has it and is not there.
+/// How a session ends whose client has got it and never connects.
 fn without_client(origin: Origin) -> Reason {
     match origin {
         Origin::Bidi => Reason::Disconnected,

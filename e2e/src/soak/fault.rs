@@ -1,4 +1,4 @@
-//! What breaks: an agent, a browser, a driver, a pod.
+//! Faults: an agent, browser or driver is killed, a pod deleted or evicted.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use super::{
     testbed::Testbed,
 };
 
-/// How long the process may take to be there.
+/// For the process to exist.
 const THERE: Duration = Duration::from_secs(20);
-/// How long the object of a session that is being made may take to be seen.
+/// For the object of a session under creation to be seen.
 const SEEN: Duration = Duration::from_secs(150);
 
-/// Harms a session that is on its way, as soon as it has a pod and some time has passed. Does nothing to one that has none.
+/// Injects a fault into a session under creation, some time after it has a pod; does nothing if it never has one.
 pub async fn inject_early(testbed: &Testbed<'_>, journal: &Journal, fault: Fault) -> Result<()> {
     let number = journal.plan.number;
     let find = |seen: &super::observer::Seen| {
@@ -30,7 +30,7 @@ pub async fn inject_early(testbed: &Testbed<'_>, journal: &Journal, fault: Fault
     inject(testbed, journal, &session, fault).await
 }
 
-/// Harms a session now, if it has a pod.
+/// Injects a fault now, if the session has a pod.
 pub async fn inject(
     testbed: &Testbed<'_>,
     journal: &Journal,
@@ -89,7 +89,7 @@ async fn kill(journal: &Journal, pod: &str, fault: Fault, early: bool) -> Result
     }
 }
 
-/// What was to be harmed may have gone by itself.
+/// The pod may have gone by itself.
 fn allow_gone(outcome: kube::Result<()>) -> Result<()> {
     match outcome {
         Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),

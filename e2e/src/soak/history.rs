@@ -1,4 +1,4 @@
-//! One session, as its object was seen from the first time to the last. Pure.
+//! The history of one session's object, as the watch showed it. Pure.
 
 use crds::{BrowserSession, BrowserSessionStatus, Reason, names::END_ANNOTATION};
 use kube::ResourceExt;
@@ -6,31 +6,29 @@ use tokio::time::Instant;
 
 use super::plan::NUMBER;
 
-/// A session, as it was seen.
 #[derive(Clone, Debug)]
 pub struct SessionHistory {
-    /// The number of the cycle that made it.
+    /// The number of the cycle that created it.
     pub number: Option<u64>,
-    /// Whether that cycle knows of it.
+    /// That cycle has found it.
     pub claimed: bool,
-    /// The object, as it was last.
+    /// The last version of the object.
     pub object: BrowserSession,
-    /// When it was seen for the first time.
+    /// When it was first seen.
     pub created: Instant,
-    /// When it was Ready.
+    /// When it was first Ready.
     pub ready: Option<Instant>,
-    /// Its status at the end, and when it had that.
+    /// When it ended, and its status then.
     pub ended: Option<(Instant, BrowserSessionStatus)>,
-    /// When its object went.
+    /// When its object was deleted.
     pub gone: Option<Instant>,
-    /// Every reason that its condition had, in order.
+    /// Every reason of its condition Ready, in order.
     pub reasons: Vec<String>,
-    /// What may never be.
+    /// Transitions that must not happen.
     pub wrong: Vec<String>,
 }
 
 impl SessionHistory {
-    /// One that is seen for the first time.
     #[must_use]
     pub fn new(object: BrowserSession, now: Instant) -> Self {
         let metadata = object.spec.user_metadata.as_ref();
@@ -50,7 +48,6 @@ impl SessionHistory {
         history
     }
 
-    /// It changed.
     pub fn update(&mut self, object: BrowserSession, now: Instant) {
         if let Some(condition) = object.ready_condition()
             && self.reasons.last() != Some(&condition.reason)
@@ -72,24 +69,22 @@ impl SessionHistory {
         self.object = object;
     }
 
-    /// Its object went.
+    /// Its object was deleted.
     pub fn go(&mut self, now: Instant) {
         self.gone.get_or_insert(now);
     }
 
-    /// Whether nothing more will happen to it.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.ended.is_some() || self.gone.is_some()
     }
 
-    /// When it was over.
     #[must_use]
     pub fn over(&self) -> Option<Instant> {
         self.ended.as_ref().map(|(at, _)| *at).or(self.gone)
     }
 
-    /// Why it ended: the word of its condition; that it was deleted is in no condition.
+    /// Why it ended: its condition's reason, or `Deleted` for an object that went before it had one.
     #[must_use]
     pub fn reason(&self) -> Option<String> {
         let condition = self.object.ready_condition().filter(|_| self.ended.is_some());
@@ -97,7 +92,7 @@ impl SessionHistory {
         word.or_else(|| self.gone.map(|_| Reason::Deleted.as_str().to_owned()))
     }
 
-    /// Whether the object says that its client left.
+    /// The object has the annotation of a client that left.
     #[must_use]
     pub fn is_marked_abandoned(&self) -> bool {
         let word = self.object.annotations().get(END_ANNOTATION);

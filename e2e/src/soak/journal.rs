@@ -1,4 +1,4 @@
-//! What was done in a cycle, and when.
+//! What happened in a cycle, and when.
 
 use std::cell::RefCell;
 
@@ -7,48 +7,43 @@ use tokio::time::Instant;
 
 use super::plan::{Action, Plan};
 
-/// A cycle's record.
 pub struct Journal {
-    /// What it was to do.
     pub plan: Plan,
     begun: Instant,
     entries: RefCell<Vec<(Instant, String)>>,
     evidence: RefCell<Evidence>,
 }
 
-/// What the reason is judged by.
+/// What the verdict is based on.
 #[derive(Clone, Debug, Default)]
 pub struct Evidence {
-    /// The session's uid.
     pub session: Option<String>,
-    /// What was done to it, and when.
     pub actions: Vec<(Instant, Action)>,
-    /// The pod of the gateway that it was asked for at, and since when.
+    /// The uid of the gateway's pod that was asked, and when.
     pub gateway: Option<(String, Instant)>,
-    /// When its client was told that it has its session.
+    /// When its client got its session.
     pub answered: Option<Instant>,
-    /// When its client had no answer, or went without.
+    /// When its client left without a session.
     pub left: Option<Instant>,
-    /// The reasons that clients were told.
+    /// The end reasons that clients were told.
     pub told_reasons: Vec<String>,
-    /// What did not work for a client, and when.
+    /// Failures that a client met.
     pub failures: Vec<(Instant, String)>,
 }
 
 impl Journal {
-    /// An empty one.
     #[must_use]
     pub fn new(plan: Plan) -> Self {
         let begun = Instant::now();
         Self { plan, begun, entries: RefCell::default(), evidence: RefCell::default() }
     }
 
-    /// Keeps what happened, for people.
+    /// Adds an entry, for people.
     pub fn log(&self, text: impl Into<String>) {
         self.entries.borrow_mut().push((Instant::now(), text.into()));
     }
 
-    /// Keeps what the reason is judged by.
+    /// Adds to the evidence.
     pub fn note(&self, note: impl FnOnce(&mut Evidence)) {
         note(&mut self.evidence.borrow_mut());
     }
@@ -58,13 +53,13 @@ impl Journal {
         self.evidence.borrow().clone()
     }
 
-    /// A deed begins now.
+    /// An action begins now.
     pub fn action(&self, action: Action) {
         self.log(format!("{action}: now"));
         self.note(|evidence| evidence.actions.push((Instant::now(), action)));
     }
 
-    /// A client did not get what it wanted.
+    /// A client's request failed.
     pub fn failed(&self, what: &str) {
         self.log(format!("a client: {what}"));
         if let Some(reason) = reason_in(what) {
@@ -73,13 +68,13 @@ impl Journal {
         self.note(|evidence| evidence.failures.push((Instant::now(), what.to_owned())));
     }
 
-    /// A client was told a reason.
+    /// A client was told an end reason.
     pub fn told(&self, reason: &str) {
         self.log(format!("a client heard: {reason}"));
         self.note(|evidence| evidence.told_reasons.push(reason.to_owned()));
     }
 
-    /// What happened so far, a line each, with the time since the cycle's begin.
+    /// The entries, a line each, with the time since the cycle began.
     #[must_use]
     pub fn text(&self) -> String {
         let entries = self.entries.borrow();
@@ -89,17 +84,16 @@ impl Journal {
         entries.iter().map(line).collect()
     }
 
-    /// When it began.
     #[must_use]
     pub fn begun(&self) -> Instant {
         self.begun
     }
 }
 
-/// What comes before the reason in what a client is told: by a command's error, by New Session's, by a Close frame.
+/// What precedes the reason in a command's error, in New Session's, and in a Close frame.
 const BEFORE: [&str; 3] = ["the session has ended: ", "\"message\":\"", "Utf8Bytes(b\""];
 
-/// The reason that an error tells a client.
+/// The end reason in an error's text.
 fn reason_in(text: &str) -> Option<Reason> {
     let after = |before: &&str| {
         let (_, rest) = text.split_once(*before)?;

@@ -5,34 +5,32 @@ use super::{outage::Component, random::Random};
 /// A pod of the operator that is ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Victim {
-    /// Its uid.
+    /// The pod's uid.
     pub pod: String,
     /// Whether its process can be killed: it is on this machine, and was not killed before. The kubelet is in no hurry to
     /// start a container for the second time.
     pub by_signal: bool,
 }
 
-/// How a pod is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     Process,
-    /// It is deleted.
+    /// Deleted, with its grace period.
     Pod,
-    /// It is deleted without a time for it to end in.
+    /// Deleted with a grace period of zero.
     PodAtOnce,
 }
 
-/// A pod that is killed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kill {
     pub component: Component,
-    /// Its uid.
+    /// The pod's uid.
     pub pod: String,
     pub way: Method,
 }
 
 impl Kill {
-    /// What it is called in a count.
+    /// Its name in the tally.
     #[must_use]
     pub fn name(&self) -> String {
         let way = match self.way {
@@ -44,7 +42,7 @@ impl Kill {
     }
 }
 
-/// Draws what is killed at one time: one pod most often, sometimes two, each once.
+/// Draws the pods of one round: mostly one, sometimes two, each at most once.
 pub fn draw(
     random: &mut Random,
     mut controllers: Vec<Victim>,

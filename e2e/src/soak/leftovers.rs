@@ -1,4 +1,4 @@
-//! What sessions may leave behind on a node and in the operator, and must not.
+//! Checks that sessions leave nothing behind on a node and in the operator.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -15,9 +15,9 @@ use kube::{Api, ResourceExt, api::ListParams};
 use super::observer::BrowserPod;
 use crate::{Cluster, local::processes_without_pod, operator, wait::eventually};
 
-/// How long a tunnel may take to be known as closed.
+/// For a closed tunnel to be noticed.
 const TUNNELS: Duration = Duration::from_secs(10);
-/// How long the kubelet and containerd may take to tidy up.
+/// For the kubelet and containerd to clean up.
 const TIDY: Duration = Duration::from_secs(45);
 /// Where an agent listens.
 const AGENT_PORT: u16 = 4444;
@@ -33,7 +33,6 @@ pub async fn no_tunnels(cluster: &Cluster) -> Result<()> {
     .await
 }
 
-/// The operator's pods.
 pub async fn operator_pods(cluster: &Cluster) -> Result<Vec<Pod>> {
     let mut pods = operator::pods(cluster, "controller").await?;
     pods.extend(operator::pods(cluster, "gateway").await?);

@@ -45,33 +45,32 @@ use testbed::Testbed;
 
 use crate::{Namespace, with_namespace};
 
-/// How often it says how far it is.
+/// Between two lines of progress.
 const TELL: Duration = Duration::from_secs(10);
-/// How many cycles that went wrong are told in full.
+/// Failed cycles that are printed in full, at most.
 const REPORTS: u64 = 20;
-/// How long a session may go on that nobody knew of.
+/// For sessions to end that no cycle knows of.
 const OVER: Duration = Duration::from_secs(60);
-/// Which stream of chance the chaos draws from; cycles have their own numbers.
+/// The random stream of the chaos; cycles use their own number.
 const CHAOS: u64 = u64::MAX;
 
-/// How much is done.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What all chance comes from.
+    /// The seed of all random numbers.
     pub seed: u64,
-    /// For how long new cycles begin.
+    /// No new cycle begins after this time.
     pub length: Duration,
-    /// How many cycles there are at most.
+    /// Cycles in all, at most.
     pub cycles: u64,
-    /// How many there are at a time.
+    /// Cycles at a time.
     pub workers: u64,
-    /// Whether the operator is killed.
+    /// Kill the operator's pods meanwhile.
     pub chaos: bool,
-    /// Whether sessions are harmed.
+    /// Inject faults into sessions.
     pub harm: bool,
 }
 
-/// Runs it in a namespace of its own.
+/// Runs the soak in a namespace of its own.
 pub async fn run(settings: &Settings) -> Result<()> {
     println!("{settings:?}");
     with_namespace(async |namespace| {
@@ -146,7 +145,7 @@ async fn soak(testbed: &Testbed<'_>, settings: &Settings) -> Result<()> {
     Ok(())
 }
 
-/// What can be said only of the whole: of records that were looked at before, and of what is left of all.
+/// Checks that can be made only at the end: of records that were kept, and of leftovers.
 async fn check_leftovers(testbed: &Testbed<'_>) -> Result<Vec<String>> {
     let all_over = |seen: &observer::Seen| {
         let mut sessions = seen.sessions.values();

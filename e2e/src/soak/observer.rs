@@ -28,30 +28,28 @@ use tokio::{
 use super::{history::SessionHistory, outage::Outage};
 use crate::Namespace;
 
-/// A browser's pod: what is to be looked for when it is gone.
+/// A browser's pod: what [`super::leftovers`] looks for when it is gone.
 #[derive(Clone, Debug, Default)]
 pub struct BrowserPod {
     pub name: String,
     /// The uid of its session.
     pub session: String,
-    /// The address that it had.
     pub ip: Option<String>,
-    /// The ids of its containers.
     pub containers: BTreeSet<String>,
 }
 
 #[derive(Default)]
 pub struct Seen {
-    /// Every session, by uid.
+    /// By uid.
     pub sessions: BTreeMap<String, SessionHistory>,
-    /// Every browser pod that is there, by uid.
+    /// Browser pods that exist, by uid.
     pub pods: BTreeMap<String, BrowserPod>,
     pub gone: BTreeMap<String, BrowserPod>,
-    /// The reasons of every session's Events, by uid.
+    /// The reasons of each session's Events, by its uid.
     pub told: BTreeMap<String, BTreeSet<String>>,
-    /// The operator's pods that are there, by uid.
+    /// The operator's pods that exist, by uid.
     pub operator: BTreeMap<String, Pod>,
-    /// When which of the operator's pods were away, because they were made to be.
+    /// Outages of the operator that the soak has caused.
     pub outages: Vec<Outage>,
 }
 
@@ -67,13 +65,13 @@ impl Seen {
         self.sessions.get(session).is_none_or(SessionHistory::is_over)
     }
 
-    /// The pod of a session that is there now, with its uid.
+    /// A session's present pod, with its uid.
     #[must_use]
     pub fn pod_of(&self, session: &str) -> Option<(&String, &BrowserPod)> {
         self.pods.iter().find(|(_, pod)| pod.session == session)
     }
 
-    /// The operator's pods of a component, without those that are going.
+    /// The operator's pods of a component, without those being deleted.
     pub fn component<'a>(&'a self, component: &'a str) -> impl Iterator<Item = &'a Pod> {
         self.operator.values().filter(move |pod| {
             let label = pod.labels().get("app.kubernetes.io/component");
@@ -83,7 +81,6 @@ impl Seen {
     }
 }
 
-/// Where it is kept.
 pub struct Observer(watch::Sender<Seen>);
 
 impl Default for Observer {
@@ -93,7 +90,6 @@ impl Default for Observer {
 }
 
 impl Observer {
-    /// Watches until it is dropped.
     pub async fn watch(&self, namespace: &Namespace) {
         let client = namespace.cluster.client.clone();
         let events = Api::<Told>::namespaced(client.clone(), &namespace.name);
@@ -108,19 +104,17 @@ impl Observer {
         );
     }
 
-    /// Looks at what has been seen so far.
     pub fn look<T>(&self, look: impl FnOnce(&Seen) -> T) -> T {
         look(&self.0.borrow())
     }
 
-    /// Adds to it.
     pub fn note<T>(&self, note: impl FnOnce(&mut Seen) -> T) -> T {
         let mut noted = None;
         self.0.send_modify(|seen| noted = Some(note(seen)));
         noted.expect("it is called once, before this returns")
     }
 
-    /// Waits until something is found in what has been seen.
+    /// Waits until `find` returns something.
     pub async fn until<T>(
         &self,
         what: &str,
@@ -221,13 +215,11 @@ impl Seen {
 
 enum Change<K> {
     Listed(Vec<K>),
-    /// One came or changed.
     Applied(K),
-    /// One went.
     Deleted(K),
 }
 
-/// Tells every change of a kind, until it is dropped.
+/// Calls `tell` for every change of a kind.
 async fn follow<K>(api: Api<K>, config: Config, tell: impl Fn(Change<K>))
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,

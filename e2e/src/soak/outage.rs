@@ -1,8 +1,7 @@
-//! When which part of the operator was away. Pure.
+//! Outages of the operator's components. Pure.
 
 use tokio::time::Instant;
 
-/// A part of the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Component {
     Controller,
@@ -10,7 +9,7 @@ pub enum Component {
 }
 
 impl Component {
-    /// Its label, and its container's name.
+    /// Its label's value, and its container's name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -20,7 +19,6 @@ impl Component {
     }
 }
 
-/// A time in which a pod of the operator was away.
 #[derive(Clone, Debug)]
 pub struct Outage {
     pub component: Component,
@@ -28,12 +26,11 @@ pub struct Outage {
     pub pod: String,
     /// Just before it was.
     pub from: Instant,
-    /// When whoever took its place was at work; `None`: not yet.
+    /// When its replacement worked; `None`: not yet.
     pub to: Option<Instant>,
 }
 
 impl Outage {
-    /// Whether any of it lay between the two.
     #[must_use]
     pub fn overlaps(&self, from: Instant, to: Instant) -> bool {
         self.from <= to && self.to.is_none_or(|end| end >= from)

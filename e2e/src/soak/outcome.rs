@@ -6,12 +6,11 @@ use super::journal::Journal;
 
 /// What came of a cycle.
 pub struct Outcome {
-    /// What happened.
     pub journal: Journal,
-    /// Why its session ended; `None` if there was none.
+    /// The end reason; `None` if there was no session.
     pub reason: Option<String>,
-    /// Which reasons would have been right.
+    /// The expected reasons.
     pub expected: Vec<Reason>,
-    /// What was not as it must be.
+    /// What is wrong.
     pub wrong: Vec<String>,
 }

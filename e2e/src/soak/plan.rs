@@ -1,4 +1,4 @@
-//! What a cycle does: drawn from the seed and the cycle's number alone. Pure.
+//! A cycle's plan, drawn from the seed and the cycle's number alone. Pure.
 
 use std::{fmt, time::Duration};
 
@@ -6,17 +6,17 @@ use serde_json::{Map, Value, json};
 
 use super::random::Random;
 
-/// How long nobody may come for a session; whoever's gateway was killed is nobody.
+/// `connectTimeoutSeconds`. A client whose gateway was killed does not connect.
 const CONNECT_SECONDS: u32 = 20;
-/// The same for those who make an object: their way through the gateways may be longer.
+/// `connectTimeoutSeconds` of sessions created as objects, whose clients may take longer to get through.
 const CONNECT_SECONDS_OF_OBJECTS: u32 = 60;
-/// The limits that sessions are to reach.
+/// Limits that sessions are meant to hit.
 const SHORT_SECONDS: u32 = 3;
 
-/// How a session is asked for.
+/// How a session is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// An object, as `kubectl apply` makes it.
+    /// An object, as with `kubectl apply`.
     Object,
     /// `POST /session`.
     Classic,
@@ -26,13 +26,13 @@ pub enum Origin {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Browser {
-    /// None at all: the echo driver.
+    /// The echo driver, without a browser.
     Echo,
     Chromium,
     Firefox,
 }
 
-/// How a session ends by itself, by its client or by its owner.
+/// How a session ends: by its client, its owner or a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// `DELETE /session/{id}`.
@@ -51,15 +51,15 @@ pub enum End {
     IdleTimeout,
     /// `connectTimeoutSeconds`.
     NeverConnected,
-    /// The last socket is closed, with a Close frame.
+    /// The last socket closes with a Close frame.
     SocketClosed,
-    /// The last socket is dropped, without one.
+    /// The last socket drops without a Close frame.
     SocketDropped,
     /// The client leaves before it has its session.
     GaveUp,
 }
 
-/// What breaks.
+/// What is killed or deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The agent is killed.
@@ -104,33 +104,30 @@ impl fmt::Display for Action {
     }
 }
 
-/// A cycle: one session, from its birth to its end.
+/// One cycle: a session from its creation to its end.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Its number, which its object carries.
+    /// The cycle's number; the object carries it.
     pub number: u64,
-    /// How it is asked for.
     pub origin: Origin,
     pub browser: Browser,
     /// Whether it speaks BiDi.
     pub bidi: bool,
-    /// What becomes of it.
     pub action: Action,
-    /// Whether harm comes before it is Ready, if it can.
+    /// A fault is injected before it is Ready.
     pub early: bool,
-    /// How many commands it runs before.
+    /// Commands before the action.
     pub commands: u64,
-    /// How long whoever gives up waits, and harm.
+    /// The time before a client leaves or an early fault strikes.
     pub delay: Duration,
-    /// Whether it has a Service of its own.
     pub expose: bool,
-    /// How long its record stays.
+    /// `ttlSecondsAfterFinished`.
     pub ttl: Option<u32>,
-    /// Whether its record is left to be looked at again at the end.
+    /// Its record is kept, and checked again at the end.
     pub keep: bool,
 }
 
-/// The words of the end annotation: reasons, and one that is none.
+/// Values of the end annotation: two reasons, and one that is none.
 const WORDS: [&str; 3] = ["ClientEnded", "Released", "Enough"];
 
 const ENDS: [End; 11] = [
@@ -151,7 +148,7 @@ const HARMS: [Fault; 5] =
     [Fault::Agent, Fault::Browser, Fault::Driver, Fault::Pod, Fault::Eviction];
 
 impl Plan {
-    /// Draws a cycle with one of these browsers, and with harm if there may be any.
+    /// Draws a cycle with one of these browsers, and with a fault if `harm` allows it.
     pub fn draw(random: &mut Random, number: u64, browsers: &[Browser], harm: bool) -> Self {
         let has = |browser| browsers.contains(&browser);
         let browser = match random.below(100) {
@@ -195,7 +192,7 @@ impl Plan {
         }
     }
 
-    /// What stands in the object's spec beside its capabilities, as far as every road can say it.
+    /// The fields of the spec beside its capabilities, as far as every API has them.
     #[must_use]
     pub fn fields(&self) -> Map<String, Value> {
         let connect = match (self.action, self.origin) {
@@ -219,10 +216,10 @@ impl Plan {
     }
 }
 
-/// Under which name an object's `userMetadata` has its cycle's number.
+/// The key of the cycle's number in `userMetadata`.
 pub const NUMBER: &str = "soak";
 
-/// Whether that can be done to such a session.
+/// Whether the action is possible for such a session.
 fn fits(action: Action, origin: Origin, browser: Browser, bidi: bool) -> bool {
     match action {
         Action::End(End::Delete | End::NeverConnected) => origin != Origin::Bidi,

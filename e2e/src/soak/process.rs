@@ -1,4 +1,4 @@
-//! Killing the processes of pods, where their node is this machine.
+//! Kills processes of pods whose node is this machine.
 
 use anyhow::Result;
 use nix::sys::signal::Signal;
@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use super::plan::Fault;
 use crate::local::{CommandLine, OPERATOR, find_in_pod};
 
-/// Kills what that harm is done to, in the pod of that uid. Gives whether there was such a process.
+/// Kills the fault's process in a pod. Returns whether there was such a process.
 pub fn harm(uid: &str, fault: Fault) -> Result<bool> {
     kill_one(uid, |command| match fault {
         Fault::Agent => command.program() == OPERATOR,
@@ -19,7 +19,7 @@ pub fn harm(uid: &str, fault: Fault) -> Result<bool> {
     })
 }
 
-/// Kills the operator's process in one of its pods. Gives whether there was one.
+/// Kills the operator's process in one of its pods. Returns whether there was one.
 pub fn kill_operator(uid: &str) -> Result<bool> {
     kill_one(uid, |command| command.program() == OPERATOR)
 }

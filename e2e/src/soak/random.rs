@@ -1,13 +1,13 @@
-//! Numbers that look like chance and come again with the same seed.
+//! Reproducible random numbers.
 
 use std::time::Duration;
 
-/// A stream of them: SplitMix64, which is good enough for choices and is the same everywhere.
+/// SplitMix64: good enough for choices, and the same everywhere.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// The stream of that number under a seed: what is drawn from one does not move the others.
+    /// Streams of one seed are independent: drawing from one does not move the others.
     #[must_use]
     pub fn of(seed: u64, stream: u64) -> Self {
         let mut mixer = Self(seed ^ stream.wrapping_mul(0xd134_2543_de82_ef95));
@@ -22,29 +22,29 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number from 0 to `limit`, without `limit`; 0 if that is 0.
+    /// A number below `limit`; 0 if that is 0.
     pub fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit.max(1)
     }
 
-    /// Whether something that happens so often in a hundred times happens now.
+    /// True in so many of a hundred cases.
     pub fn percent(&mut self, often: u64) -> bool {
         self.below(100) < often
     }
 
-    /// One of them; `None` of none.
+    /// A random element; `None` if there is none.
     pub fn pick<'a, T>(&mut self, all: &'a [T]) -> Option<&'a T> {
         all.get(usize::try_from(self.below(all.len() as u64)).unwrap_or(0))
     }
 
-    /// Takes one of them away; `None` of none.
+    /// Removes a random element; `None` if there is none.
     pub fn take<T>(&mut self, all: &mut Vec<T>) -> Option<T> {
         let place = self.below(all.len() as u64);
         let place = usize::try_from(place).ok().filter(|place| *place < all.len());
         place.map(|place| all.swap_remove(place))
     }
 
-    /// A time between the two, in milliseconds.
+    /// A duration between the two, in milliseconds.
     pub fn between(&mut self, shortest: u64, longest: u64) -> Duration {
         Duration::from_millis(shortest + self.below(longest.saturating_sub(shortest) + 1))
     }

@@ -1,4 +1,4 @@
-//! What there is to know of a cycle that went wrong.
+//! Prints a cycle that went wrong.
 
 use std::fmt::Write;
 
@@ -8,7 +8,6 @@ use kube::{Api, ResourceExt, api::LogParams};
 use super::{outcome::Outcome, testbed::Testbed};
 use crate::operator;
 
-/// Prints it.
 pub async fn tell(testbed: &Testbed<'_>, seed: u64, ended: &Outcome) {
     let (plan, evidence) = (&ended.journal.plan, ended.journal.evidence());
     let mut text = format!(

@@ -1,4 +1,4 @@
-//! How many cycles there were, of which kind, and what was killed.
+//! Counts of cycles, by kind and end, and of kills.
 
 use std::{cell::RefCell, collections::BTreeMap, fmt};
 
@@ -22,7 +22,7 @@ fn add<K: Ord>(counts: &mut BTreeMap<K, u64>, key: K) {
 }
 
 impl Tally {
-    /// A cycle is over.
+    /// Counts a finished cycle.
     pub fn count(&self, ended: &Outcome) {
         let mut counts = self.0.borrow_mut();
         let plan = &ended.journal.plan;
@@ -42,18 +42,16 @@ impl Tally {
         }
     }
 
-    /// Something of the operator was killed.
     pub fn killed(&self, what: &str) {
         add(&mut self.0.borrow_mut().kills, what.to_owned());
     }
 
-    /// How many cycles went wrong.
     #[must_use]
     pub fn wrong(&self) -> u64 {
         self.0.borrow().wrong
     }
 
-    /// Where it is.
+    /// The line of progress.
     #[must_use]
     pub fn line(&self) -> String {
         let counts = self.0.borrow();

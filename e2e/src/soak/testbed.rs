@@ -1,4 +1,4 @@
-//! What every cycle needs: the namespace, who watches, the gateways.
+//! What all cycles share: the namespace, the observer, the gateways.
 
 use std::cell::RefCell;
 
@@ -15,34 +15,29 @@ use super::{
 };
 use crate::{Classic, Namespace, operator::is_ready};
 
-/// How long there may be no gateway at all.
+/// For a gateway to become ready.
 const GATEWAY: Duration = Duration::from_secs(60);
-/// How long a token is used; it is good for an hour.
+/// A token is renewed after this time; it expires after an hour.
 const TOKEN: Duration = Duration::from_secs(1800);
 
-/// What every cycle needs.
 pub struct Testbed<'a> {
-    /// Where the sessions are.
     pub namespace: &'a Namespace,
-    /// Who watches them.
     pub observer: &'a Observer,
-    /// Which browsers there are, and their classes' names.
+    /// The browsers that the cluster has.
     pub browsers: Vec<Browser>,
     client: RefCell<(Instant, Classic)>,
     token: RefCell<String>,
 }
 
-/// A gateway's pod.
 #[derive(Clone, Debug)]
 pub struct Gateway {
-    /// Its uid.
+    /// The pod's uid.
     pub pod: String,
     /// `host:port`.
     pub authority: String,
 }
 
 impl<'a> Testbed<'a> {
-    /// Sets it up.
     pub async fn new(
         namespace: &'a Namespace,
         observer: &'a Observer,
@@ -54,13 +49,12 @@ impl<'a> Testbed<'a> {
         Ok(Self { namespace, observer, browsers, client, token: RefCell::new(token) })
     }
 
-    /// The name of a browser's class.
     #[must_use]
     pub fn class(&self, browser: Browser) -> String {
         super::classes::name(self.namespace, browser)
     }
 
-    /// A gateway that is ready, any of them.
+    /// A random gateway that is ready.
     pub async fn gateway(&self, random: &mut Random) -> Result<Gateway> {
         let find = |seen: &super::observer::Seen| {
             let ready = seen.component(Component::Gateway.as_str()).filter(|pod| is_ready(pod));
@@ -71,7 +65,7 @@ impl<'a> Testbed<'a> {
         random.pick(&ready).cloned().context("there is one")
     }
 
-    /// A client of that gateway which may make sessions.
+    /// A client of that gateway with a token that may create sessions.
     pub async fn client(&self, gateway: &Gateway) -> Result<Classic> {
         let is_old = self.client.borrow().0.elapsed() > TOKEN;
         if is_old {
@@ -83,7 +77,7 @@ impl<'a> Testbed<'a> {
         Ok(self.client.borrow().1.at(&format!("http://{}", gateway.authority)))
     }
 
-    /// A token that may make sessions.
+    /// A token that may create sessions.
     #[must_use]
     pub fn token(&self) -> String {
         self.token.borrow().clone()
@@ -100,13 +94,13 @@ impl<'a> Testbed<'a> {
         Ok(granted.status.context("a token")?.token)
     }
 
-    /// Whether a session is over, or is within that time.
+    /// Whether a session is over, now or within `limit`.
     pub async fn is_over_within(&self, session: &str, limit: Duration) -> bool {
         let over = self.observer.until("over", limit, |seen| seen.is_over(session).then_some(()));
         over.await.is_ok()
     }
 
-    /// What went well and is gone need not be remembered.
+    /// Drops a finished cycle whose object is gone, to bound memory.
     pub fn forget(&self, outcome: &Outcome) {
         let Some(uid) = outcome.journal.evidence().session else { return };
         self.observer.note(|seen| {

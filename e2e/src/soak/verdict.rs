@@ -1,4 +1,4 @@
-//! Whether a cycle ended as it must have. Pure.
+//! Whether a cycle ended as it must. Pure.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -14,29 +14,23 @@ use super::{
 };
 use crate::namespace::check_end;
 
-/// How long a client that is refused may be earlier than the watch.
+/// A client may be refused this long before the watch shows it.
 const SOON: Duration = Duration::from_secs(10);
-/// How far what a client sees and what is done may be apart.
+/// Tolerance between what a client sees and what was done.
 const MOMENT: Duration = Duration::from_secs(1);
-/// What is cut off an instant in an object.
+/// Times in objects are truncated to seconds.
 const SECOND: Duration = Duration::from_secs(1);
 /// How long after the end an Event may still be on its way: a controller that is killed takes along what it has not written.
 const EVENT: Duration = Duration::from_secs(5);
 
-/// A cycle, as far as it is judged.
 pub struct Case<'a> {
-    /// What it was to do.
     pub plan: &'a Plan,
-    /// What was done.
     pub evidence: &'a Evidence,
-    /// What became of its session.
     pub history: Option<&'a SessionHistory>,
-    /// When what was away.
     pub outages: &'a [Outage],
 }
 
 impl Case<'_> {
-    /// The reasons that fit.
     #[must_use]
     pub fn expected(&self) -> Vec<Reason> {
         self.history.map(|history| reasons(&self.facts(history))).unwrap_or_default()
@@ -87,7 +81,6 @@ impl Case<'_> {
         self.outages.iter().filter(is_it).any(|outage| outage.overlaps(from, to))
     }
 
-    /// Everything that is not as it must be.
     #[must_use]
     pub fn wrong(&self, expected: &[Reason], told: Option<&BTreeSet<String>>) -> Vec<String> {
         let mut wrong = Vec::new();
@@ -132,7 +125,7 @@ impl Case<'_> {
         evicted.into_iter().any(|(at, _)| history.over().is_none_or(|over| over > *at + MOMENT))
     }
 
-    /// No session is right where its client left at once, or nobody was there to make it.
+    /// To have no session is right where the client left at once, or no gateway was there.
     fn no_session(&self) -> Option<String> {
         let left = self.evidence.left.unwrap_or_else(Instant::now);
         let after_client_left =
@@ -165,7 +158,7 @@ impl Case<'_> {
         wrong
     }
 
-    /// What did not work for a client must have had its cause.
+    /// Every failure of a client must have a cause.
     fn broke(&self, history: &SessionHistory) -> Vec<String> {
         let broke = self.evidence.failures.iter().filter(|(at, _)| {
             let done = self.evidence.actions.iter().any(|(action, _)| action <= at);
@@ -188,7 +181,7 @@ impl Case<'_> {
     }
 }
 
-/// Whether a word can only be said at the end.
+/// Whether a reason is a terminal one.
 fn is_last(word: &str) -> bool {
     !matches!(
         Reason::parse(word),
@@ -205,7 +198,7 @@ fn is_last(word: &str) -> bool {
     )
 }
 
-/// What an end for that reason is to people.
+/// The phase of an end for that reason.
 fn phase(reason: Reason) -> Phase {
     match reason {
         Reason::ClientEnded

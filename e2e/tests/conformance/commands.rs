@@ -74,7 +74,7 @@ pub fn rules() -> Vec<Rule> {
     ]
 }
 
-/// A method, what stands behind the session's id, and that id.
+/// A method, the path after the session's id, and that id.
 type Row<'a> = (Method, &'static str, &'a str);
 
 async fn refused(fixture: &Fixture, rows: Vec<Row<'_>>, refusal: (u16, &str)) -> Result<()> {

@@ -31,20 +31,19 @@ pub struct Fixture {
     bare: OnceCell<Mutex<Bare>>,
 }
 
-/// A session that was made over HTTP.
+/// A session created over HTTP.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// WebDriver's id.
+    /// The WebDriver session id.
     pub id: String,
-    /// As they were told.
     pub capabilities: Value,
-    /// All that New Session answered.
+    /// New Session's whole answer.
     pub value: Value,
 }
 
-/// A session that was made by `session.new`.
+/// A session created by `session.new`.
 pub struct Bare {
-    /// The socket that it was made on.
+    /// The socket that created it.
     pub bidi: Bidi,
     /// What `session.new` answered.
     pub result: Value,
@@ -68,7 +67,7 @@ impl Fixture {
         self.send_text(method, path, body.map(Value::to_string)).await
     }
 
-    /// The same with a body that need not be JSON.
+    /// Like [`Self::send`], with a body that need not be JSON.
     pub async fn send_text(
         &self,
         method: Method,
@@ -82,7 +81,7 @@ impl Fixture {
         Ok(reply)
     }
 
-    /// Sends a command that must succeed, and gives its value.
+    /// Sends a command that must succeed, and returns its value.
     pub async fn value(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
         let mut reply = self.send(method.clone(), path, body).await?;
         ensure!(
@@ -130,7 +129,7 @@ impl Fixture {
         self.refuses_text(body.to_string(), refusal).await
     }
 
-    /// The same with a body that need not be JSON.
+    /// Like [`Self::send`], with a body that need not be JSON.
     pub async fn refuses_text(&self, body: String, refusal: (u16, &str)) -> Result<()> {
         let reply = self.send_text(Method::POST, "/session", Some(body)).await?;
         if let Some(id) = reply.body["value"]["sessionId"].as_str() {
@@ -186,7 +185,7 @@ impl Fixture {
         outcome
     }
 
-    /// Ends a session, if it has not ended. What stays all the same is seen when the namespace is cleared.
+    /// Ends a session, if it has not ended. What is left is found when the namespace is cleared.
     async fn remove(&self, id: &str) {
         let _ = self.client.send(Method::DELETE, &format!("/session/{id}"), None).await;
     }

@@ -1,4 +1,4 @@
-//! What is told at the end.
+//! Prints the table at the end.
 
 use std::process::ExitCode;
 

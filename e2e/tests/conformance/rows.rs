@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use futures::{StreamExt, stream};
 use serde_json::Value;
 
-/// How many rows of a rule are told: the first ones say what is wrong with the others.
+/// Failed rows that are printed: the first ones explain the others.
 const ROWS_TOLD: usize = 12;
 
 /// The outcomes of a rule that is a table: every row is looked at, and those that fail are named.
@@ -14,14 +14,12 @@ const ROWS_TOLD: usize = 12;
 pub struct Rows(Vec<String>);
 
 impl Rows {
-    /// Keeps one row's outcome.
     pub fn row(&mut self, name: impl Display, outcome: Result<()>) {
         if let Err(error) = outcome {
             self.0.push(format!("{name}: {error:#}"));
         }
     }
 
-    /// The outcome of all of them.
     pub fn done(self) -> Result<()> {
         let more = match self.0.len().saturating_sub(ROWS_TOLD) {
             0 => String::new(),
@@ -32,7 +30,7 @@ impl Rows {
     }
 }
 
-/// How many rows are looked at together: an id that nobody has is answered only after a moment.
+/// Rows at a time: an unknown id is answered only after a moment.
 const ROWS_AT_A_TIME: usize = 16;
 
 /// Looks at every row of a table, many at a time, and names those that fail.

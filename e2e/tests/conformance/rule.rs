@@ -7,15 +7,12 @@ use futures::future::LocalBoxFuture;
 
 use crate::{browser::Browser, fixture::Fixture};
 
-/// What finds out whether a rule holds.
 type Check = Box<dyn for<'a> Fn(&'a Fixture) -> LocalBoxFuture<'a, Result<()>>>;
 
 /// A rule of the standard, or one that was decided where the standard leaves a choice.
 pub struct Rule {
     section: &'static str,
-    /// The rule, in words.
     text: &'static str,
-    /// Finds out.
     pub check: Check,
     /// The browser for which it has no meaning, and why.
     pub meaningless: Option<(Browser, &'static str)>,

@@ -10,7 +10,6 @@ use crate::{browser::Browser, fixture::Fixture, rule::Rule};
 
 /// How many rules of a browser are tried at a time: most of them wait for a browser, of which the machine holds few.
 const AT_A_TIME: usize = 3;
-/// How long a rule may take.
 const LIMIT: Duration = Duration::from_secs(90);
 
 /// What came of the rules on one browser.
@@ -18,11 +17,10 @@ pub struct Column {
     pub browser: Browser,
     /// One for each rule, in their order.
     pub outcomes: Vec<Outcome>,
-    /// What is wrong beside the rules, such as sessions that did not go away.
+    /// Failures beside the rules, such as sessions that did not go away.
     pub ruin: Option<String>,
 }
 
-/// What came of a rule.
 #[derive(Clone)]
 pub enum Outcome {
     Holds,

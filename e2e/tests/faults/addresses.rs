@@ -14,7 +14,7 @@ use e2e::{
 };
 use serde_json::json;
 
-/// How many of the next addresses are taken for others'.
+/// How many of the next addresses are remembered as those of other pods.
 const AHEAD: usize = 20;
 
 /// The addresses that are given next: host-local gives the least that follows the last one, in the range of

@@ -21,7 +21,7 @@ use tokio::{
     time::{Instant, interval},
 };
 
-use crate::words::{both, first_pod, pod_of, ready_at_last, told, while_driven};
+use crate::helpers::{both, first_pod, pod_of, ready_at_last, told, while_driven};
 
 const ETCD: u16 = 2379;
 

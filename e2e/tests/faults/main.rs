@@ -4,10 +4,10 @@
 
 mod addresses;
 mod control_plane;
+mod helpers;
 mod nodes;
 mod operator;
 mod orphans;
 mod pods;
 mod resources;
 mod services;
-mod words;

@@ -12,7 +12,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::words::{Rows, both, closed, event, told, while_driven, with_client};
+use crate::helpers::{Rows, both, closed, event, told, while_driven, with_client};
 
 /// RFC 6455, section 7.4.1.
 const GOING_AWAY: u16 = 1001;

@@ -1,4 +1,4 @@
-//! The operator's own processes are killed, without a chance to say goodbye.
+//! The operator's own processes are killed with SIGKILL.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use k8s_openapi::api::core::v1::Pod;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::words::{both, first_pod, told, while_driven};
+use crate::helpers::{both, first_pod, told, while_driven};
 
 /// How often the controller is killed.
 const ROUNDS: usize = 2;

@@ -12,7 +12,7 @@ use kube::{
 };
 use serde_json::json;
 
-use crate::words::{first_pod, told};
+use crate::helpers::{first_pod, told};
 
 /// On nodes that only this test has, and in its pods' tolerations.
 const GHOST: &str = "browser-operator.io/e2e";

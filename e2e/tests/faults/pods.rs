@@ -15,7 +15,7 @@ use kube::{ResourceExt, api::EvictParams};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::words::{Rows, both, closed, pod_of, told, with_client};
+use crate::helpers::{Rows, both, closed, pod_of, told, with_client};
 
 /// RFC 6455, section 7.4.1: the server is going away, and it met what it did not expect.
 const GOING_AWAY: u16 = 1001;
@@ -118,7 +118,7 @@ async fn a_last_window_that_is_closed_is_no_crash_whoever_hears_of_it() -> Resul
 async fn a_pod_that_is_drained_tells_its_client_so() -> Result<()> {
     beside_others(async |_, namespace| {
         let (live, mut bidi) = with_client(namespace, "s", both()).await?;
-        // What `kubectl drain` does.
+        // As `kubectl drain` does.
         namespace.pods().evict(&live.pod, &EvictParams::default()).await.context("evict")?;
         let mut rows = Rows::default();
         let record = told(namespace, "s", Phase::Failed, Reason::NodeDrained).await.map(drop);

@@ -8,7 +8,7 @@ use e2e::{class_like_the_default, faults::beside_others, namespace::END_LIMIT};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use crate::words::{Rows, both, pod_of, told, while_driven};
+use crate::helpers::{Rows, both, pod_of, told, while_driven};
 
 /// Takes memory until there is none, and holds it.
 const EAT: &str = r#"

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Service;
 use kube::{ResourceExt, api::DeleteParams};
 use serde_json::json;
 
-use crate::words::Rows;
+use crate::helpers::Rows;
 
 async fn made_again(namespace: &Namespace, name: &str) -> Result<()> {
     let services = namespace.services();

@@ -107,7 +107,7 @@ async fn a_session_is_made_found_driven_and_released() -> Result<()> {
     .await
 }
 
-/// Selenium's road, and the first page for the next.
+/// Drives it with Selenium, and leaves a page for the next client.
 async fn drives(client: &Hosted, made: &Value) -> Result<()> {
     let (base, id) = (made["seleniumRemoteUrl"].as_str().context("seleniumRemoteUrl")?, id(made)?);
     let signing = made["signingKey"].as_str().context("signingKey")?;
@@ -129,7 +129,7 @@ async fn drives(client: &Hosted, made: &Value) -> Result<()> {
     Ok(())
 }
 
-/// A record stays, and nothing that drives.
+/// The record stays; every URL that drives is gone.
 async fn after_the_end(client: &Hosted, made: &Value) -> Result<()> {
     let id = id(made)?;
     let path = format!("/v1/sessions/{id}");

@@ -36,7 +36,6 @@ async fn released(namespace: &Namespace, object: &BrowserSession) -> Result<Brow
     namespace.ended(&object.name_any(), Phase::Completed, Reason::Released).await
 }
 
-/// How far two times are from each other.
 fn apart(one: Timestamp, other: Timestamp) -> Duration {
     one.duration_since(other).unsigned_abs()
 }

@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 
 const NAME: &str = "bare";
 const LIMIT: Duration = Duration::from_secs(60);
-/// The agent's, so that both browsers are the same.
+/// The agent's switches, so that both browsers are alike.
 const SWITCHES: [&str; 4] =
     ["--headless=new", "--disable-background-networking", "--disable-quic", "--no-first-run"];
 const BROWSER: &str = "/usr/lib/chromium/chromium";
@@ -38,7 +38,7 @@ pub async fn template(namespace: &Namespace, pod: &str, driver: &str) -> Result<
     Ok(Pod { metadata, spec: pod.spec, status: None })
 }
 
-/// Creates the pod, and gives its address as soon as it has one.
+/// Creates the pod and returns its IP as soon as it has one.
 pub async fn start(namespace: &Namespace, template: &Pod) -> Result<String> {
     let pods = namespace.pods();
     pods.create(&PostParams::default(), template).await.context("create the pod")?;

@@ -36,7 +36,7 @@ const WAYS: [&str; 5] = [
 const BARE: usize = 0;
 const CLASSIC: usize = 2;
 
-/// Measures so many rounds, after one that is not measured. The gateway's fronts are shown the same key.
+/// Measures `rounds` rounds, after a warm-up. All of the gateway's APIs get the same key.
 pub async fn run(namespace: &Namespace, rounds: usize) -> Result<()> {
     with_key(namespace, async |key| {
         let classic = Classic::new(&namespace.cluster.settings.gateway_url, Some(key.text.clone()));
@@ -88,7 +88,7 @@ async fn measure(fronts: &Fronts<'_>, rounds: usize) -> Result<()> {
     Ok(())
 }
 
-/// The gateway's faces.
+/// The gateway's APIs.
 struct Fronts<'a> {
     namespace: &'a Namespace,
     classic: Classic,

@@ -25,7 +25,6 @@ apt-get update --quiet=2
 DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends haproxy >&2
 "#;
 
-/// A process of it.
 pub struct HaProxy {
     process: Child,
     config: PathBuf,

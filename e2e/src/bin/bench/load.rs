@@ -10,7 +10,6 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// How long a reply may take.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Asks `path` of `host:port` on so many connections for so long, and gives how many replies of status 200 came in a
@@ -37,7 +36,6 @@ pub async fn run(
     Ok(f64::from(replies) / begun.elapsed().as_secs_f64())
 }
 
-/// One connection.
 struct Asker {
     stream: TcpStream,
     request: Vec<u8>,

@@ -2,6 +2,7 @@
 
 mod bare;
 mod create;
+mod endpoint;
 mod figures;
 mod haproxy;
 mod load;
@@ -11,7 +12,6 @@ mod scale;
 mod sockets;
 mod streaming;
 mod throughput;
-mod way;
 
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};

@@ -14,12 +14,12 @@ use tokio::time::Instant;
 
 use crate::{
     bare,
+    endpoint::Endpoint,
     figures::{Times, median, micros},
     relay::Relay,
-    way::Way,
 };
 
-/// How many pairs go before those that are measured.
+/// Pairs before the measured ones.
 const WARM_UP: usize = 50;
 
 /// Method, path behind the session's, body.
@@ -36,7 +36,6 @@ const CLASSIC: [Command; 4] = [
 ];
 const ECHO_CLASSIC: [Command; 2] = [TITLE, SCRIPT];
 
-/// Measures so many pairs of each command of Chromium's.
 pub async fn chromium(namespace: &Namespace, pairs: usize) -> Result<()> {
     let wanted = json!({"browserName": "chrome", "webSocketUrl": true});
     let spec = json!({"capabilities": {"alwaysMatch": wanted}});
@@ -51,7 +50,6 @@ pub async fn chromium(namespace: &Namespace, pairs: usize) -> Result<()> {
     bare::end(namespace).await
 }
 
-/// Measures so many pairs of each command of the echo driver's.
 pub async fn echo(namespace: &Namespace, pairs: usize) -> Result<()> {
     echo::with_echo(namespace, json!({}), async |live| {
         let template = bare::template(namespace, &live.pod, bare::ECHO_DRIVER).await?;
@@ -62,7 +60,7 @@ pub async fn echo(namespace: &Namespace, pairs: usize) -> Result<()> {
         // What two processes on the way add at the least, whatever they do.
         let inner = Relay::start(&ways.straight.authority).await?;
         let outer = Relay::start(&inner.authority).await?;
-        let through = Way { authority: outer.authority.clone(), id: ways.straight.id.clone() };
+        let through = Endpoint { authority: outer.authority.clone(), id: ways.straight.id.clone() };
         println!("through two programs that only carry bytes:");
         Ways { through, ..ways }.measure(&ECHO_CLASSIC, pairs).await?;
         bare::end(namespace).await
@@ -72,16 +70,16 @@ pub async fn echo(namespace: &Namespace, pairs: usize) -> Result<()> {
 
 /// Both ways.
 struct Ways {
-    straight: Way,
-    through: Way,
+    straight: Endpoint,
+    through: Endpoint,
 }
 
 impl Ways {
     fn new(namespace: &Namespace, ip: &str, driver_id: &str, id: &str) -> Self {
         let gateway = namespace.cluster.settings.gateway_url.trim_start_matches("http://");
         Self {
-            straight: Way { authority: agent::address(ip), id: driver_id.to_owned() },
-            through: Way { authority: gateway.to_owned(), id: id.to_owned() },
+            straight: Endpoint { authority: agent::address(ip), id: driver_id.to_owned() },
+            through: Endpoint { authority: gateway.to_owned(), id: id.to_owned() },
         }
     }
 

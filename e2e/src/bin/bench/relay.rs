@@ -9,15 +9,13 @@ use tokio::{
     process::{Child, Command},
 };
 
-/// A relay, in a process of its own, which ends with this.
+/// A relay in a process of its own, killed on drop.
 pub struct Relay {
-    /// Where it listens.
     pub authority: String,
     _process: Child,
 }
 
 impl Relay {
-    /// Starts one before that server.
     pub async fn start(target: &str) -> Result<Self> {
         let program = std::env::current_exe().context("this program")?;
         let mut process = Command::new(program)
@@ -32,7 +30,7 @@ impl Relay {
     }
 }
 
-/// Carries bytes between whoever comes and that server, for ever.
+/// Relays every connection to `target`, for ever.
 pub async fn run(target: &str) -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);

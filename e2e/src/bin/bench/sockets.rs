@@ -10,10 +10,9 @@ use tokio::time::sleep;
 
 /// How many are opened at a time.
 const AT_ONCE: usize = 32;
-/// How long the processes may take to come to rest.
+/// For the processes to come to rest.
 const REST: Duration = Duration::from_secs(1);
 
-/// Measures so many sockets.
 pub async fn run(namespace: &Namespace, count: usize) -> Result<()> {
     with_gateway(namespace, &[], async |gateway| {
         echo::with_echo(namespace, json!({}), async |live| {

@@ -6,15 +6,14 @@ use anyhow::Result;
 use e2e::{Namespace, agent, echo, gateway::with_gateway, local::Process};
 use serde_json::json;
 
-use crate::{bare, figures::Times, way::Way};
+use crate::{bare, endpoint::Endpoint, figures::Times};
 
-/// A body either way.
+/// Bytes of a body, in each direction.
 const BODY: u64 = 512 << 20;
-/// A message either way: what an agent lets through, but for its envelope.
+/// Bytes of a message, in each direction: an agent's limit, minus the envelope.
 const MESSAGE: u64 = (256 << 20) - 4096;
 const ROUNDS: usize = 3;
 
-/// What goes by.
 #[derive(Clone, Copy)]
 enum What {
     Body,
@@ -42,7 +41,7 @@ impl What {
         }
     }
 
-    async fn go(self, way: &Way) -> Result<Duration> {
+    async fn go(self, way: &Endpoint) -> Result<Duration> {
         match self {
             Self::Body => echo::send_body(&way.authority, &way.id, BODY).await,
             Self::Reply => echo::get_body(&way.authority, &way.id, BODY).await,
@@ -52,7 +51,6 @@ impl What {
     }
 }
 
-/// Measures some rounds of each.
 pub async fn run(namespace: &Namespace) -> Result<()> {
     with_gateway(namespace, &[], async |gateway| {
         echo::with_echo(namespace, json!({}), async |live| {
@@ -63,8 +61,8 @@ pub async fn run(namespace: &Namespace) -> Result<()> {
             let template = bare::template(namespace, &live.pod, bare::ECHO_DRIVER).await?;
             let ip = bare::start(namespace, &template).await?;
             let id = bare::new_session(&ip, json!({"webSocketUrl": true})).await?;
-            let straight = Way { authority: agent::address(&ip), id };
-            let through = Way { authority: agent::address(&gateway.ip), id: live.id.clone() };
+            let straight = Endpoint { authority: agent::address(&ip), id };
+            let through = Endpoint { authority: agent::address(&gateway.ip), id: live.id.clone() };
             println!("{ROUNDS} rounds; the medians, and the most that memory grew in one");
             for what in What::ALL {
                 measure(what, &straight, &through, processes).await?;
@@ -76,7 +74,12 @@ pub async fn run(namespace: &Namespace) -> Result<()> {
     .await
 }
 
-async fn measure(what: What, straight: &Way, through: &Way, processes: [Process; 2]) -> Result<()> {
+async fn measure(
+    what: What,
+    straight: &Endpoint,
+    through: &Endpoint,
+    processes: [Process; 2],
+) -> Result<()> {
     let (mut bare, mut ours, mut growth) = (Vec::new(), Vec::new(), [0; 2]);
     for _ in 0..ROUNDS {
         bare.push(what.go(straight).await?);

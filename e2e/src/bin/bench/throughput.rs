@@ -15,11 +15,11 @@ use crate::{bare, figures::median, haproxy::HaProxy, load};
 
 const CONNECTIONS: usize = 64;
 const ROUND: Duration = Duration::from_secs(3);
-/// Where HAProxy has the agent, and the driver alone.
+/// HAProxy's ports for the agent, and for the driver alone.
 const AGENT_PORT: u16 = 4480;
 const BARE_PORT: u16 = 4481;
 
-/// Measures so many rounds, after one that is not measured.
+/// Measures `rounds` rounds, after a warm-up.
 pub async fn run(namespace: &Namespace, rounds: usize) -> Result<()> {
     with_gateway(namespace, &[], async |gateway| {
         let exposed = json!({"expose": {"type": "ClusterIP"}});

@@ -30,7 +30,6 @@ pub struct Account {
 pub struct Controller {
     /// Who it is.
     pub account: Account,
-    /// Its pod's address.
     pub ip: Ipv4Addr,
     process: Process,
 }
@@ -71,7 +70,7 @@ impl Controller {
         Ok(self.process.memory().context(ENDED)? as f64 / f64::from(1 << 20))
     }
 
-    /// The most memory is what it has now.
+    /// Resets the peak of its memory to the present value.
     pub fn forget_most_memory(&self) -> Result<()> {
         self.process.forget_most_memory().context(ENDED)
     }

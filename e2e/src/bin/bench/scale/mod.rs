@@ -36,15 +36,15 @@ use self::{
 };
 use crate::figures::Times;
 
-/// How many requests of the benchmark's own are under way at a time.
+/// The benchmark's own requests at a time.
 const AT_ONCE: usize = 64;
-/// How many lines the ramp has.
+/// Lines that the ramp prints.
 const STEPS: usize = 10;
-/// How long a tenth of the sessions may take.
+/// For a tenth of the sessions.
 const STEP_LIMIT: Duration = Duration::from_secs(600);
-/// How long the controller is watched while nothing happens.
+/// For how long the idle controller is watched.
 const IDLE: Duration = Duration::from_secs(30);
-/// How long a record stays after its session's end.
+/// `ttlSecondsAfterFinished`.
 const TTL_SECONDS: u64 = 5;
 /// How much of a processor the controller may use when it has come to rest.
 const REST_SHARE: f64 = 0.02;
@@ -155,7 +155,6 @@ async fn interrupted() -> Result<()> {
 /// More than a controller has that has had no session yet, in MiB.
 const FRESH: f64 = 30.0;
 
-/// One measurement.
 struct Scale<'a> {
     namespace: &'a Namespace,
     controller: &'a Controller,
@@ -224,7 +223,6 @@ impl Scale<'_> {
         Ok(())
     }
 
-    /// Creates them all.
     async fn ramp(&self, memory: f64) -> Result<()> {
         let before = self.used().await?;
         println!("  {:>8} {:>8} {:>10} {:>12}", "Ready", "seconds", "memory MiB", "processor s");
@@ -317,7 +315,7 @@ impl Scale<'_> {
         Ok(())
     }
 
-    /// Watches it do nothing.
+    /// Watches the idle controller.
     async fn idle(&self, before: Requests) -> Result<Requests> {
         let used = self.used().await?;
         sleep(IDLE).await;
@@ -415,7 +413,6 @@ impl Scale<'_> {
         operator::metric(&self.namespace.cluster, "controller", counter).await.ok()
     }
 
-    /// Leaves no session and no pod.
     async fn clear(&self) -> Result<()> {
         let sessions = self.namespace.sessions();
         let (now, all) = (DeleteParams::default(), ListParams::default());

@@ -1,4 +1,4 @@
-//! What a watch has seen, for whoever waits.
+//! What a watch has seen.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -44,7 +44,6 @@ pub struct Lives {
     pub ended: Option<String>,
 }
 
-/// Follows a watch for as long as it is polled.
 pub async fn follow<K, T>(
     api: Api<K>,
     config: Config,

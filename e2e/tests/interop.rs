@@ -1,5 +1,5 @@
-//! One session, four roads: whoever made it, it is seen, driven and ended over each of the others, as one object with one
-//! id and one reason at its end.
+//! One session, four APIs: whichever created it, every other one sees, drives and ends it, as one object with one id and
+//! one end reason.
 
 use anyhow::{Context, Result, ensure};
 use crds::{BrowserSession, Phase, Reason};
@@ -15,38 +15,38 @@ use serde_json::{Value, json};
 
 /// Who makes a session, and who ends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Road {
+enum Api {
     Kubectl,
     Classic,
     Browserbase,
     BrowserUse,
 }
 
-const ROADS: [Road; 4] = [Road::Kubectl, Road::Classic, Road::Browserbase, Road::BrowserUse];
+const ROADS: [Api; 4] = [Api::Kubectl, Api::Classic, Api::Browserbase, Api::BrowserUse];
 
 /// One key, shown in each protocol's way.
-struct Roads<'a> {
+struct Apis<'a> {
     namespace: &'a Namespace,
     hosted: Hosted,
     classic: Classic,
 }
 
-impl Roads<'_> {
+impl Apis<'_> {
     /// Makes a session, and gives its id.
-    async fn make(&self, road: Road, name: &str) -> Result<String> {
+    async fn make(&self, api: Api, name: &str) -> Result<String> {
         let chrome = json!({"browserName": "chrome"});
-        match road {
-            Road::Kubectl => {
+        match api {
+            Api::Kubectl => {
                 let spec = json!({"capabilities": {"alwaysMatch": chrome}});
                 Ok(self.namespace.create_ready(name, spec).await?.id)
             }
-            Road::Classic => Ok(self.classic.new_session(chrome).await?.id),
-            Road::Browserbase => id(&self.hosted.browserbase(json!({"keepAlive": true})).await?),
-            Road::BrowserUse => id(&self.hosted.browser_use("sessions", json!({})).await?),
+            Api::Classic => Ok(self.classic.new_session(chrome).await?.id),
+            Api::Browserbase => id(&self.hosted.browserbase(json!({"keepAlive": true})).await?),
+            Api::BrowserUse => id(&self.hosted.browser_use("sessions", json!({})).await?),
         }
     }
 
-    /// Every road shows the same session, and it is the only one.
+    /// Every API shows the same session, and it is the only one.
     async fn seen(&self, id: &str) -> Result<BrowserSession> {
         let object = self.namespace.cluster.session_with_id(id).await?;
         ensure!(object.namespace().as_deref() == Some(self.namespace.name.as_str()), "elsewhere");
@@ -81,7 +81,7 @@ impl Roads<'_> {
         Ok(object)
     }
 
-    /// What one road does, the others see.
+    /// What one API does, the others see.
     async fn driven(&self, id: &str) -> Result<()> {
         self.classic.open(id, &self.namespace.cluster.page("/")).await?;
         let session = self.hosted.get(&format!("/v1/sessions/{id}")).await?;
@@ -107,34 +107,34 @@ impl Roads<'_> {
         Ok(())
     }
 
-    async fn end(&self, road: Road, id: &str, object: &BrowserSession) -> Result<()> {
-        match road {
-            Road::Kubectl => self.namespace.delete(&object.name_any()).await,
-            Road::Classic => self.classic.delete(&format!("/session/{id}")).await.map(drop),
-            Road::Browserbase => self.hosted.release(id).await.map(drop),
-            Road::BrowserUse => self.hosted.stop("browsers", id).await.map(drop),
+    async fn end(&self, api: Api, id: &str, object: &BrowserSession) -> Result<()> {
+        match api {
+            Api::Kubectl => self.namespace.delete(&object.name_any()).await,
+            Api::Classic => self.classic.delete(&format!("/session/{id}")).await.map(drop),
+            Api::Browserbase => self.hosted.release(id).await.map(drop),
+            Api::BrowserUse => self.hosted.stop("browsers", id).await.map(drop),
         }
     }
 
     /// It has ended for all of them.
     async fn over(
         &self,
-        road: Road,
+        api: Api,
         id: &str,
         urls: &[Value],
         object: &BrowserSession,
     ) -> Result<()> {
         let (one, other) = (format!("/v1/sessions/{id}"), format!("/api/v2/sessions/{id}"));
-        let reason = match road {
-            Road::Kubectl => {
+        let reason = match api {
+            Api::Kubectl => {
                 // The record goes with the object.
                 self.namespace.pod_gone(object).await?;
                 self.hosted.until_status(&one, 404).await?;
                 self.hosted.until_status(&other, 404).await?;
                 None
             }
-            Road::Classic => Some(Reason::ClientEnded),
-            Road::Browserbase | Road::BrowserUse => Some(Reason::Released),
+            Api::Classic => Some(Reason::ClientEnded),
+            Api::Browserbase | Api::BrowserUse => Some(Reason::Released),
         };
         if let Some(reason) = reason {
             let ended = self.namespace.ended(&object.name_any(), Phase::Completed, reason).await?;
@@ -155,30 +155,30 @@ impl Roads<'_> {
     }
 }
 
-/// Makes a session over one road for each of the others, over which it is ended.
-async fn ended_over_each_other(maker: Road) -> Result<()> {
+/// Creates a session over one API for each of the others, which ends it.
+async fn ended_over_each_other(maker: Api) -> Result<()> {
     with_namespace(async |namespace| {
         with_key(&namespace, async |key| {
             let gateway = &namespace.cluster.settings.gateway_url;
-            let roads = Roads {
+            let apis = Apis {
                 namespace: &namespace,
                 hosted: Hosted::of(&namespace, &key),
                 classic: Classic::new(gateway, Some(key.text.clone())),
             };
-            for (number, ender) in ROADS.into_iter().filter(|road| *road != maker).enumerate() {
+            for (number, ender) in ROADS.into_iter().filter(|api| *api != maker).enumerate() {
                 let ends = async {
-                    let id = roads.make(maker, &format!("s{number}")).await?;
-                    let object = roads.seen(&id).await?;
-                    roads.driven(&id).await?;
-                    let session = roads.hosted.get(&format!("/v1/sessions/{id}")).await?;
+                    let id = apis.make(maker, &format!("s{number}")).await?;
+                    let object = apis.seen(&id).await?;
+                    apis.driven(&id).await?;
+                    let session = apis.hosted.get(&format!("/v1/sessions/{id}")).await?;
                     let mut tools =
                         Bidi::connect(session["connectUrl"].as_str().context("a URL")?).await?;
                     tools.exchange("Browser.getVersion", json!({})).await?;
-                    roads.end(ender, &id, &object).await?;
+                    apis.end(ender, &id, &object).await?;
                     let frame = tools.closed(e2e::namespace::END_LIMIT).await?;
                     println!("{maker:?}, ended by {ender:?}: {frame:?}");
                     let urls = [session["connectUrl"].clone()];
-                    roads.over(ender, &id, &urls, &object).await
+                    apis.over(ender, &id, &urls, &object).await
                 };
                 ends.await.with_context(|| format!("made by {maker:?}, ended by {ender:?}"))?;
             }
@@ -191,20 +191,20 @@ async fn ended_over_each_other(maker: Road) -> Result<()> {
 
 #[tokio::test]
 async fn a_session_of_a_manifest_is_everybodys() -> Result<()> {
-    ended_over_each_other(Road::Kubectl).await
+    ended_over_each_other(Api::Kubectl).await
 }
 
 #[tokio::test]
 async fn a_session_of_web_driver_is_everybodys() -> Result<()> {
-    ended_over_each_other(Road::Classic).await
+    ended_over_each_other(Api::Classic).await
 }
 
 #[tokio::test]
 async fn a_session_of_browserbase_is_everybodys() -> Result<()> {
-    ended_over_each_other(Road::Browserbase).await
+    ended_over_each_other(Api::Browserbase).await
 }
 
 #[tokio::test]
 async fn a_session_of_browser_use_is_everybodys() -> Result<()> {
-    ended_over_each_other(Road::BrowserUse).await
+    ended_over_each_other(Api::BrowserUse).await
 }

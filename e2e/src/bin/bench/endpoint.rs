@@ -1,13 +1,12 @@
-//! Where a session is asked.
+//! A server of a session: the gateway, or the driver itself.
 
-/// A server, and the session's id there.
-pub struct Way {
+pub struct Endpoint {
     /// Its `host:port`.
     pub authority: String,
     pub id: String,
 }
 
-impl Way {
+impl Endpoint {
     pub fn path(&self, command: &str) -> String {
         format!("/session/{}/{command}", self.id)
     }

@@ -1,4 +1,4 @@
-//! What these tests have in common.
+//! What the fault tests share.
 
 use std::{cell::Cell, time::Duration};
 
@@ -14,10 +14,9 @@ use kube::{Api, ResourceExt, runtime::watcher::Config};
 use serde_json::{Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-/// Between two commands.
 const PACE: Duration = Duration::from_millis(20);
 
-/// How long a browser may take to start when the API server is back.
+/// For a browser to start after the API server is back.
 const AFTER_OUTAGE: Duration = Duration::from_secs(120);
 
 /// The spec of a session that speaks Classic and BiDi.
@@ -33,7 +32,6 @@ pub async fn with_client(namespace: &Namespace, name: &str, spec: Value) -> Resu
     Ok((live, bidi))
 }
 
-/// The pod of a session.
 pub async fn pod_of(namespace: &Namespace, live: &Live) -> Result<Pod> {
     namespace.pods().get(&live.pod).await.context("the session's pod")
 }
@@ -143,7 +141,6 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Takes down how a row ended.
     pub fn row(&mut self, what: &str, outcome: Result<()>) {
         self.tried += 1;
         if let Err(error) = outcome {
