@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use net::{
     Body,
     body::{self, collect},
-    request::Incoming,
+    request::IncomingRequest,
     server::Connection,
 };
 use serde::de::DeserializeOwned;
@@ -45,7 +45,7 @@ pub enum Operation {
 
 impl Operation {
     /// `None` where the request is a client's. Without `trusted`, only the paths that need no token are the operator's.
-    pub fn of(incoming: &Incoming, trusted: bool) -> Option<Self> {
+    pub fn of(incoming: &IncomingRequest, trusted: bool) -> Option<Self> {
         match (incoming.method.as_str(), incoming.path.as_str()) {
             ("GET", HEALTH_PATH) => Some(Self::Health),
             ("GET", PROVE_PATH) => Some(Self::Prove),
@@ -58,7 +58,11 @@ impl Operation {
     }
 }
 
-pub async fn handle(state: &Arc<AgentState>, operation: Operation, incoming: Incoming) -> Response {
+pub async fn handle(
+    state: &Arc<AgentState>,
+    operation: Operation,
+    incoming: IncomingRequest,
+) -> Response {
     match operation {
         Operation::Health => StatusCode::OK.into_response(),
         Operation::Prove => prove(state, &incoming.headers),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use net::request::{Incoming, incoming};
+use net::request::{IncomingRequest, incoming_request};
 use warp::{Filter, reply::Response};
 
 use crate::{
@@ -16,10 +16,10 @@ use crate::{
 pub fn routes(
     state: Arc<AgentState>,
 ) -> impl Filter<Extract = (Response,), Error = warp::Rejection> + Clone {
-    incoming().then(move |incoming| dispatch(state.clone(), incoming))
+    incoming_request().then(move |incoming| dispatch(state.clone(), incoming))
 }
 
-async fn dispatch(state: Arc<AgentState>, incoming: Incoming) -> Response {
+async fn dispatch(state: Arc<AgentState>, incoming: IncomingRequest) -> Response {
     let trusted = incoming.connection.is_authenticated();
     match Operation::of(&incoming, trusted) {
         Some(operation) => operator_api::handle(&state, operation, incoming).await,

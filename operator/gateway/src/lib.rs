@@ -1,4 +1,4 @@
-//! From the wire to objects, and traffic through. Any number of replicas, all alike: what a replica knows comes from
+//! From HTTP requests to objects, and traffic through. Any number of replicas, all alike: what a replica knows comes from
 //! its watch.
 
 mod auth;

@@ -9,8 +9,8 @@ use hyper::upgrade::OnUpgrade;
 use net::{
     Body,
     agent::{self, Agent},
-    forward::{self, empty},
-    handshake,
+    body::{empty, has_body},
+    forward, handshake,
     tunnel::{Endpoint, relay},
 };
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
@@ -33,7 +33,7 @@ pub async fn command(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, agent::Error> {
-    let body = if forward::has_body(&headers) { body } else { empty() };
+    let body = if has_body(&headers) { body } else { empty() };
     let request = forward::request(method, uri(target)?, headers, body);
     entry.agent.send(request).await.map(forward::reply)
 }

@@ -1,15 +1,52 @@
-//! Reading a whole body, up to a limit.
+//! HTTP bodies: making them, and reading them up to a limit.
 
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
+use futures::{Stream, TryStreamExt};
+use http::{HeaderMap, header};
+use http_body_util::{BodyExt, Empty, Full, StreamBody, combinators::UnsyncBoxBody};
+use hyper::body::Frame;
 use tokio::time::timeout;
 
 /// Any error of a body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Any body.
 pub type Body = UnsyncBoxBody<Bytes, BoxError>;
+
+#[must_use]
+pub fn empty() -> Body {
+    Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A body of bytes that are there already.
+#[must_use]
+pub fn full(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// How long a body says that it is, in bytes; `None` where it does not.
+#[must_use]
+pub fn content_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// A body that is read while it is sent.
+pub fn streamed<B: Buf, E: Into<BoxError> + 'static>(
+    stream: impl Stream<Item = Result<B, E>> + Send + 'static,
+) -> Body {
+    let frames = stream
+        .map_ok(|mut chunk| Frame::data(chunk.copy_to_bytes(chunk.remaining())))
+        .map_err(Into::into);
+    StreamBody::new(frames).boxed_unsync()
+}
+
+/// Whether a request with these headers has a body (RFC 9112, section 6).
+#[must_use]
+pub fn has_body(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::TRANSFER_ENCODING)
+        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
+}
 
 /// Why a body could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -25,9 +62,8 @@ pub enum Error {
     TooSlow(Duration),
 }
 
-/// How much more of a body that is too long is read and thrown away, so that its sender, which most often reads nothing before
-/// it has sent all, hears why it is refused.
-const MAX_THROWN_AWAY: usize = 64 << 20;
+/// How much of a body that is too long is read and discarded: most senders read no answer before they have sent all.
+const MAX_DISCARDED: usize = 64 << 20;
 
 /// Reads a body of at most `limit` bytes.
 ///
@@ -38,24 +74,24 @@ where
     B: hyper::body::Body + Unpin,
     B::Error: std::fmt::Display,
 {
-    let (mut bytes, mut thrown_away) = (BytesMut::new(), 0);
+    let (mut bytes, mut discarded) = (BytesMut::new(), 0);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Error::Broken(error.to_string()))?;
         let Ok(data) = frame.into_data() else { continue };
-        if thrown_away == 0 && bytes.len() + data.remaining() <= limit {
+        if discarded == 0 && bytes.len() + data.remaining() <= limit {
             bytes.put(data);
             continue;
         }
         bytes = BytesMut::new();
-        thrown_away += data.remaining();
-        if thrown_away > MAX_THROWN_AWAY {
+        discarded += data.remaining();
+        if discarded > MAX_DISCARDED {
             break;
         }
     }
-    if thrown_away > 0 { Err(Error::TooLong(limit)) } else { Ok(bytes.freeze()) }
+    if discarded > 0 { Err(Error::TooLong(limit)) } else { Ok(bytes.freeze()) }
 }
 
-/// The same for a body whose sender may take its time, which must be here `within` so long.
+/// The same, where the whole body must come `within` so long.
 ///
 /// # Errors
 /// It is longer, breaks off, or is late.
@@ -67,17 +103,17 @@ where
     timeout(within, collect(body, limit)).await.unwrap_or(Err(Error::TooSlow(within)))
 }
 
-/// How long a body that nobody wants may take.
-const UNWANTED_TIME: Duration = Duration::from_secs(2);
+/// How long the body of a refused request may take.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Throws away what a refused request still sends, within reason: a connection with an unread body cannot be used again, and
-/// closing it makes some clients miss the answer.
+/// Reads and discards the body of a refused request: a connection with an unread body cannot be used again, and closing it
+/// makes some clients miss the answer.
 pub async fn drain<B>(body: B)
 where
     B: hyper::body::Body + Unpin,
     B::Error: std::fmt::Display,
 {
-    if let Err(error) = collect_within(body, 0, UNWANTED_TIME).await {
+    if let Err(error) = collect_within(body, 0, DRAIN_TIMEOUT).await {
         tracing::debug!(%error, "unwanted body");
     }
 }
@@ -85,7 +121,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::forward::{full, streamed};
+    use http::{HeaderName, HeaderValue};
 
     #[tokio::test]
     async fn a_body_is_read_up_to_its_limit() {
@@ -98,5 +134,16 @@ mod tests {
         let never = streamed(futures::stream::pending::<Result<Bytes, std::io::Error>>());
         let within = Duration::from_millis(1);
         assert!(matches!(collect_within(never, 4, within).await, Err(Error::TooSlow(_))));
+    }
+
+    #[test]
+    fn a_request_has_a_body_when_its_headers_say_so() {
+        let headers = |name, value| {
+            HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static(value))])
+        };
+        assert!(has_body(&headers("content-length", "2")));
+        assert!(has_body(&headers("transfer-encoding", "chunked")));
+        assert!(!has_body(&headers("content-length", "0")));
+        assert!(!has_body(&HeaderMap::new()));
     }
 }

@@ -1,13 +1,11 @@
 //! Carrying a request to another server and its reply back, without holding either in memory.
 
-use bytes::{Buf, Bytes};
-use futures::{Stream, TryStreamExt};
 use http::{HeaderMap, HeaderName, Method, Request, Uri, header};
-use http_body_util::{BodyDataStream, BodyExt, Empty, Full, StreamBody};
-use hyper::body::{Frame, Incoming};
+use http_body_util::BodyDataStream;
+use hyper::body::Incoming;
 use warp::{Reply, reply::Response};
 
-use crate::{Body, BoxError};
+use crate::Body;
 
 /// The API key of Browserbase's clients.
 pub const BROWSERBASE_KEY: HeaderName = HeaderName::from_static("x-bb-api-key");
@@ -39,41 +37,6 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     header::UPGRADE,
     header::HOST,
 ];
-
-/// A body with nothing in it.
-#[must_use]
-pub fn empty() -> Body {
-    Empty::new().map_err(|never| match never {}).boxed_unsync()
-}
-
-/// A body of bytes that are there already.
-#[must_use]
-pub fn full(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
-}
-
-/// How long a body says that it is, in bytes; `None` where it does not.
-#[must_use]
-pub fn content_length(headers: &HeaderMap) -> Option<usize> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-/// A body that is read while it is sent.
-pub fn streamed<B: Buf, E: Into<BoxError> + 'static>(
-    stream: impl Stream<Item = Result<B, E>> + Send + 'static,
-) -> Body {
-    let frames = stream
-        .map_ok(|mut chunk| Frame::data(chunk.copy_to_bytes(chunk.remaining())))
-        .map_err(Into::into);
-    StreamBody::new(frames).boxed_unsync()
-}
-
-/// Whether a request with these headers has a body (RFC 9112, section 6).
-#[must_use]
-pub fn has_body(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::TRANSFER_ENCODING)
-        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
-}
 
 /// The request to send on, with the client's headers but those of its connection and its credentials. Path and query
 /// stay as they are.
@@ -118,6 +81,7 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::body::full;
     use http::HeaderValue;
 
     #[test]
@@ -140,16 +104,5 @@ mod tests {
         names.sort_unstable();
         assert_eq!(names, ["content-length", "content-type"]);
         assert_eq!(request.uri(), "http://agent/session/a/url?b=%2F");
-    }
-
-    #[test]
-    fn a_request_has_a_body_when_its_headers_say_so() {
-        let headers = |name, value| {
-            HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static(value))])
-        };
-        assert!(has_body(&headers("content-length", "2")));
-        assert!(has_body(&headers("transfer-encoding", "chunked")));
-        assert!(!has_body(&headers("content-length", "0")));
-        assert!(!has_body(&HeaderMap::new()));
     }
 }

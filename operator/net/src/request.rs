@@ -5,10 +5,10 @@ use http::{HeaderMap, Method};
 use hyper::upgrade::OnUpgrade;
 use warp::{Filter, Rejection, filters::path::FullPath};
 
-use crate::{Body, forward::streamed, server::Connection};
+use crate::{Body, body::streamed, server::Connection};
 
 /// One request, with its body still to come.
-pub struct Incoming {
+pub struct IncomingRequest {
     /// Its method.
     pub method: Method,
     /// Its path as it came, percent-encoding included.
@@ -25,7 +25,7 @@ pub struct Incoming {
     pub body: Body,
 }
 
-impl Incoming {
+impl IncomingRequest {
     /// This path with this request's query.
     #[must_use]
     pub fn target(&self, path: &str) -> String {
@@ -34,7 +34,7 @@ impl Incoming {
 }
 
 /// Takes any request of [`crate::server::serve`].
-pub fn incoming() -> impl Filter<Extract = (Incoming,), Error = Rejection> + Clone {
+pub fn incoming_request() -> impl Filter<Extract = (IncomingRequest,), Error = Rejection> + Clone {
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     warp::method()
         .and(warp::path::full())
@@ -43,7 +43,7 @@ pub fn incoming() -> impl Filter<Extract = (Incoming,), Error = Rejection> + Clo
         .and(warp::ext::get::<Connection>())
         .and(warp::ext::optional::<OnUpgrade>())
         .and(warp::body::stream())
-        .map(|method, path: FullPath, query, headers, connection, upgrade, body| Incoming {
+        .map(|method, path: FullPath, query, headers, connection, upgrade, body| IncomingRequest {
             method,
             path: path.as_str().to_owned(),
             query,

@@ -15,7 +15,7 @@ use crate::{
 
 /// A message from a client.
 #[derive(Debug)]
-pub enum Incoming<'a> {
+pub enum ClientMessage<'a> {
     /// A well-formed command with a known name.
     Command(Command<'a>),
     /// Anything else, and the error to answer.
@@ -54,8 +54,8 @@ impl Command<'_> {
 
 /// Reads one text message.
 #[must_use]
-pub fn parse(text: &str) -> Incoming<'_> {
-    let invalid = |id, code, message: &str| Incoming::Invalid {
+pub fn parse(text: &str) -> ClientMessage<'_> {
+    let invalid = |id, code, message: &str| ClientMessage::Invalid {
         id,
         error: WebDriverError::new(code, message),
     };
@@ -79,14 +79,14 @@ pub fn parse(text: &str) -> Incoming<'_> {
     if !envelope.get("params").is_some_and(|params| params.starts_with('{')) {
         return invalid(id, ErrorCode::InvalidArgument, "params must be an object");
     }
-    Incoming::Command(Command { id: usable, method, envelope })
+    ClientMessage::Command(Command { id: usable, method, envelope })
 }
 
 /// A message from a browser: an answer, if it has an id, else an event.
 #[derive(Debug)]
-pub struct Outgoing<'a>(Envelope<'a>);
+pub struct BrowserMessage<'a>(Envelope<'a>);
 
-impl<'a> Outgoing<'a> {
+impl<'a> BrowserMessage<'a> {
     /// Reads one text message; `None` where it is no JSON object.
     #[must_use]
     pub fn parse(text: &'a str) -> Option<Self> {
@@ -309,7 +309,7 @@ mod tests {
                 argument,
             ),
         ] {
-            let Incoming::Invalid { id: found, error } = parse(text) else {
+            let ClientMessage::Invalid { id: found, error } = parse(text) else {
                 panic!("{text} was taken for a command");
             };
             assert_eq!((found, error.code.as_str()), (id, code), "{text}");
@@ -325,14 +325,14 @@ mod tests {
             r#"{"id":9007199254740991.0,"method":"session.status","params":{}}"#,
             r#"{"id":0,"method":"goog:cdp.sendCommand","params":{}}"#,
         ] {
-            assert!(matches!(parse(text), Incoming::Command(_)), "{text}");
+            assert!(matches!(parse(text), ClientMessage::Command(_)), "{text}");
         }
     }
 
     #[test]
     fn a_message_under_another_id_is_else_as_it_was_written() {
         let text = r#"{"method":"script.evaluate", "params": {"n": 1.00, "id":3},"id":7.0,"goog:channel":"a"}"#;
-        let Incoming::Command(command) = parse(text) else { panic!("not a command") };
+        let ClientMessage::Command(command) = parse(text) else { panic!("not a command") };
         assert_eq!(
             command.with_id(12),
             r#"{"id":12,"method":"script.evaluate","params":{"n": 1.00, "id":3},"goog:channel":"a"}"#
@@ -342,12 +342,13 @@ mod tests {
 
     #[test]
     fn an_answer_has_an_id_and_an_event_has_none() {
-        let answer = Outgoing::parse(r#"{"type":"success","id":12,"result":{}}"#).unwrap();
+        let answer = BrowserMessage::parse(r#"{"type":"success","id":12,"result":{}}"#).unwrap();
         assert_eq!(answer.id(), Some(12));
         assert_eq!(answer.with_id(7), r#"{"id":7,"type":"success","result":{}}"#);
-        let event = Outgoing::parse(r#"{"type":"event","method":"log.entryAdded","params":{}}"#);
+        let event =
+            BrowserMessage::parse(r#"{"type":"event","method":"log.entryAdded","params":{}}"#);
         assert_eq!(event.unwrap().id(), None);
-        assert!(Outgoing::parse("[]").is_none());
+        assert!(BrowserMessage::parse("[]").is_none());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
-use webdriver::bidi::{Incoming, Outgoing, parse};
+use webdriver::bidi::{BrowserMessage, ClientMessage, parse};
 
 const MAX_SAFE: u64 = (1 << 53) - 1;
 /// The largest integer that serde_json reads exactly when a fraction of one digit follows it, as in 1.0. Beyond it, it rounds
@@ -130,15 +130,15 @@ fn model_error(message: &Map<String, Value>) -> Option<&'static str> {
 proptest! {
     #[test]
     fn any_text_is_answered(text in any::<String>()) {
-        if let Incoming::Invalid { error, .. } = parse(&text) {
+        if let ClientMessage::Invalid { error, .. } = parse(&text) {
             prop_assert!(!error.message.is_empty());
         }
-        let _ = Outgoing::parse(&text).map(|message| message.with_id(1));
+        let _ = BrowserMessage::parse(&text).map(|message| message.with_id(1));
     }
 
     #[test]
     fn what_is_no_object_has_no_id(text in not_an_object()) {
-        let Incoming::Invalid { id, error } = parse(&text) else { panic!("taken for a command") };
+        let ClientMessage::Invalid { id, error } = parse(&text) else { panic!("taken for a command") };
         prop_assert_eq!((id, error.code.as_str()), (None, "invalid argument"));
     }
 
@@ -146,13 +146,13 @@ proptest! {
     fn a_message_is_what_the_model_says(message in message()) {
         let text = Value::Object(message.clone()).to_string();
         match parse(&text) {
-            Incoming::Command(command) => {
+            ClientMessage::Command(command) => {
                 prop_assert_eq!(model_error(&message), None);
                 prop_assert_eq!(Some(command.id), model_id(&message));
                 prop_assert_eq!(&message["method"], &json!(command.method));
                 prop_assert_eq!(&message["params"], &Value::Object(command.params()));
             }
-            Incoming::Invalid { id, error } => {
+            ClientMessage::Invalid { id, error } => {
                 prop_assert_eq!(model_error(&message), Some(error.code.as_str()));
                 prop_assert_eq!(id, model_id(&message));
             }
@@ -162,7 +162,7 @@ proptest! {
     #[test]
     fn another_id_changes_nothing_else(message in message(), id in 0..=MAX_SAFE) {
         let text = Value::Object(message.clone()).to_string();
-        let other = Outgoing::parse(&text).unwrap().with_id(id);
+        let other = BrowserMessage::parse(&text).unwrap().with_id(id);
         let mut expected = message;
         expected.insert("id".to_owned(), id.into());
         prop_assert_eq!(serde_json::from_str::<Value>(&other).unwrap(), Value::Object(expected));
@@ -178,7 +178,7 @@ proptest! {
     ) {
         let rest = [before, vec![format!("\"params\":{params}")], after].concat().join(",");
         let text = format!(r#"{{"method":"script.evaluate", "id" : {id} ,{rest}}}"#);
-        let Incoming::Command(command) = parse(&text) else { panic!("{text} is a command") };
+        let ClientMessage::Command(command) = parse(&text) else { panic!("{text} is a command") };
         prop_assert_eq!(command.id, id);
         let expected = format!(r#"{{"id":{other},"method":"script.evaluate",{rest}}}"#);
         prop_assert_eq!(command.with_id(other), expected);

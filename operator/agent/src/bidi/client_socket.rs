@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes, protocol::frame::coding
 use tokio_util::task::TaskTracker;
 use warp::{Reply, reply::Response};
 use webdriver::{
-    bidi::{self, Command, Incoming},
+    bidi::{self, ClientMessage, Command},
     error::WebDriverError,
 };
 
@@ -168,8 +168,8 @@ async fn handle_command(
     end: &EndLatch,
 ) -> Option<String> {
     let (id, closes_window) = match bidi::parse(&text) {
-        Incoming::Invalid { id, error } => return Some(bidi::failure(id, &error)),
-        Incoming::Command(command) => match command.method.as_str() {
+        ClientMessage::Invalid { id, error } => return Some(bidi::failure(id, &error)),
+        ClientMessage::Command(command) => match command.method.as_str() {
             "session.status" => {
                 let status = json!({"ready": false, "message": "this session is active"});
                 return Some(bidi::success(command.id, &status));

@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use webdriver::{
-    bidi::{Outgoing, failure},
+    bidi::{BrowserMessage, failure},
     error::{ErrorCode, WebDriverError},
 };
 
@@ -81,14 +81,14 @@ impl Router {
                     let command = CloseCommand::Bidi(browser_id);
                     self.activity.closing_windows().start(command, Instant::now());
                 }
-                Outgoing::parse(&message).map(|message| (message.with_id(browser_id), room))
+                BrowserMessage::parse(&message).map(|message| (message.with_id(browser_id), room))
             }
         }
     }
 
     /// Handles the browser's message. Returns the agent's own command to send to the browser.
     pub fn on_browser_message(&mut self, text: Utf8Bytes) -> Option<String> {
-        let Some(message) = Outgoing::parse(&text) else {
+        let Some(message) = BrowserMessage::parse(&text) else {
             tracing::warn!("the browser sent a message that is no JSON object");
             return None;
         };

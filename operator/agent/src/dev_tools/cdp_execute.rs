@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use http::Method;
 use net::{
-    body::{self, collect_within},
-    forward::{content_length, empty, full},
-    request::Incoming,
+    body::{self, collect_within, content_length, empty, full},
+    request::IncomingRequest,
 };
 use serde::Deserialize;
 
@@ -22,7 +21,10 @@ struct Execute {
 
 /// What a WebDriver command does to the session. `rest` is its path behind the session's id. A body that is too long to have an
 /// effect passes unread.
-pub async fn effect(incoming: &mut Incoming, rest: &str) -> Result<CommandEffect, body::Error> {
+pub async fn effect(
+    incoming: &mut IncomingRequest,
+    rest: &str,
+) -> Result<CommandEffect, body::Error> {
     if incoming.method != Method::POST
         || !is_cdp_execute(rest)
         || content_length(&incoming.headers).is_none_or(|length| length > MAX_WRAPPED_COMMAND)

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use agent_api::bind::Driver;
 use http::{HeaderMap, StatusCode, header};
-use net::{body::drain, handshake, request::Incoming};
+use net::{body::drain, handshake, request::IncomingRequest};
 use serde_json::Value;
 use tokio::time::{error::Elapsed, timeout};
 use tokio_tungstenite::tungstenite;
@@ -43,7 +43,7 @@ enum DevToolsError {
 pub async fn handle(
     session: Arc<Session>,
     requested: DevTools<'_>,
-    incoming: Incoming,
+    incoming: IncomingRequest,
     direct: bool,
     end_policy: &EndPolicy,
     tasks: &TaskTracker,
@@ -99,7 +99,7 @@ async fn open_socket(
     session: Arc<Session>,
     requested: DevTools<'_>,
     browser: &Endpoint,
-    incoming: Incoming,
+    incoming: IncomingRequest,
     end_policy: &EndPolicy,
     tasks: &TaskTracker,
 ) -> Response {

@@ -12,8 +12,7 @@ use hyper_util::{
 };
 use net::{
     Body,
-    body::{self, collect},
-    forward::{empty, full},
+    body::{self, collect, empty, full},
 };
 use serde_json::Value;
 use tokio::time::{error::Elapsed, timeout};

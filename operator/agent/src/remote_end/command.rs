@@ -5,7 +5,7 @@ use std::path::Path;
 use agent_api::bind::Driver;
 use crds::Reason;
 use http::Method;
-use net::request::Incoming;
+use net::request::IncomingRequest;
 use serde_json::json;
 use tokio::time::Instant;
 use warp::reply::Response;
@@ -29,7 +29,7 @@ pub async fn run(
     state: &AgentState,
     session: &Session,
     rest: &str,
-    incoming: Incoming,
+    incoming: IncomingRequest,
 ) -> Response {
     let _running = session.activity.start_command();
     let end = state.end_policy.latch();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crds::Reason;
 use http::Method;
-use net::{body::drain, handshake, request::Incoming};
+use net::{body::drain, handshake, request::IncomingRequest};
 use serde_json::Value;
 use warp::reply::Response;
 use webdriver::{
@@ -19,7 +19,7 @@ use super::{
 use crate::{bidi, dev_tools, session::Session, state::AgentState};
 
 /// Handles a request. A client proves itself by the id in its path; through the gateway the connection is `trusted` too.
-pub async fn handle(state: &Arc<AgentState>, incoming: Incoming, trusted: bool) -> Response {
+pub async fn handle(state: &Arc<AgentState>, incoming: IncomingRequest, trusted: bool) -> Response {
     let session = |id: &str| {
         state
             .session()

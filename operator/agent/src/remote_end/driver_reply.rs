@@ -3,7 +3,7 @@
 
 use http::{StatusCode, header};
 use net::{
-    body::{collect, drain},
+    body::{collect, content_length, drain},
     forward,
 };
 use serde_json::Value;
@@ -46,8 +46,7 @@ pub async fn handle(
     if !is_json {
         return not_web_driver(response).await;
     }
-    let is_too_long =
-        forward::content_length(response.headers()).is_none_or(|length| length > MAX_READ);
+    let is_too_long = content_length(response.headers()).is_none_or(|length| length > MAX_READ);
     let may_be_the_end =
         closing_window.is_some() || matches!(status.as_u16(), 404 | 500) && !is_too_long;
     if !may_be_the_end {

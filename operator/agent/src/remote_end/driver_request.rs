@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use http::{Method, header};
 use net::{
-    body::{self, collect_within, drain},
-    forward::{self, empty},
-    request::Incoming,
+    body::{self, collect_within, drain, empty},
+    forward,
+    request::IncomingRequest,
 };
 use webdriver::route;
 
@@ -31,7 +31,10 @@ pub enum SendError {
 
 /// Removes a query, which is no part of a command's path, and a body that is not POST's (WebDriver, "Processing model").
 /// Collects a body without a length: chromedriver takes none.
-pub async fn prepare(mut incoming: Incoming, rest: &str) -> Result<Incoming, body::Error> {
+pub async fn prepare(
+    mut incoming: IncomingRequest,
+    rest: &str,
+) -> Result<IncomingRequest, body::Error> {
     forward::remove_hop_by_hop(&mut incoming.headers);
     if !route::is_vendors(rest) {
         incoming.query.clear();
@@ -45,7 +48,7 @@ pub async fn prepare(mut incoming: Incoming, rest: &str) -> Result<Incoming, bod
         let body = collect_within(body, MAX_CHUNKED, CHUNKED_TIMEOUT).await?;
         incoming.headers.remove(header::TRANSFER_ENCODING);
         incoming.headers.insert(header::CONTENT_LENGTH, body.len().into());
-        incoming.body = forward::full(body);
+        incoming.body = body::full(body);
     }
     Ok(incoming)
 }
@@ -54,10 +57,10 @@ pub async fn prepare(mut incoming: Incoming, rest: &str) -> Result<Incoming, bod
 pub async fn send(
     session: &Session,
     rest: &str,
-    incoming: Incoming,
+    incoming: IncomingRequest,
 ) -> Result<http::Response<hyper::body::Incoming>, SendError> {
     let uri = session.driver.uri(&incoming.target(&session.driver_path(rest)))?;
-    let body = if forward::has_body(&incoming.headers) { incoming.body } else { empty() };
+    let body = if body::has_body(&incoming.headers) { incoming.body } else { empty() };
     let mut headers = incoming.headers;
     // The driver refuses what has a foreign Origin, or is not JSON by its name.
     headers.remove(header::ORIGIN);

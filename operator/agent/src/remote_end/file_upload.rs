@@ -125,7 +125,7 @@ fn decode(body: Bytes) -> Result<Vec<u8>, UploadError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use net::forward::full;
+    use net::body::full;
     use serde_json::json;
     use std::io::Write;
     use zip::{ZipWriter, write::SimpleFileOptions};

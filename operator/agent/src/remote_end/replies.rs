@@ -1,7 +1,7 @@
 //! WebDriver's replies, as the agent itself makes them.
 
 use http::StatusCode;
-use net::{body::drain, request::Incoming};
+use net::{body::drain, request::IncomingRequest};
 use serde_json::Value;
 use warp::{Reply, reply::Response};
 use webdriver::{
@@ -20,7 +20,7 @@ pub fn failure(error: &WebDriverError) -> Response {
 }
 
 /// An error, after the body that came with the request.
-pub async fn refuse(incoming: Incoming, error: WebDriverError) -> Response {
+pub async fn refuse(incoming: IncomingRequest, error: WebDriverError) -> Response {
     drain(incoming.body).await;
     failure(&error)
 }

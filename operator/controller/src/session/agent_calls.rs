@@ -133,7 +133,7 @@ async fn post(
     path: &str,
     message: &impl Serialize,
 ) -> Result<(StatusCode, Bytes), CallError> {
-    let body = forward::full(serde_json::to_vec(message)?);
+    let body = body::full(serde_json::to_vec(message)?);
     let request = forward::request(Method::POST, Agent::uri(path)?, HeaderMap::new(), body);
     let response = agent.send(request).await?;
     let status = response.status();

@@ -6,10 +6,10 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use net::{
-    body::{collect_within, drain},
-    forward::{SIGNING_KEY, empty},
+    body::{collect_within, drain, empty},
+    forward::SIGNING_KEY,
     handshake,
-    request::Incoming,
+    request::IncomingRequest,
 };
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -33,7 +33,7 @@ pub fn is_path(path: &str) -> bool {
 }
 
 /// Answers a request without a socket.
-pub async fn run(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
+pub async fn run(gateway: Arc<Gateway>, incoming: IncomingRequest) -> Response {
     let path = incoming.path.trim_end_matches('/').to_owned();
     if incoming.method != Method::GET {
         return refuse(incoming, StatusCode::METHOD_NOT_ALLOWED, "this path can only be read")
@@ -60,7 +60,7 @@ pub async fn run(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
 }
 
 /// Answers a handshake below `/cdp/`.
-pub async fn socket(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
+pub async fn socket(gateway: Arc<Gateway>, incoming: IncomingRequest) -> Response {
     let path = incoming.path.trim_end_matches('/').to_owned();
     let (id, rest) = split(path.strip_prefix("/cdp/").unwrap_or_default());
     if let Err(why) = authorised(&gateway, id, &incoming) {
@@ -79,7 +79,11 @@ fn split(path: &str) -> (&str, &str) {
 }
 
 /// The link of a request, if it is for this session. It stands in the query, because clients keep that.
-fn authorised(gateway: &Gateway, id: &str, incoming: &Incoming) -> Result<String, &'static str> {
+fn authorised(
+    gateway: &Gateway,
+    id: &str,
+    incoming: &IncomingRequest,
+) -> Result<String, &'static str> {
     let in_query = url::form_urlencoded::parse(incoming.query.as_bytes())
         .find(|(name, _)| name == "signingKey")
         .map(|(_, value)| value.into_owned());
@@ -101,7 +105,7 @@ async fn of_session(
     id: &str,
     rest: &str,
     link: &str,
-    incoming: Incoming,
+    incoming: IncomingRequest,
 ) -> Response {
     let base = base(gateway, &incoming);
     let entry = match gateway.directory.find(id).await {
@@ -127,7 +131,7 @@ async fn of_session(
 }
 
 /// A session for a client that has only this gateway's URL: it ends with its socket.
-async fn on_demand(gateway: &Gateway, incoming: Incoming) -> Response {
+async fn on_demand(gateway: &Gateway, incoming: IncomingRequest) -> Response {
     let base = base(gateway, &incoming);
     let headers = incoming.headers;
     drain(incoming.body).await;
@@ -150,7 +154,7 @@ async fn on_demand(gateway: &Gateway, incoming: Incoming) -> Response {
     }
 }
 
-fn base(gateway: &Gateway, incoming: &Incoming) -> String {
+fn base(gateway: &Gateway, incoming: &IncomingRequest) -> String {
     let peer = incoming.connection.peer.ip();
     urls::socket_base(&gateway.urls, None, &incoming.headers, peer)
 }
@@ -213,7 +217,7 @@ pub async fn pages(entry: &LiveSession) -> Result<Vec<Page>, String> {
     Ok(pages.into_iter().filter(|page| page.kind == "page").collect())
 }
 
-async fn refuse(incoming: Incoming, status: StatusCode, why: impl Into<String>) -> Response {
+async fn refuse(incoming: IncomingRequest, status: StatusCode, why: impl Into<String>) -> Response {
     drain(incoming.body).await;
     warp::reply::with_status(why.into(), status).into_response()
 }

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use net::{
     agent,
     body::{collect_within, drain},
-    request::Incoming,
+    request::IncomingRequest,
 };
 use serde_json::{Map, Value, json};
 use warp::{Reply, reply::Response};
@@ -32,7 +32,7 @@ const MAX_BODY: usize = 1 << 20;
 const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// Runs one command.
-pub async fn run(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
+pub async fn run(gateway: Arc<Gateway>, incoming: IncomingRequest) -> Response {
     let path = incoming.path.clone();
     match route::classic(&incoming.method, &path) {
         Route::Status => {
@@ -58,7 +58,7 @@ fn status(gateway: &Gateway) -> Response {
     reply::success(&json!({"ready": ready, "message": message})).into_response()
 }
 
-async fn new_session(gateway: &Gateway, incoming: Incoming) -> Response {
+async fn new_session(gateway: &Gateway, incoming: IncomingRequest) -> Response {
     let outcome = create(gateway, incoming).await;
     let counted = if outcome.is_ok() { Outcome::Created } else { Outcome::Refused };
     gateway.metrics.requested(Front::Classic, counted);
@@ -80,8 +80,8 @@ impl From<WebDriverError> for Refusal {
     }
 }
 
-async fn create(gateway: &Gateway, incoming: Incoming) -> Result<Value, Refusal> {
-    let Incoming { headers, body, connection, .. } = incoming;
+async fn create(gateway: &Gateway, incoming: IncomingRequest) -> Result<Value, Refusal> {
+    let IncomingRequest { headers, body, connection, .. } = incoming;
     let body = collect_within(body, MAX_BODY, BODY_TIME)
         .await
         .map_err(|error| WebDriverError::invalid_argument(error.to_string()))?;
@@ -166,7 +166,7 @@ pub(super) fn refuse_caller(error: &auth::Error) -> Response {
     response
 }
 
-async fn delete_session(gateway: &Gateway, id: &str, incoming: Incoming) -> Response {
+async fn delete_session(gateway: &Gateway, id: &str, incoming: IncomingRequest) -> Response {
     let entry = match gateway.directory.find(id).await {
         Ok(entry) => entry,
         Err(error) => return refuse(incoming, &error).await,
@@ -178,7 +178,7 @@ async fn delete_session(gateway: &Gateway, id: &str, incoming: Incoming) -> Resp
     response
 }
 
-async fn command(gateway: &Gateway, id: &str, incoming: Incoming) -> Response {
+async fn command(gateway: &Gateway, id: &str, incoming: IncomingRequest) -> Response {
     match gateway.directory.find(id).await {
         Ok(entry) => match check_content_type(&incoming.headers) {
             Ok(()) => forward(gateway, &entry, incoming).await,
@@ -189,14 +189,14 @@ async fn command(gateway: &Gateway, id: &str, incoming: Incoming) -> Response {
 }
 
 /// An error, after the body that came with the request.
-async fn refuse(incoming: Incoming, error: &WebDriverError) -> Response {
+async fn refuse(incoming: IncomingRequest, error: &WebDriverError) -> Response {
     drain(incoming.body).await;
     failure(error)
 }
 
-async fn forward(gateway: &Gateway, entry: &LiveSession, incoming: Incoming) -> Response {
+async fn forward(gateway: &Gateway, entry: &LiveSession, incoming: IncomingRequest) -> Response {
     let target = incoming.target(route::without_hub(&incoming.path));
-    let Incoming { method, headers, body, .. } = incoming;
+    let IncomingRequest { method, headers, body, .. } = incoming;
     match traffic::command(entry, method, &target, headers, body).await {
         Ok(response) => response,
         Err(error) => no_answer(gateway, entry, &error).await,

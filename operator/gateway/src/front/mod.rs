@@ -15,7 +15,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use net::{
     body::drain,
     handshake,
-    request::{Incoming, incoming},
+    request::{IncomingRequest, incoming_request},
 };
 use warp::{Filter, Reply, reply::Response};
 use webdriver::{
@@ -29,7 +29,7 @@ use crate::{auth::origin, state::Gateway};
 pub fn routes(
     gateway: Arc<Gateway>,
 ) -> impl Filter<Extract = (Response,), Error = warp::Rejection> + Clone {
-    incoming().then(move |incoming: Incoming| {
+    incoming_request().then(move |incoming: IncomingRequest| {
         let gateway = gateway.clone();
         async move {
             // What a share shows may be reached from anywhere; it drives nothing.
@@ -58,7 +58,7 @@ pub fn routes(
 }
 
 /// Each front has its own paths; what is nobody's is WebDriver's to refuse.
-async fn answer(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
+async fn answer(gateway: Arc<Gateway>, incoming: IncomingRequest) -> Response {
     let path = incoming.path.as_str();
     if path.starts_with("/v1/") {
         browserbase::run(gateway, incoming).await
@@ -88,7 +88,7 @@ fn is_rest(path: &str) -> bool {
 
 /// The Host of a read that a web page may have made, where it would show somebody's sessions: only where nobody needs to say
 /// who they are, because such a page has no credentials. WebDriver takes any Host, and tells nobody an id.
-fn rebound_host(gateway: &Gateway, incoming: &Incoming) -> Option<String> {
+fn rebound_host(gateway: &Gateway, incoming: &IncomingRequest) -> Option<String> {
     let shows_sessions = is_rest(&incoming.path) || cdp::is_path(&incoming.path);
     if gateway.authorizer.anonymous.is_none() || !shows_sessions {
         return None;

@@ -111,8 +111,7 @@ mod tests {
     use super::*;
     use crate::{
         agent::Agent,
-        body::collect,
-        forward::{empty, full},
+        body::{collect, empty, full},
     };
     use agent_api::{
         PodRef,

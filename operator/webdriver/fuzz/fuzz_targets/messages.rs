@@ -5,7 +5,7 @@ mod input;
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value};
-use webdriver::bidi::{Command, Incoming, Outgoing, parse};
+use webdriver::bidi::{Command, ClientMessage, BrowserMessage, parse};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Some(text) = input::text(bytes, NAMES, TEXTS) {
@@ -28,23 +28,23 @@ const TEXTS: &[&str] = &[
 
 fn check(text: &str) {
     let incoming = parse(text);
-    let outgoing = Outgoing::parse(text);
+    let outgoing = BrowserMessage::parse(text);
     if let Some(message) = &outgoing {
         let other = message.with_id(7);
-        assert_eq!(Outgoing::parse(&other).and_then(|message| message.id()), Some(7));
+        assert_eq!(BrowserMessage::parse(&other).and_then(|message| message.id()), Some(7));
     }
     match (serde_json::from_str(text), incoming) {
-        (Ok(Value::Object(message)), Incoming::Command(command)) => {
+        (Ok(Value::Object(message)), ClientMessage::Command(command)) => {
             check_command(&message, &command);
         }
-        (Ok(Value::Object(message)), Incoming::Invalid { id, error }) => {
+        (Ok(Value::Object(message)), ClientMessage::Invalid { id, error }) => {
             assert_eq!(id.map(|id| id as f64), model_id(&message).filter(|_| id.is_some()));
             assert!(id.is_some() || model_id(&message).is_none_or(|id| id > MAX_SAFE));
             let is_text = message.get("method").is_some_and(Value::is_string);
             assert!(error.code.as_str() == "invalid argument" || is_text);
         }
         (Ok(_), incoming) => {
-            assert!(matches!(incoming, Incoming::Invalid { id: None, .. }));
+            assert!(matches!(incoming, ClientMessage::Invalid { id: None, .. }));
             assert!(outgoing.is_none());
         }
         // Numbers that are too large and lists that are too deep are no value here; a browser decides about them.

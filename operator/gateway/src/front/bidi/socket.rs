@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use hyper::upgrade::OnUpgrade;
 use net::{
     frames as ws_frames, handshake,
-    request::Incoming,
+    request::IncomingRequest,
     tunnel::{Endpoint, UpgradedIo, wait_for_close},
 };
 use serde_json::{Map, Value, json};
@@ -50,7 +50,7 @@ const PING: Duration = Duration::from_secs(30);
 const IDLE: Duration = Duration::from_secs(300);
 
 /// Answers a handshake.
-pub async fn socket(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
+pub async fn socket(gateway: Arc<Gateway>, incoming: IncomingRequest) -> Response {
     let path = incoming.path.clone();
     let key = match handshake::key(&incoming.headers) {
         Ok(key) => key.clone(),
@@ -257,10 +257,10 @@ impl<'a> Bare<'a> {
             }
         };
         let command = match bidi::parse(&text) {
-            bidi::Incoming::Invalid { id, error } => {
+            bidi::ClientMessage::Invalid { id, error } => {
                 return self.send(message_reader::text(bidi::failure(id, &error))).await;
             }
-            bidi::Incoming::Command(command) => command,
+            bidi::ClientMessage::Command(command) => command,
         };
         match command.method.as_str() {
             "session.status" => {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{Method, StatusCode};
-use net::request::Incoming;
+use net::request::IncomingRequest;
 use serde_json::Value;
 use warp::{Reply, reply::Response};
 
@@ -44,7 +44,7 @@ const AGENTS: [&str; 14] = [
 ];
 
 /// Answers a request below `/api/v2/`, `/api/v3/` or `/api/v4/`.
-pub async fn run(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
+pub async fn run(gateway: Arc<Gateway>, incoming: IncomingRequest) -> Response {
     serve(gateway, incoming, problem::render, route).await
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{Method, StatusCode};
-use net::request::Incoming;
+use net::request::IncomingRequest;
 use serde::Serialize;
 use warp::reply::Response;
 
@@ -32,7 +32,7 @@ const ELSEWHERE: [&str; 7] =
     ["agents", "certificates", "fetch", "functions", "search", "secrets", "webhooks"];
 
 /// Answers a request below `/v1/`.
-pub async fn run(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
+pub async fn run(gateway: Arc<Gateway>, incoming: IncomingRequest) -> Response {
     serve(gateway, incoming, problem::render, route).await
 }
 

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, Method, StatusCode};
 use net::{
     body::drain,
     forward::{BROWSERBASE_KEY, SESSION_ID, SIGNING_KEY},
-    request::Incoming,
+    request::IncomingRequest,
 };
 use serde_json::json;
 use warp::{Reply, reply::Response};
@@ -24,13 +24,13 @@ pub fn is_path(path: &str) -> bool {
 }
 
 /// Answers a request.
-pub async fn run(gateway: Arc<Gateway>, mut incoming: Incoming) -> Response {
+pub async fn run(gateway: Arc<Gateway>, mut incoming: IncomingRequest) -> Response {
     incoming.path.drain(..PREFIX.len());
     let path = route::without_hub(&incoming.path).trim_end_matches('/');
     if incoming.method != Method::POST || path != "/session" {
         return classic::run(gateway, incoming).await;
     }
-    let Incoming { headers, body, connection, .. } = incoming;
+    let IncomingRequest { headers, body, connection, .. } = incoming;
     drain(body).await;
     let joined = async {
         let id = session(&gateway, &headers).await?;

@@ -7,7 +7,7 @@ use http::{HeaderMap, Method};
 use net::{
     Body,
     body::{collect_within, drain},
-    request::Incoming,
+    request::IncomingRequest,
 };
 use parking_lot::Mutex;
 
@@ -28,8 +28,8 @@ pub struct Request {
 }
 
 impl Request {
-    pub fn new(incoming: Incoming) -> Self {
-        let Incoming { method, path, query, headers, connection, body, .. } = incoming;
+    pub fn new(incoming: IncomingRequest) -> Self {
+        let IncomingRequest { method, path, query, headers, connection, body, .. } = incoming;
         Self {
             method,
             path,

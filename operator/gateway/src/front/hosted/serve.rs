@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode, header};
-use net::request::Incoming;
+use net::request::IncomingRequest;
 use serde::Serialize;
 use serde_json::Value;
 use warp::{Reply, reply::Response};
@@ -17,7 +17,7 @@ type RenderProblem = fn(&Problem) -> (StatusCode, Value);
 /// Answers one request.
 pub async fn serve(
     gateway: Arc<Gateway>,
-    incoming: Incoming,
+    incoming: IncomingRequest,
     render_problem: RenderProblem,
     handler: impl AsyncFnOnce(&Gateway, &Request) -> Result<Response, Problem>,
 ) -> Response {

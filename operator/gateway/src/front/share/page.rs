@@ -7,9 +7,8 @@ use agent_api::bind::SCREEN_PATH;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use net::{
-    body::{collect_within, drain},
-    forward::empty,
-    request::Incoming,
+    body::{collect_within, drain, empty},
+    request::IncomingRequest,
 };
 use support::ttl_cache::TtlCache;
 use tokio::{
@@ -81,7 +80,7 @@ pub fn is_path(path: &str) -> bool {
 }
 
 /// Answers.
-pub async fn run(gateway: Arc<Gateway>, incoming: Incoming) -> Response {
+pub async fn run(gateway: Arc<Gateway>, incoming: IncomingRequest) -> Response {
     drain(incoming.body).await;
     let head = incoming.method == Method::HEAD;
     if !head && incoming.method != Method::GET {
