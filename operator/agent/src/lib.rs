@@ -44,11 +44,11 @@ use crate::{
 /// How long replies and Close frames may take to leave, at the end.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// For gateways and the controller, and for clients of a session that is exposed.
+/// The connections are those of gateways, the controller, and clients of a session that is exposed.
 const LIMITS: Limits = Limits { idle: AGENT_IDLE, connections: 1024 };
 
-/// How long the controller may take to send the reason, after the pod was told to stop: whoever deletes or evicts it is
-/// faster. A kubelet that evicts the pod itself waits two seconds at the most.
+/// How long to wait, after the pod was told to stop, for the controller to send the reason: it learns of a deletion or an
+/// eviction later. A kubelet that evicts the pod itself waits two seconds at the most.
 const REASON_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// Why an agent could not run.

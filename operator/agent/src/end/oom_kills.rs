@@ -26,10 +26,12 @@ pub struct OomKills {
 impl OomKills {
     /// Counts from now on; `None` where the kernel does not count.
     pub fn from_now() -> Option<Self> {
-        COUNTERS.iter().map(PathBuf::from).find_map(|counter| {
-            let before = count(&std::fs::read_to_string(&counter).ok()?)?;
-            Some(Self { counter, before })
-        })
+        COUNTERS.iter().map(PathBuf::from).find_map(Self::of_counter)
+    }
+
+    pub(super) fn of_counter(counter: PathBuf) -> Option<Self> {
+        let before = count(&std::fs::read_to_string(&counter).ok()?)?;
+        Some(Self { counter, before })
     }
 
     pub fn any(&self) -> bool {

@@ -157,6 +157,20 @@ mod tests {
         assert_eq!(afterwards.await, Reason::BrowserCrashed);
     }
 
+    #[test]
+    fn a_crash_after_a_kill_for_memory_is_one_for_memory() {
+        let counter = std::env::temp_dir().join(format!("oom-kills-{}", std::process::id()));
+        for (kills, reason) in [(0, Reason::ClientEnded), (1, Reason::OutOfMemory)] {
+            std::fs::write(&counter, "oom_kill 0\n").unwrap();
+            let oom_kills = OomKills::of_counter(counter.clone());
+            let policy = EndPolicy::new(EndLatch::default(), oom_kills);
+            std::fs::write(&counter, format!("oom_kill {kills}\n")).unwrap();
+            policy.browser_lost(true, &BrowserLoss::ProcessEnded);
+            assert_eq!(policy.latch().get().unwrap().reason, reason);
+        }
+        std::fs::remove_file(counter).unwrap();
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_driver_that_dies_while_it_closes_a_window_says_so() {
         let reason = reason(async |activity, policy| {

@@ -13,8 +13,7 @@ use bytes::Bytes;
 use support::ttl_cache::TtlCache;
 use tokio::sync::OnceCell;
 
-use activity::Activity;
-
+use self::activity::Activity;
 use crate::{
     bidi::Multiplexer,
     driver::{CdpError, DriverClient, DriverSession},
