@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use crds::Reason;
+use crds::{Reason, RecordingMode};
 use e2e::{
     Namespace, class_like_the_default, namespace::Live, objects::session_json, with_namespace,
 };
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 fn words(error: kube::Error) -> String {
@@ -124,6 +125,49 @@ async fn a_field_that_is_not_available_yet_is_refused_by_name() -> Result<()> {
             ],
         )
         .await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_capability_of_such_a_field_is_refused_by_the_fields_name() -> Result<()> {
+    with_namespace(async |namespace| {
+        let client = namespace.client().await?;
+        for (capability, value, expected) in [
+            ("proxy", json!({"rules": [{"type": "direct"}]}), "spec.proxy is not available"),
+            ("context", json!({"name": "c"}), "spec.context is not available"),
+            ("extensions", json!(["e"]), "spec.extensions is not available"),
+            ("allowedDomains", json!(["a.example"]), "spec.allowedDomains is not available"),
+            ("blockAds", json!(true), "spec.blockAds: true is not available"),
+            (
+                "recording",
+                json!({"mode": "always"}),
+                "spec.recording.mode: only never is available",
+            ),
+            ("log", json!(true), "spec.log: true is not available"),
+        ] {
+            let name = format!("browser-operator:{capability}");
+            let body = json!({"capabilities": {"alwaysMatch": {name: value}}});
+            let reply = client.send(Method::POST, "/session", Some(&body)).await?;
+            assert_eq!((reply.status, reply.error()), (400, "invalid argument"), "{capability}");
+            ensure!(reply.message().contains(expected), "{}", reply.body);
+        }
+        ensure!(namespace.sessions().list(&ListParams::default()).await?.items.is_empty());
+
+        // What is available, or harmless, makes a session with that field.
+        let made = client
+            .new_session(json!({
+                "browser-operator:className": "chromium",
+                "browser-operator:ignoreCertificateErrors": true,
+                "browser-operator:recording": {"mode": "never"},
+                "browser-operator:blockAds": false,
+            }))
+            .await?;
+        let spec = namespace.cluster.session_with_id(&made.id).await?.spec;
+        assert_eq!(spec.class_name.as_deref(), Some("chromium"));
+        assert_eq!(spec.recording.map(|recording| recording.mode), Some(RecordingMode::Never));
+        ensure!(spec.ignore_certificate_errors && !spec.block_ads);
+        Ok(())
     })
     .await
 }
@@ -371,7 +415,7 @@ async fn sessions_are_found_by_class_and_phase() -> Result<()> {
         stored(&namespace).await?;
         let Live { session, .. } = namespace.create_ready("live", json!({})).await?;
         let named = async |selector: &str| -> Result<Vec<String>> {
-            let params = kube::api::ListParams::default().fields(selector);
+            let params = ListParams::default().fields(selector);
             let found = namespace.sessions().list(&params).await?;
             Ok(found.items.into_iter().filter_map(|found| found.metadata.name).collect())
         };

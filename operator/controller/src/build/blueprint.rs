@@ -1,10 +1,7 @@
 //! What any pod of a class, version, region and preparation is, whoever will hold it.
 
 use agent_api::bind::{Driver, MAX_PREPARED_BYTES, NewSession, OperatingSystem, Prepare};
-use crds::{
-    BrowserClass, BrowserSessionSpec, Feature, Features, Region, Sandbox,
-    class::{BrowserName, BrowserVersion},
-};
+use crds::{BrowserClass, BrowserSessionSpec, BrowserVersion, Feature, Features, Region, Sandbox};
 use placement::Placement;
 use webdriver::capabilities::{CapabilitySet, for_driver};
 
@@ -43,9 +40,9 @@ impl<'a> Blueprint<'a> {
     pub(super) fn prepare(&self) -> Prepare {
         let class = &self.class.spec;
         Prepare {
-            driver: match class.browser_name {
-                BrowserName::Chrome => Driver::Chromedriver,
-                BrowserName::Firefox => Driver::Geckodriver,
+            driver: match class.driver() {
+                crds::Driver::Chromedriver => Driver::Chromedriver,
+                crds::Driver::Geckodriver => Driver::Geckodriver,
             },
             browser_sandbox: class.sandbox == Sandbox::Browser,
             session: self.preparation.session.clone(),

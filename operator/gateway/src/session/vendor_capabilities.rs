@@ -4,19 +4,26 @@ use crds::{BrowserSessionSpec, Capabilities, capabilities::CapabilitySet, names:
 use serde_json::{Map, Value};
 use webdriver::{capabilities::OWN_PREFIX, error::WebDriverError};
 
-/// Which capability is which field of the spec.
-const FIELDS: [(&str, &str); 14] = [
+/// Which capability is which field of the spec. Every field has one; `NOT_CAPABILITIES` in the tests names the exceptions.
+const FIELDS: [(&str, &str); 21] = [
     ("class", "className"),
+    ("className", "className"),
     ("region", "region"),
     ("timeoutSeconds", "timeoutSeconds"),
     ("idleTimeoutSeconds", "idleTimeoutSeconds"),
     ("connectTimeoutSeconds", "connectTimeoutSeconds"),
+    ("allowedDomains", "allowedDomains"),
+    ("blockAds", "blockAds"),
     ("context", "context"),
+    ("extensions", "extensions"),
     ("features", "features"),
+    ("ignoreCertificateErrors", "ignoreCertificateErrors"),
     ("keepAlive", "keepAlive"),
+    ("log", "log"),
     ("os", "os"),
     ("priority", "priority"),
     ("proxy", "proxy"),
+    ("recording", "recording"),
     ("viewport", "viewport"),
     ("startUrl", "startUrl"),
     ("userMetadata", "userMetadata"),
@@ -75,7 +82,11 @@ impl SessionRequest {
                 };
                 namespace = Some(value);
             } else if let Some((_, field)) = FIELDS.iter().find(|(known, _)| *known == name) {
-                spec.insert((*field).to_owned(), value);
+                if spec.insert((*field).to_owned(), value).is_some() {
+                    return Err(WebDriverError::invalid_argument(format!(
+                        "{OWN_PREFIX}{name} sets {field}, which another capability has set"
+                    )));
+                }
             } else {
                 let known: Vec<&str> = FIELDS.iter().map(|(known, _)| *known).collect();
                 return Err(WebDriverError::invalid_argument(format!(
@@ -115,7 +126,10 @@ fn take(set: Option<&mut CapabilitySet>) -> Vec<(String, Value)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crds::{BrowserSession, Recording, RecordingMode};
+    use kube::CustomResourceExt;
     use serde_json::json;
+    use std::collections::BTreeSet;
 
     #[test]
     fn our_capabilities_become_fields_and_the_rest_stays() {
@@ -157,6 +171,61 @@ mod tests {
         );
     }
 
+    /// The fields that no capability sets.
+    const NOT_CAPABILITIES: [(&str, &str); 5] = [
+        ("capabilities", "they are the rest of the same body"),
+        ("newSessionParameters", "the other members of the body of New Session are these"),
+        (
+            "expose",
+            "a Service, which may cost a cloud's load balancer, is for whoever may write the object",
+        ),
+        ("record", "deprecated: recording is its successor"),
+        (
+            "ttlSecondsAfterFinished",
+            "the gateway sets it, so that no client keeps records for ever",
+        ),
+    ];
+
+    #[test]
+    fn every_field_of_the_spec_has_a_capability() {
+        let definition = BrowserSession::crd();
+        let schema = definition.spec.versions[0].schema.as_ref().unwrap();
+        let object = schema.open_api_v3_schema.as_ref().unwrap().properties.as_ref().unwrap();
+        let fields: BTreeSet<&str> =
+            object["spec"].properties.as_ref().unwrap().keys().map(String::as_str).collect();
+        let capabilities: BTreeSet<&str> = FIELDS.iter().map(|(_, field)| *field).collect();
+        let exceptions: BTreeSet<&str> = NOT_CAPABILITIES.iter().map(|(field, _)| *field).collect();
+        assert!(capabilities.is_disjoint(&exceptions));
+        assert_eq!(capabilities.union(&exceptions).copied().collect::<BTreeSet<_>>(), fields);
+        // Each under its own name; `class` is the short one that there was first.
+        for (name, field) in FIELDS {
+            assert!(name == field || name == "class", "{name}");
+        }
+        for field in capabilities {
+            assert!(FIELDS.contains(&(field, field)), "{field}");
+        }
+    }
+
+    #[test]
+    fn the_fields_of_the_object_are_read_from_their_capabilities() {
+        let body = json!({"alwaysMatch": {
+            "browser-operator:className": "c",
+            "browser-operator:allowedDomains": ["a.example"],
+            "browser-operator:blockAds": true,
+            "browser-operator:extensions": ["e"],
+            "browser-operator:ignoreCertificateErrors": true,
+            "browser-operator:log": true,
+            "browser-operator:recording": {"mode": "onFailure"},
+        }});
+        let request = SessionRequest::from_capabilities(&body, Protocol::Classic).unwrap();
+        let spec = request.spec;
+        assert_eq!(spec.class_name.as_deref(), Some("c"));
+        assert_eq!(spec.allowed_domains.as_deref(), Some(&["a.example".to_owned()][..]));
+        assert_eq!(spec.extensions.as_deref(), Some(&["e".to_owned()][..]));
+        assert!(spec.block_ads && spec.ignore_certificate_errors && spec.log);
+        assert_eq!(spec.recording, Some(Recording { mode: RecordingMode::OnFailure }));
+    }
+
     #[test]
     fn one_that_is_wrong_is_named() {
         for (set, word) in [
@@ -167,6 +236,10 @@ mod tests {
                 "the same in every firstMatch",
             ),
             (json!({"alwaysMatch": {"browser-operator:namespace": 1}}), "must be a string"),
+            (
+                json!({"alwaysMatch": {"browser-operator:class": "a", "browser-operator:className": "b"}}),
+                "browser-operator:className sets className, which another capability has set",
+            ),
         ] {
             let error = SessionRequest::from_capabilities(&set, Protocol::Classic).unwrap_err();
             assert!(error.message.contains(word), "{}", error.message);
