@@ -15,7 +15,10 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 use warp::{Reply, reply::Response};
 
-use super::{bidi, hosted::on_demand::create_on_demand};
+use super::{
+    bidi,
+    hosted::on_demand::{OnDemand, create_on_demand},
+};
 use crate::state::Gateway;
 use crate::{session::LiveSession, traffic, urls};
 
@@ -136,19 +139,28 @@ async fn on_demand(gateway: &Gateway, incoming: IncomingRequest) -> Response {
     let headers = incoming.headers;
     drain(incoming.body).await;
     match create_on_demand(gateway, &headers).await {
-        Ok((entry, link, abandon)) => match ask(&entry, "/json/version").await {
-            Ok((status, body)) => {
-                if status.is_success() {
-                    abandon.disarm();
+        Ok(OnDemand { session, signing_key, guard }) => {
+            match ask(&session, "/json/version").await {
+                Ok((status, body)) => {
+                    if status.is_success() {
+                        guard.disarm();
+                    }
+                    let mut value: Value = serde_json::from_slice(&body).unwrap_or_default();
+                    rewrite(
+                        &mut value,
+                        &format!("{base}/cdp/{}", session.session_id),
+                        &signing_key,
+                    );
+                    warp::reply::with_status(warp::reply::json(&value), status).into_response()
                 }
-                let mut value: Value = serde_json::from_slice(&body).unwrap_or_default();
-                rewrite(&mut value, &format!("{base}/cdp/{}", entry.session_id), &link);
-                warp::reply::with_status(warp::reply::json(&value), status).into_response()
+                Err(error) => {
+                    warp::reply::with_status(error, StatusCode::BAD_GATEWAY).into_response()
+                }
             }
-            Err(error) => warp::reply::with_status(error, StatusCode::BAD_GATEWAY).into_response(),
-        },
-        Err((status, message)) => {
-            let body = warp::reply::json(&json!({"error": message}));
+        }
+        Err(problem) => {
+            let body = warp::reply::json(&json!({"error": problem.message()}));
+            let status = problem.status(StatusCode::BAD_REQUEST);
             warp::reply::with_status(body, status).into_response()
         }
     }

@@ -151,8 +151,8 @@ pub async fn create(
         Resource::Sessions => session(&body)?,
         Resource::Browsers => browser(&body)?,
     };
-    let (record, abandon) = create_record(gateway, &caller, &API, spec, state).await?;
-    abandon.disarm();
+    let (record, guard) = create_record(gateway, &caller, &API, spec, state).await?;
+    guard.disarm();
     Ok(view::item(gateway, request, resource, &record))
 }
 

@@ -62,7 +62,7 @@ pub async fn list(
         Some(word) if view::STATUSES.contains(&word.as_str()) => Some(word),
         Some(_) => {
             let message = format!("Input should be '{}' or '{}'", view::ACTIVE, view::STOPPED);
-            return Err(Problem::fault(&["query", "filterBy"], "enum", message));
+            return Err(Problem::invalid(&["query", "filterBy"], "enum", message));
         }
     };
     let terms =
@@ -93,18 +93,20 @@ fn number(request: &Request, name: &str, default: usize, most: usize) -> Result<
     let Some(text) = request.parameter(name) else { return Ok(default) };
     match text.parse() {
         Ok(number) if (1..=most).contains(&number) => Ok(number),
-        Ok(0) => Err(Problem::fault(
+        Ok(0) => Err(Problem::invalid(
             &["query", name],
             "greater_than_equal",
             "Input should be greater than or equal to 1",
         )),
-        Ok(_) => Err(Problem::fault(
+        Ok(_) => Err(Problem::invalid(
             &["query", name],
             "less_than_equal",
             format!("Input should be less than or equal to {most}"),
         )),
-        Err(_) => {
-            Err(Problem::fault(&["query", name], "int_parsing", "Input should be a valid integer"))
-        }
+        Err(_) => Err(Problem::invalid(
+            &["query", name],
+            "int_parsing",
+            "Input should be a valid integer",
+        )),
     }
 }

@@ -34,7 +34,7 @@ mod tests {
 
     #[test]
     fn browser_use_has_its_own_shape() {
-        let problem = Problem::fault(&["body", "pages", "0", "id"], "missing", "Field required");
+        let problem = Problem::invalid(&["body", "pages", "0", "id"], "missing", "Field required");
         assert_eq!(
             render(&problem),
             (
@@ -43,7 +43,7 @@ mod tests {
             )
         );
         assert_eq!(
-            render(&Problem::Full("no room".to_owned())),
+            render(&Problem::OutOfCapacity("no room".to_owned())),
             (StatusCode::TOO_MANY_REQUESTS, json!({"detail": "no room"}))
         );
     }

@@ -22,7 +22,7 @@ pub async fn create(gateway: &Gateway, request: &Request, id: &str) -> Result<Va
         return Err(Problem::Refused(obstacle.to_owned()));
     }
     let created = share::create(&gateway.sessions.client, &record.object).await;
-    let created = created.map_err(|error| records::gone_or_failed(&error))?;
+    let created = created.map_err(|error| records::write_failed(&error))?;
     Ok(view(gateway, request, &record, &created))
 }
 
@@ -36,7 +36,7 @@ pub async fn get(gateway: &Gateway, request: &Request, id: &str) -> Result<Value
 pub async fn delete(gateway: &Gateway, request: &Request, id: &str) -> Result<(), Problem> {
     let record = resource::find(gateway, request, id, "patch").await?;
     let deleted = share::delete(&gateway.sessions.client, &record.object).await;
-    deleted.map_err(|error| records::gone_or_failed(&error))
+    deleted.map_err(|error| records::write_failed(&error))
 }
 
 /// The URL of a session's share, if it is shared.

@@ -27,7 +27,7 @@ pub async fn find(
 ) -> Result<Record, Problem> {
     let caller = authorize(gateway, request, &API, verb).await?;
     if uuid::Uuid::try_parse(id).is_err() {
-        return Err(Problem::fault(
+        return Err(Problem::invalid(
             &["path", "session_id"],
             "uuid_parsing",
             "Input should be a valid UUID",

@@ -148,8 +148,8 @@ pub async fn create_session(gateway: &Gateway, request: &Request) -> Result<Sess
     let caller = authorize(gateway, request, &API, "create").await?;
     let spec = read(&request.body().await?, &caller.namespace)?;
     let state = json!({"api": "browserbase"});
-    let (record, abandon) = create(gateway, &caller, &API, spec, state).await?;
-    abandon.disarm();
+    let (record, guard) = create(gateway, &caller, &API, spec, state).await?;
+    guard.disarm();
     Ok(view::session_with_urls(gateway, request, &record))
 }
 

@@ -31,7 +31,7 @@ pub async fn list_sessions(gateway: &Gateway, request: &Request) -> Result<Vec<S
         Some(status) if view::STATUSES.contains(&status.as_str()) => Some(status),
         Some(_) => {
             let message = format!("must be one of {}", view::STATUSES.join(", "));
-            return Err(Problem::fault(&["query", "status"], "enum", message));
+            return Err(Problem::invalid(&["query", "status"], "enum", message));
         }
     };
     let query = request.parameter("q").map(|q| metadata_query::parse(&q)).transpose()?;

@@ -14,7 +14,7 @@ pub struct MetadataQuery {
 pub fn parse(text: &str) -> Result<MetadataQuery, Problem> {
     let malformed = || {
         let message = "must be of the form user_metadata['key']:'value'";
-        Problem::fault(&["query", "q"], "value_error", message)
+        Problem::invalid(&["query", "q"], "value_error", message)
     };
     let rest = text.trim().strip_prefix("user_metadata").ok_or_else(malformed)?;
     let (keys, value) = rest.split_once("]:").ok_or_else(malformed)?;

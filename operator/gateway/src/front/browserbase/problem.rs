@@ -19,7 +19,7 @@ mod tests {
 
     #[test]
     fn browserbase_has_its_own_shape() {
-        let problem = Problem::fault(&["body", "pages", "0", "id"], "missing", "Field required");
+        let problem = Problem::invalid(&["body", "pages", "0", "id"], "missing", "Field required");
         assert_eq!(
             render(&problem),
             (
@@ -27,6 +27,6 @@ mod tests {
                 json!({"statusCode": 400, "error": "Bad Request", "message": "pages.0.id: Field required"})
             )
         );
-        assert_eq!(render(&Problem::Full("no room".to_owned())).1["message"], "no room");
+        assert_eq!(render(&Problem::OutOfCapacity("no room".to_owned())).1["message"], "no room");
     }
 }

@@ -1,5 +1,5 @@
-//! Browserbase's road for Selenium: New Session below `/webdriver` gives the session that exists, to whoever has its signing
-//! key; everything else there is WebDriver Classic.
+//! Browserbase's Selenium connect: New Session below `/webdriver` answers with the existing session that the request has the
+//! signing key of. Every other command there is WebDriver Classic.
 
 use std::sync::Arc;
 
@@ -15,7 +15,6 @@ use webdriver::{error::WebDriverError, reply, route};
 
 use crate::{auth, front::classic, state::Gateway, urls};
 
-/// What is before every path.
 const PREFIX: &str = "/webdriver";
 
 /// Whether a path is of this front.
@@ -23,7 +22,7 @@ pub fn is_path(path: &str) -> bool {
     path.strip_prefix(PREFIX).is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// Answers a request.
+/// Answers a request below `/webdriver`.
 pub async fn run(gateway: Arc<Gateway>, mut incoming: IncomingRequest) -> Response {
     incoming.path.drain(..PREFIX.len());
     let path = route::without_hub(&incoming.path).trim_end_matches('/');
@@ -32,21 +31,21 @@ pub async fn run(gateway: Arc<Gateway>, mut incoming: IncomingRequest) -> Respon
     }
     let IncomingRequest { headers, body, connection, .. } = incoming;
     drain(body).await;
-    let joined = async {
-        let id = session(&gateway, &headers).await?;
+    let found = async {
+        let id = authorized_id(&gateway, &headers).await?;
         gateway.directory.find(&id).await.map_err(Refusal::Session)
     };
-    match joined.await {
-        Ok(entry) if entry.bidi_only => {
+    match found.await {
+        Ok(session) if session.bidi_only => {
             reply::failure(&WebDriverError::invalid_session_id()).into_response()
         }
-        Ok(entry) => {
+        Ok(session) => {
             let base = urls::socket_base(&gateway.urls, None, &headers, connection.peer.ip());
-            let capabilities = classic::capabilities(&entry, &base);
-            let value = json!({"sessionId": entry.session_id, "capabilities": capabilities});
+            let capabilities = classic::capabilities(&session, &base);
+            let value = json!({"sessionId": session.session_id, "capabilities": capabilities});
             reply::success(&value).into_response()
         }
-        Err(Refusal::Key(message)) => {
+        Err(Refusal::Unauthenticated(message)) => {
             let error = WebDriverError::session_not_created(message);
             let mut response = reply::failure(&error).into_response();
             *response.status_mut() = StatusCode::UNAUTHORIZED;
@@ -58,36 +57,35 @@ pub async fn run(gateway: Arc<Gateway>, mut incoming: IncomingRequest) -> Respon
 }
 
 enum Refusal {
-    /// No key, or none of ours.
-    Key(String),
-    /// An API key without the right.
+    Unauthenticated(String),
+    /// The API key is refused.
     Caller(auth::Error),
     /// There is no such session.
     Session(WebDriverError),
 }
 
-/// The id of the session that a client may join: by its own key, or by an API key and its id.
-async fn session(gateway: &Gateway, headers: &HeaderMap) -> Result<String, Refusal> {
+/// The id of the session that the headers give access to: by its signing key, or by its id and an API key.
+async fn authorized_id(gateway: &Gateway, headers: &HeaderMap) -> Result<String, Refusal> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    if let Some(link) = text(SIGNING_KEY) {
-        return gateway.directory.open_link(link, (gateway.clock)().as_second()).ok_or_else(|| {
-            Refusal::Key(format!("{SIGNING_KEY} is no session's, or its time is over"))
+    if let Some(key) = text(SIGNING_KEY) {
+        return gateway.directory.open_link(key, (gateway.clock)().as_second()).ok_or_else(|| {
+            Refusal::Unauthenticated(format!("{SIGNING_KEY} is no session's, or its time is over"))
         });
     }
     let (Some(key), Some(id)) = (text(BROWSERBASE_KEY), text(SESSION_ID)) else {
         let message = format!(
             "here sessions are joined: send {SIGNING_KEY}, or {BROWSERBASE_KEY} and {SESSION_ID}"
         );
-        return Err(Refusal::Key(message));
+        return Err(Refusal::Unauthenticated(message));
     };
     let caller = gateway
         .authorizer
         .authorize(Some(key.to_owned()), None, "get")
         .await
         .map_err(Refusal::Caller)?;
-    let entry = gateway.directory.find(id).await.map_err(Refusal::Session)?;
-    // Another's session is as none.
-    if entry.namespace == caller.namespace {
+    let session = gateway.directory.find(id).await.map_err(Refusal::Session)?;
+    // A session of another namespace must not be told from one that does not exist.
+    if session.namespace == caller.namespace {
         Ok(id.to_owned())
     } else {
         Err(Refusal::Session(WebDriverError::invalid_session_id()))

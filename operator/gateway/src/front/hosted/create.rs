@@ -1,4 +1,4 @@
-//! Creating a session for a create call.
+//! Creates a session for a create call.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ pub fn base_spec(timeout_seconds: i32) -> BrowserSessionSpec {
     }
 }
 
-/// Creates a session, and returns its record once the browser is up. It is abandoned unless it is disarmed with the answer.
+/// Creates a session, and returns its record once the browser is up, with a guard to disarm when the answer is made.
 /// `front_state` is kept in an annotation for the front's later answers.
 pub async fn create(
     gateway: &Gateway,
@@ -65,17 +65,17 @@ async fn try_create(
     front_state: Value,
 ) -> Result<(Record, AbandonGuard), Problem> {
     gateway.accepts().map_err(|error| Problem::Failed(error.message))?;
-    let wanted = SessionRequest {
+    let session_request = SessionRequest {
         namespace: None,
         spec,
         protocol: Protocol::Classic,
         front: Some(front_state),
     };
-    let patience = WaitPolicy { limit: CREATE_TIMEOUT, queues: false };
-    let created = gateway.sessions.create(caller, wanted, patience).await;
-    let (entry, abandon) = created.map_err(|error| problem(&error, api))?;
-    let record = records::get(gateway, &caller.namespace, &entry.name).await?;
-    Ok((record, abandon))
+    let wait = WaitPolicy { limit: CREATE_TIMEOUT, queues: false };
+    let created = gateway.sessions.create(caller, session_request, wait).await;
+    let (session, guard) = created.map_err(|error| problem(&error, api))?;
+    let record = records::get(gateway, &caller.namespace, &session.name).await?;
+    Ok((record, guard))
 }
 
 fn problem(error: &CreateError, api: &HostedApi) -> Problem {
@@ -88,15 +88,17 @@ fn problem(error: &CreateError, api: &HostedApi) -> Problem {
             match api.body_paths.iter().find(|(field, _)| *field == refusal.field) {
                 Some((_, path)) => {
                     let path: Vec<&str> = ["body"].iter().chain(*path).copied().collect();
-                    Problem::fault(&path, "not_available", refusal.words.clone())
+                    Problem::invalid(&path, "not_available", refusal.words.clone())
                 }
                 None => Problem::Refused(message),
             }
         }
         CreateError::Invalid(_) => Problem::Refused(message),
-        CreateError::Quota(_) => Problem::Full(message),
-        CreateError::NotReady(over) if over.is_out_of_capacity() => Problem::Full(message),
-        CreateError::Late(Some(over), _) if over.is_out_of_capacity() => Problem::Full(message),
+        CreateError::Quota(_) => Problem::OutOfCapacity(message),
+        CreateError::NotReady(end) if end.is_out_of_capacity() => Problem::OutOfCapacity(message),
+        CreateError::Late(Some(end), _) if end.is_out_of_capacity() => {
+            Problem::OutOfCapacity(message)
+        }
         CreateError::NotReady(_)
         | CreateError::Late(..)
         | CreateError::Cluster(_)

@@ -62,11 +62,11 @@ impl Fields {
                 Ok(Value::Object(map)) => map,
                 Ok(_) => {
                     let message = "the body must be a JSON object";
-                    return Err(Problem::fault(&["body"], "dict_type", message));
+                    return Err(Problem::invalid(&["body"], "dict_type", message));
                 }
                 Err(error) => {
                     let message = format!("the body is no JSON: {error}");
-                    return Err(Problem::fault(&["body"], "json_invalid", message));
+                    return Err(Problem::invalid(&["body"], "json_invalid", message));
                 }
             }
         };

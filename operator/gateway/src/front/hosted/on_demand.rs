@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crds::BrowserSessionSpec;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, header};
 use serde_json::json;
 
 use super::{
@@ -23,26 +23,21 @@ use crate::{
 const API: HostedApi =
     HostedApi { key_header: header::AUTHORIZATION, front: Front::Cdp, body_paths: &[] };
 
-/// Creates a session that ends with its last socket, and is abandoned unless it is disarmed once the answer is sent. Returns it
-/// with its signing key.
-///
-/// # Errors
-/// A status, and a message for the client.
-pub async fn create_on_demand(
-    gateway: &Gateway,
-    headers: &HeaderMap,
-) -> Result<(Arc<LiveSession>, String, AbandonGuard), (StatusCode, String)> {
-    let created = async {
-        let credential = auth::credential(headers);
-        let caller = authorize_credential(gateway, &API, credential, "create").await?;
-        let spec =
-            BrowserSessionSpec { keep_alive: Some(false), ..base_spec(DEFAULT_TIMEOUT_SECONDS) };
-        let (record, abandon) = create(gateway, &caller, &API, spec, json!({"api": "cdp"})).await?;
-        let signing_key = links::signing_key(gateway, &record);
-        let entry = gateway.directory.find(&record.id).await;
-        Ok((entry.map_err(|error| Problem::Failed(error.message))?, signing_key, abandon))
-    };
-    created
-        .await
-        .map_err(|problem: Problem| (problem.status(StatusCode::BAD_REQUEST), problem.message()))
+/// A session that was created on demand.
+pub struct OnDemand {
+    pub session: Arc<LiveSession>,
+    pub signing_key: String,
+    /// Ends the session unless it is disarmed once the client has its answer.
+    pub guard: AbandonGuard,
+}
+
+/// Creates a session that ends with its last socket.
+pub async fn create_on_demand(gateway: &Gateway, headers: &HeaderMap) -> Result<OnDemand, Problem> {
+    let credential = auth::credential(headers);
+    let caller = authorize_credential(gateway, &API, credential, "create").await?;
+    let spec = BrowserSessionSpec { keep_alive: Some(false), ..base_spec(DEFAULT_TIMEOUT_SECONDS) };
+    let (record, guard) = create(gateway, &caller, &API, spec, json!({"api": "cdp"})).await?;
+    let session = gateway.directory.find(&record.id).await;
+    let session = session.map_err(|error| Problem::Failed(error.message))?;
+    Ok(OnDemand { session, signing_key: links::signing_key(gateway, &record), guard })
 }

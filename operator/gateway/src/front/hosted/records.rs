@@ -1,4 +1,4 @@
-//! The sessions of a caller's namespace, as the API server has them: those that live, and the records of those that ended.
+//! Sessions as the API server has them: those that live, and the records of those that have ended.
 
 use std::time::Duration;
 
@@ -16,48 +16,44 @@ use serde_json::{Value, json};
 use super::problem::Problem;
 use crate::{auth::Caller, state::Gateway};
 
-/// How long an end that was asked for may take to be written.
-const RELEASE: Duration = Duration::from_secs(10);
+/// How long a released session's status may take to say that it has ended.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One session.
+/// A session's object, and its id.
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// WebDriver's id, which is also its id here.
+    /// WebDriver's session id.
     pub id: String,
-    /// The object.
     pub object: BrowserSession,
 }
 
 impl Record {
-    /// How far it is.
     pub fn phase(&self) -> Phase {
         self.object.status.as_ref().and_then(|status| status.phase).unwrap_or(Phase::Pending)
     }
 
-    /// When the object was made.
     pub fn created(&self) -> Timestamp {
         self.object.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |at| at.0)
     }
 
-    /// When it became Ready; while it has not, when it was made.
+    /// When it became Ready; until then, when it was created.
     pub fn started(&self) -> Timestamp {
         let started = self.object.status.as_ref().and_then(|status| status.started_at.as_ref());
         started.map_or_else(|| self.created(), |at| at.0)
     }
 
-    /// When it ended.
     pub fn ended(&self) -> Option<Timestamp> {
         Some(self.object.status.as_ref()?.ended_at.as_ref()?.0)
     }
 
-    /// When it will end at the latest.
+    /// When its timeout ends it.
     pub fn expires(&self) -> Timestamp {
-        let told = self.object.status.as_ref().and_then(|status| status.expires_at.as_ref());
-        let seconds = SignedDuration::from_secs(self.object.spec.timeout_seconds.into());
-        told.map_or_else(|| self.created() + seconds, |at| at.0)
+        let expires_at = self.object.status.as_ref().and_then(|status| status.expires_at.as_ref());
+        let timeout = SignedDuration::from_secs(self.object.spec.timeout_seconds.into());
+        expires_at.map_or_else(|| self.created() + timeout, |at| at.0)
     }
 
-    /// When it last changed.
+    /// When a condition last changed.
     pub fn updated(&self) -> Timestamp {
         let conditions = self.object.status.iter().flat_map(|status| &status.conditions);
         conditions.map(|c| c.last_transition_time.0).fold(self.started(), Timestamp::max)
@@ -74,10 +70,10 @@ fn sessions(gateway: &Gateway, namespace: &str) -> Api<BrowserSession> {
     Api::namespaced(gateway.sessions.client.clone(), namespace)
 }
 
-/// Why a session, which was there and is named with its uid, was not changed.
-pub fn gone_or_failed(error: &kube::Error) -> Problem {
+/// The problem with a write that names the session's uid.
+pub fn write_failed(error: &kube::Error) -> Problem {
     match error {
-        // 409: it is gone, and another has its name.
+        // 409: another object has the name by now.
         kube::Error::Api(status) if [404, 409].contains(&status.code) => not_found(),
         _ => failed(error),
     }
@@ -96,15 +92,15 @@ fn record(gateway: &Gateway, object: BrowserSession) -> Record {
     Record { id, object }
 }
 
-/// Whether a caller may see a session of its namespace: one that does not say who it is sees only those of its like.
+/// An anonymous caller sees only sessions that were created anonymously.
 fn may_see(caller: &Caller, object: &BrowserSession) -> bool {
     !caller.is_anonymous() || object.annotations().get(CALLER_ANNOTATION) == Some(&caller.name)
 }
 
-/// Every session of a caller's namespace, the newest first.
+/// Every session that the caller may see, the newest first.
 pub async fn list(gateway: &Gateway, caller: &Caller) -> Result<Vec<Record>, Problem> {
     let api = sessions(gateway, &caller.namespace);
-    // As the API server's cache has them: a list must not cost etcd a read of all of them.
+    // resourceVersion 0 is answered from the API server's cache: a list must not read everything from etcd.
     let listed = api.list(&ListParams::default().match_any()).await;
     let mut records: Vec<Record> = listed
         .map_err(|error| failed(&error))?
@@ -117,27 +113,26 @@ pub async fn list(gateway: &Gateway, caller: &Caller) -> Result<Vec<Record>, Pro
     Ok(records)
 }
 
-/// The session of that id, if it is in this caller's namespace.
+/// The session of that id, if the caller may see it.
 pub async fn find(gateway: &Gateway, caller: &Caller, id: &str) -> Result<Record, Problem> {
     if uuid::Uuid::try_parse(id).is_err() {
         return Err(not_found());
     }
-    // One that another replica has just made is waited for, as everywhere.
+    // The directory waits for a session that another replica has just created.
     let name = match gateway.directory.find(id).await {
-        Ok(entry) if entry.namespace != caller.namespace => return Err(not_found()),
-        Ok(entry) => entry.name.clone(),
+        Ok(session) if session.namespace != caller.namespace => return Err(not_found()),
+        Ok(session) => session.name.clone(),
         Err(_) => {
             let mut all = list(gateway, caller).await?.into_iter();
             all.find(|record| record.id == id).ok_or_else(not_found)?.object.name_any()
         }
     };
-    // The directory and the list may still have what is gone, and another may have its name by now.
+    // Both may be stale: the session may be deleted, and another may have its name by now.
     let record = get(gateway, &caller.namespace, &name).await?;
-    let is_it = record.id == id && may_see(caller, &record.object);
-    if is_it { Ok(record) } else { Err(not_found()) }
+    let is_found = record.id == id && may_see(caller, &record.object);
+    if is_found { Ok(record) } else { Err(not_found()) }
 }
 
-/// The session of that name.
 pub async fn get(gateway: &Gateway, namespace: &str, name: &str) -> Result<Record, Problem> {
     match sessions(gateway, namespace).get_opt(name).await {
         Ok(Some(object)) => Ok(record(gateway, object)),
@@ -146,40 +141,40 @@ pub async fn get(gateway: &Gateway, namespace: &str, name: &str) -> Result<Recor
     }
 }
 
-/// Ends a session, and gives its record when that says so. One that has ended stays as it is.
+/// Ends a session, and returns its record once that says so. One that has ended is returned as it is.
 pub async fn release(gateway: &Gateway, found: Record) -> Result<Record, Problem> {
     if found.phase().is_terminal() {
         return Ok(found);
     }
     let (name, namespace) = (found.object.name_any(), found.object.namespace().unwrap_or_default());
     let uid = found.object.uid().unwrap_or_default();
-    // The uid: another session of this name is none of this.
+    // With the uid, a session that has taken the name since is not touched.
     let end = json!({"metadata": {
         "uid": uid, "annotations": {END_ANNOTATION: Reason::Released.as_str()},
     }});
     sessions(gateway, &namespace)
         .patch_metadata(&name, &PatchParams::default(), &Patch::Merge(end))
         .await
-        .map_err(|error| gone_or_failed(&error))?;
-    // A controller that is away ends it later; the client need not wait for it.
-    let _ = tokio::time::timeout(RELEASE, gateway.directory.ended(&uid)).await;
+        .map_err(|error| write_failed(&error))?;
+    // While no controller runs, the session ends later; the client need not wait for that.
+    let _ = tokio::time::timeout(RELEASE_TIMEOUT, gateway.directory.ended(&uid)).await;
     get(gateway, &namespace, &name).await
 }
 
 /// Ends a session and removes its record.
 pub async fn delete(gateway: &Gateway, found: Record) -> Result<(), Problem> {
     let (name, namespace) = (found.object.name_any(), found.object.namespace().unwrap_or_default());
-    // The uid: another session of this name is none of this.
+    // With the uid, a session that has taken the name since is not touched.
     let only = Preconditions { uid: found.object.uid(), ..Preconditions::default() };
     match release(gateway, found).await {
-        // It went by itself.
+        // Somebody else has deleted it.
         Err(Problem::NotFound(_)) => return Ok(()),
         released => drop(released?),
     }
     let params = DeleteParams::default().preconditions(only);
     match sessions(gateway, &namespace).delete(&name, &params).await {
         Ok(_) => Ok(()),
-        // 409: it is gone, and another has its name.
+        // 409: another object has the name by now.
         Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => Ok(()),
         Err(error) => Err(failed(&error)),
     }

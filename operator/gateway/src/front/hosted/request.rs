@@ -46,7 +46,7 @@ impl Request {
         let Some(body) = self.body.lock().take() else { return Ok(Bytes::new()) };
         collect_within(body, MAX_BODY, BODY_TIMEOUT)
             .await
-            .map_err(|error| Problem::fault(&["body"], "value_error", error.to_string()))
+            .map_err(|error| Problem::invalid(&["body"], "value_error", error.to_string()))
     }
 
     /// Reads and drops what no handler asked for, so that the connection can serve its next request.
