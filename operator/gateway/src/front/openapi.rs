@@ -31,7 +31,11 @@ fn build() -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use serde_json::Value;
+
+    use crate::front::{browser_use, browserbase};
 
     /// Every field of the create calls' own documents.
     const SESSION: [&str; 9] = [
@@ -85,6 +89,46 @@ mod tests {
         ] {
             for field in fields {
                 assert!(properties[field].is_object(), "{field}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere_and_no_schema_is_unused() {
+        fn references(value: &Value, found: &mut BTreeSet<String>) {
+            match value {
+                Value::Object(map) => {
+                    found.extend(map.get("$ref").and_then(Value::as_str).map(ToOwned::to_owned));
+                    map.values().for_each(|value| references(value, found));
+                }
+                Value::Array(values) => values.iter().for_each(|value| references(value, found)),
+                _ => {}
+            }
+        }
+
+        let document: Value = serde_json::from_str(super::document()).unwrap();
+        let mut found = BTreeSet::new();
+        references(&document, &mut found);
+        for reference in &found {
+            let pointer = reference.strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{reference}");
+        }
+        for name in document["components"]["schemas"].as_object().unwrap().keys() {
+            assert!(found.contains(&format!("#/components/schemas/{name}")), "{name}");
+        }
+    }
+
+    #[test]
+    fn refusals_name_fields_that_there_are() {
+        let document: Value = serde_json::from_str(super::document()).unwrap();
+        let schemas = &document["components"]["schemas"];
+        for (api, schema) in [
+            (browserbase::API, &schemas["CreateSession"]),
+            (browser_use::API, &schemas["CreateBrowser"]),
+        ] {
+            for (field, path) in api.body_paths {
+                let found = path.iter().fold(schema, |schema, name| &schema["properties"][name]);
+                assert!(found.is_object(), "{field}");
             }
         }
     }

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     front::hosted::{
         authorize::authorize,
-        create::{base_spec, create as create_record},
+        create::{base_spec, create_and_wait},
         features,
         field_types::{boolean, integer, nullable, uuid},
         fields::{Body, Fields, Nulls},
@@ -23,12 +23,12 @@ use crate::{
     state::Gateway,
 };
 
-/// The minutes of a session whose client does not say.
+/// Also of every session, which has no `timeout`.
 const DEFAULT_MINUTES: i32 = 60;
 const MAX_MINUTES: i32 = 240;
 /// What the service says of more.
 const TOO_LONG: &str = "Maximum session timeout is 4 hours (240 minutes).";
-/// The width and height of a screen of which only the other is given.
+/// The width and height of a screen where only one of them is given.
 const SCREEN: (i32, i32) = (1920, 1080);
 
 /// The body of `POST /sessions`. Of the service's own fields, those that this version does not have are read and not kept.
@@ -46,7 +46,7 @@ pub struct CreateBrowser {
     solve_captchas: bool,
 }
 
-/// What both have.
+/// The fields of both.
 struct Common {
     start_url: Option<String>,
     screen_width: Option<i32>,
@@ -151,12 +151,12 @@ pub async fn create(
         Resource::Sessions => session(&body)?,
         Resource::Browsers => browser(&body)?,
     };
-    let (record, guard) = create_record(gateway, &caller, &API, spec, state).await?;
+    let (record, guard) = create_and_wait(gateway, &caller, &API, spec, state).await?;
     guard.disarm();
     Ok(view::item(gateway, request, resource, &record))
 }
 
-/// A session's spec, and what this front keeps of it.
+/// A session's spec, and the state that this front keeps.
 fn session(body: &[u8]) -> Result<(BrowserSessionSpec, Value), Problem> {
     let CreateSession { common, persist_memory, keep_alive } = parse(body)?;
     let spec =
@@ -164,7 +164,7 @@ fn session(body: &[u8]) -> Result<(BrowserSessionSpec, Value), Problem> {
     Ok((spec, json!({"api": "browser-use", "persistMemory": persist_memory})))
 }
 
-/// The same of a browser, which stays until it is stopped or its time is over.
+/// The same of a browser. It stays until it is stopped or its timeout ends it.
 fn browser(body: &[u8]) -> Result<(BrowserSessionSpec, Value), Problem> {
     let CreateBrowser { common, timeout_minutes, metadata, solve_captchas } = parse(body)?;
     if timeout_minutes > MAX_MINUTES {

@@ -16,7 +16,7 @@ use crate::{
 const DEFAULT_PAGE_SIZE: usize = 10;
 const MAX_PAGE_SIZE: usize = 100;
 
-/// The query's parameters, as OpenAPI has them.
+/// The query's parameters for `/openapi.json`.
 pub fn parameters(resource: Resource) -> Value {
     let mut parameters = vec![
         json!({"name": "pageSize", "in": "query", "schema": {

@@ -12,4 +12,6 @@ mod routes;
 mod stop;
 mod view;
 
+#[cfg(test)]
+pub use api::API;
 pub use routes::run;

@@ -24,7 +24,7 @@ pub fn paths() -> Map<String, Value> {
     paths
 }
 
-/// Their names here; both fronts have sessions.
+/// `CreateSession` is Browserbase's in the document.
 pub fn schemas() -> [(&'static str, Value); 3] {
     [
         ("CreateSessionV2", describe::<CreateSession>()),

@@ -15,7 +15,7 @@ use crate::{
     state::Gateway,
 };
 
-/// A share that exists stays.
+/// Creates the share, or returns the one that exists.
 pub async fn create(gateway: &Gateway, request: &Request, id: &str) -> Result<Value, Problem> {
     let record = resource::find(gateway, request, id, "patch").await?;
     if let Some(obstacle) = obstacle(&record) {

@@ -1,4 +1,4 @@
-//! The two resources of this API. Both are sessions here, and each session is found under both.
+//! The two resources of this API. Both are BrowserSessions, and each of those is found under both.
 
 use super::api::API;
 use crate::{
@@ -11,7 +11,6 @@ use crate::{
     state::Gateway,
 };
 
-/// Which of them a path is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
     Sessions,

@@ -34,7 +34,7 @@ pub async fn stop(
     id: &str,
 ) -> Result<Value, Problem> {
     let record = resource::find(gateway, request, id, "patch").await?;
-    // Unlike in the create calls, null is no word for nothing.
+    // Unlike in the create calls, null is not as if the field were absent: it is required.
     let mut fields = Fields::of_body(&request.body().await?, Nulls::AreValues)?;
     Stop::read(&mut fields);
     fields.finish()?;

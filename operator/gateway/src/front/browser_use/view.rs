@@ -1,4 +1,4 @@
-//! How Browser Use renders a session and a browser. Every time carries its zone.
+//! How Browser Use renders a session and a browser. Times carry their zone.
 
 use serde_json::{Map, Value, json};
 
@@ -12,7 +12,7 @@ use crate::{
     state::Gateway,
 };
 
-/// It can be driven, or will be.
+/// It has not ended.
 pub const ACTIVE: &str = "active";
 pub const STOPPED: &str = "stopped";
 pub const STATUSES: [&str; 2] = [ACTIVE, STOPPED];

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     front::hosted::{
         authorize::authorize,
-        create::{DEFAULT_TIMEOUT_SECONDS, base_spec, create},
+        create::{DEFAULT_TIMEOUT_SECONDS, base_spec, create_and_wait},
         features,
         field_types::{boolean, free_object, integer, object, one_of, text},
         fields::{Body, Fields, Nulls},
@@ -116,7 +116,7 @@ impl Body for BrowserSettings {
     }
 }
 
-/// At the service it is true.
+/// The service's own default is true.
 const ABSENT_IS_FALSE: &str = "Absent is as false here.";
 
 impl Body for Viewport {
@@ -148,7 +148,7 @@ pub async fn create_session(gateway: &Gateway, request: &Request) -> Result<Sess
     let caller = authorize(gateway, request, &API, "create").await?;
     let spec = read(&request.body().await?, &caller.namespace)?;
     let state = json!({"api": "browserbase"});
-    let (record, guard) = create(gateway, &caller, &API, spec, state).await?;
+    let (record, guard) = create_and_wait(gateway, &caller, &API, spec, state).await?;
     guard.disarm();
     Ok(view::session_with_urls(gateway, request, &record))
 }

@@ -12,7 +12,7 @@ use crate::{
     state::Gateway,
 };
 
-/// The query's parameters, as OpenAPI has them.
+/// The query's parameters for `/openapi.json`.
 pub fn parameters() -> Value {
     json!([
         {"name": "status", "in": "query", "schema": {"type": "string", "enum": view::STATUSES}},

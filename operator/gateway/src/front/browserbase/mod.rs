@@ -14,4 +14,6 @@ mod routes;
 pub mod selenium;
 mod view;
 
+#[cfg(test)]
+pub use api::API;
 pub use routes::run;

@@ -33,7 +33,7 @@ pub fn status(record: &Record) -> &'static str {
     }
 }
 
-/// A session.
+/// A session of a browser.
 #[derive(JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Session {
@@ -66,7 +66,7 @@ pub struct Session {
     urls: Option<Urls>,
 }
 
-/// How to drive a session that lives. Each of them is a credential for it.
+/// How to drive a live session. Each of these is a credential for it.
 #[derive(JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Urls {

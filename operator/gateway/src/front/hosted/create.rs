@@ -44,20 +44,20 @@ pub fn base_spec(timeout_seconds: i32) -> BrowserSessionSpec {
 
 /// Creates a session, and returns its record once the browser is up, with a guard to disarm when the answer is made.
 /// `front_state` is kept in an annotation for the front's later answers.
-pub async fn create(
+pub async fn create_and_wait(
     gateway: &Gateway,
     caller: &Caller,
     api: &HostedApi,
     spec: BrowserSessionSpec,
     front_state: Value,
 ) -> Result<(Record, AbandonGuard), Problem> {
-    let created = try_create(gateway, caller, api, spec, front_state).await;
+    let created = try_create_and_wait(gateway, caller, api, spec, front_state).await;
     let outcome = if created.is_ok() { Outcome::Created } else { Outcome::Refused };
     gateway.metrics.requested(api.front, outcome);
     created
 }
 
-async fn try_create(
+async fn try_create_and_wait(
     gateway: &Gateway,
     caller: &Caller,
     api: &HostedApi,

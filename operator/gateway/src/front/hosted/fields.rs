@@ -207,8 +207,10 @@ fn describe_field(field_type: &impl FieldType, description: &str) -> Value {
     let general = schema["description"].as_str().unwrap_or_default();
     let description = [general, description].join(" ").trim().to_owned();
     if let Value::Object(schema) = &mut schema {
-        schema.insert("description".to_owned(), description.into());
-        schema.retain(|_, value| *value != "");
+        schema.remove("description");
+        if !description.is_empty() {
+            schema.insert("description".to_owned(), description.into());
+        }
     }
     schema
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{
     api::HostedApi,
     authorize::authorize_credential,
-    create::{DEFAULT_TIMEOUT_SECONDS, base_spec, create},
+    create::{DEFAULT_TIMEOUT_SECONDS, base_spec, create_and_wait},
     links,
     problem::Problem,
 };
@@ -36,7 +36,8 @@ pub async fn create_on_demand(gateway: &Gateway, headers: &HeaderMap) -> Result<
     let credential = auth::credential(headers);
     let caller = authorize_credential(gateway, &API, credential, "create").await?;
     let spec = BrowserSessionSpec { keep_alive: Some(false), ..base_spec(DEFAULT_TIMEOUT_SECONDS) };
-    let (record, guard) = create(gateway, &caller, &API, spec, json!({"api": "cdp"})).await?;
+    let (record, guard) =
+        create_and_wait(gateway, &caller, &API, spec, json!({"api": "cdp"})).await?;
     let session = gateway.directory.find(&record.id).await;
     let session = session.map_err(|error| Problem::Failed(error.message))?;
     Ok(OnDemand { session, signing_key: links::signing_key(gateway, &record), guard })

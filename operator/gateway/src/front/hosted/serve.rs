@@ -30,8 +30,8 @@ pub async fn serve(
 fn render((status, body): (StatusCode, Value)) -> Response {
     let mut response = json_reply(status, &body);
     let headers = response.headers_mut();
-    // Both services' clients retry 429 and 5xx at once: no room is for the program to wait out, and what is not implemented
-    // never will be by asking again.
+    // Both services' clients retry 429 and 5xx within seconds. Capacity is seldom back so soon, and what is not implemented
+    // never is.
     if [StatusCode::TOO_MANY_REQUESTS, StatusCode::NOT_IMPLEMENTED].contains(&status) {
         headers.insert("x-should-retry", HeaderValue::from_static("false"));
     }
