@@ -3,6 +3,7 @@
 use std::{collections::HashMap, hash::Hash, sync::Arc, time::Duration};
 
 use futures::StreamExt;
+use support::backoff::Backoff;
 use tokio::{
     sync::{Notify, mpsc},
     task::JoinSet,
@@ -12,9 +13,8 @@ use tokio_util::{
     time::{DelayQueue, delay_queue},
 };
 
-/// The back-off of failures and refusals: doubled each time.
-const FIRST_BACKOFF: Duration = Duration::from_millis(50);
-const MAX_BACKOFF: Duration = Duration::from_secs(30);
+/// After failures and refusals.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(30));
 /// How long running work may take to finish at the end.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
@@ -159,17 +159,11 @@ fn finish<K: Clone + Eq + Hash>(
             return false;
         }
         Action::RequeueAfter(pause) => pause,
-        Action::Retry => backoff(entry.failures),
-        Action::RetryRefused => backoff(entry.refusals),
+        Action::Retry => BACKOFF.after(entry.failures),
+        Action::RetryRefused => BACKOFF.after(entry.refusals),
     };
     entry.delay = Some(delays.insert(key.clone(), pause));
     false
-}
-
-/// The back-off after so many failures.
-fn backoff(times: u32) -> Duration {
-    let doubled = 1_u32.checked_shl(times.saturating_sub(1)).unwrap_or(u32::MAX);
-    FIRST_BACKOFF.saturating_mul(doubled).min(MAX_BACKOFF)
 }
 
 #[cfg(test)]
@@ -208,8 +202,8 @@ mod tests {
         assert_eq!((at_a_time, in_all), (1, 2));
     }
 
-    /// When a key was looked at, in milliseconds: it changes at the beginning of each of so many spans of that length, and the
-    /// looks come to what `next` says of their number.
+    /// When a key was worked on, in milliseconds. It changes at the beginning of each of `spans` spans of `length`; the n-th
+    /// run comes to `next(n)`.
     async fn work_times(
         spans: usize,
         length: Duration,
@@ -244,14 +238,14 @@ mod tests {
         let pauses: Vec<u128> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert_eq!(pauses.len(), 3);
         for (pause, least) in pauses.iter().zip([50, 100, 200]) {
-            assert!((least..least + 20).contains(pause), "{pauses:?}");
+            assert!((least..2 * least + 20).contains(pause), "{pauses:?}");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn refusals_count_for_one_that_waited_for_its_next_try_and_are_forgotten_after_it() {
         for (between, least) in [(Action::AwaitAdmission, 200), (Action::AwaitChange, 50)] {
-            // Two refusals, a look in between, another refusal when it has changed.
+            // Two refusals, a run in between, another refusal when it has changed.
             let next = move |run| match run {
                 1 | 2 | 4 => Action::RetryRefused,
                 3 => between,
@@ -260,7 +254,7 @@ mod tests {
             let times = work_times(2, Duration::from_secs(1), next).await;
             assert!(times[2] < 1000 && times[3] >= 1000, "it waits until it changes: {times:?}");
             let pause = times[4] - times[3];
-            assert!((least..least + 20).contains(&pause), "{between:?}: {times:?}");
+            assert!((least..2 * least + 20).contains(&pause), "{between:?}: {times:?}");
         }
     }
 

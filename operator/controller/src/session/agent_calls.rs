@@ -16,6 +16,7 @@ use net::{
     forward,
 };
 use serde::Serialize;
+use support::backoff::Backoff;
 use tokio::time::{sleep, timeout};
 use webdriver::capabilities::CapabilitySet;
 
@@ -23,9 +24,8 @@ use crate::build::new_session;
 
 /// The most bytes of an agent's answer.
 const MAX_REPLY: usize = 16 << 20;
-/// The back-off of an agent that does not listen yet: at first short, because most are up soon.
-const FIRST_BACKOFF: Duration = Duration::from_millis(5);
-const MAX_BACKOFF: Duration = Duration::from_millis(250);
+/// While an agent does not listen yet: at first short, because most are up soon.
+const BIND_BACKOFF: Backoff = Backoff::new(Duration::from_millis(3), Duration::from_millis(250));
 /// How long an agent may take to accept its end.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -100,14 +100,13 @@ pub async fn bind(
     let agent = Agent::new(ip, token);
     let mut last = "it does not listen".to_owned();
     let asking = async {
-        let mut backoff = FIRST_BACKOFF;
+        let mut pauses = BIND_BACKOFF.pauses();
         loop {
             match post(&agent, BIND_PATH, request).await {
                 Ok((status, body)) => return read_reply(status, &body),
                 Err(error) => last = describe(&error),
             }
-            sleep(backoff).await;
-            backoff = (backoff * 2).min(MAX_BACKOFF);
+            sleep(pauses.next().unwrap_or_default()).await;
         }
     };
     match timeout(within, asking).await {
