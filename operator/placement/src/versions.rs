@@ -1,0 +1,48 @@
+//! Which version of a class has what a set of capabilities asks for.
+
+use crds::{BrowserClass, class::BrowserVersion};
+use kube::ResourceExt;
+use webdriver::capabilities::{self, CapabilitySet, Mismatch, Offer};
+
+use crate::refusal::names_of;
+
+/// The first version of a class that matches a set.
+pub(crate) fn first_version<'a>(
+    class: &'a BrowserClass,
+    set: &CapabilitySet,
+) -> Result<&'a BrowserVersion, Mismatch> {
+    let mut first = None;
+    for version in &class.spec.versions {
+        let offer = Offer {
+            browser_name: class.spec.browser_name.as_str(),
+            browser_version: &version.version,
+            platform_name: &class.spec.platform_name,
+        };
+        match capabilities::matches(set, offer) {
+            Ok(()) => return Ok(version),
+            Err(miss) => {
+                first.get_or_insert(miss);
+            }
+        }
+    }
+    Err(first.unwrap_or_else(|| Mismatch {
+        capability: "browserVersion".to_owned(),
+        wanted: "any".to_owned(),
+        offered: "no version".to_owned(),
+    }))
+}
+
+pub(crate) fn describe(class: &BrowserClass, miss: &Mismatch) -> String {
+    if miss.capability.contains(':') {
+        // Its value may be anything, and long, and nobody's to read.
+        let browser = class.spec.browser_name.as_str();
+        return format!(
+            "class {} has {browser}, which {} is not for",
+            class.name_any(),
+            miss.capability
+        );
+    }
+    let versions = names_of(class.spec.versions.iter().map(|version| version.version.clone()));
+    let offered = if miss.capability == "browserVersion" { &versions } else { &miss.offered };
+    format!("class {} has {} {offered}, not {}", class.name_any(), miss.capability, miss.wanted)
+}
