@@ -1,6 +1,6 @@
 //! A browser pod's port, for whoever goes there without the gateway.
 
-use agent_api::{PodRef, bind::AUTHENTICATE_PATH, token::InstallationKey};
+use agent_api::{PodRef, installation_key::InstallationKey, paths::AUTHENTICATE_PATH};
 use anyhow::{Context, Result, ensure};
 use http_body_util::{BodyExt, Empty};
 use hyper::{body::Bytes, client::conn::http1};

@@ -1,8 +1,4 @@
-//! The messages between the controller, the gateway and a pod's agent.
-//!
-//! A connection to an agent begins with [`PROVE_PATH`], by which the agent proves itself, and only then
-//! [`AUTHENTICATE_PATH`], by which the caller does: whoever has got hold of a pod's address is never shown its token. After
-//! both, the controller posts a [`BindRequest`], and the gateway sends WebDriver commands.
+//! The messages of a bind, by which the controller gives a pod to a session.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -11,24 +7,6 @@ use crate::end::End;
 
 /// The version of these messages. An agent refuses any other.
 pub const VERSION: u32 = 1;
-/// The port that an agent listens on.
-pub const AGENT_PORT: u16 = 4444;
-/// `GET` with [`CHALLENGE_HEADER`]: the first request of a connection. Answers 204 with [`PROOF_HEADER`].
-pub const PROVE_PATH: &str = "/agent/prove";
-/// `GET` with the token as Bearer: the second request of a connection. Answers 204, or 401.
-pub const AUTHENTICATE_PATH: &str = "/agent/authenticate";
-/// `POST` a [`BindRequest`]. Answers 200 with a [`BindReply`], or a status with a [`BindRefusal`].
-pub const BIND_PATH: &str = "/agent/bind";
-/// `POST` an [`End`]. Answers 202, and the agent exits.
-pub const END_PATH: &str = "/agent/end";
-/// `GET`: a picture of the page that is in front, as JPEG. 404 where there is none to be had.
-pub const SCREEN_PATH: &str = "/agent/screen";
-/// `GET`, without a token: 200 while the agent runs.
-pub const HEALTH_PATH: &str = "/healthz";
-/// The header with the caller's challenge.
-pub const CHALLENGE_HEADER: &str = "browser-operator-challenge";
-/// The header with the agent's proof.
-pub const PROOF_HEADER: &str = "browser-operator-proof";
 /// The largest [`NewSession`], in bytes of JSON, that a pod is told to prepare; a larger one waits for the bind.
 pub const MAX_PREPARED_BYTES: usize = 16 * 1024;
 

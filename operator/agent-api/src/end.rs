@@ -9,7 +9,7 @@ const MAX_TERMINATION_BYTES: usize = 4096;
 
 /// The end of a session.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
-#[serde(from = "Wire")]
+#[serde(from = "AnyEnd")]
 pub struct End {
     /// Why, in one word.
     pub reason: Reason,
@@ -48,14 +48,14 @@ impl End {
 
 /// Agents of another version may know other words.
 #[derive(Deserialize)]
-struct Wire {
+struct AnyEnd {
     reason: String,
     #[serde(default)]
     message: String,
 }
 
-impl From<Wire> for End {
-    fn from(Wire { reason, message }: Wire) -> Self {
+impl From<AnyEnd> for End {
+    fn from(AnyEnd { reason, message }: AnyEnd) -> Self {
         match Reason::parse(&reason) {
             Some(reason) => Self { reason, message },
             None => Self::new(Reason::AgentLost, format!("{reason}: {message}")),

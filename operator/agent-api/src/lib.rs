@@ -4,9 +4,14 @@
 
 pub mod api_key;
 pub mod bind;
+pub mod constant_time;
 pub mod end;
+mod hmac;
+pub mod installation_key;
+pub mod paths;
 pub mod pod_ref;
-pub mod token;
+pub mod pod_token;
+mod signed_link;
 
 pub use end::End;
 pub use pod_ref::PodRef;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use agent_api::{
     End,
-    bind::{
-        AUTHENTICATE_PATH, BIND_PATH, BindRefusal, CHALLENGE_HEADER, END_PATH, HEALTH_PATH,
-        PROOF_HEADER, PROVE_PATH, SCREEN_PATH,
+    bind::BindRefusal,
+    paths::{
+        AUTHENTICATE_PATH, BIND_PATH, CHALLENGE_HEADER, END_PATH, HEALTH_PATH, PROOF_HEADER,
+        PROVE_PATH, SCREEN_PATH,
     },
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use agent_api::{bind::BindReply, token::TokenHash};
+use agent_api::{bind::BindReply, pod_token::TokenHash};
 use tokio::sync::Mutex;
 use tokio_util::task::TaskTracker;
 

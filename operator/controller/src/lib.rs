@@ -17,7 +17,7 @@ mod writer;
 
 use std::sync::Arc;
 
-use agent_api::token::InstallationKey;
+use agent_api::installation_key::InstallationKey;
 use jiff::Timestamp;
 use kube::Client;
 use prometheus_client::registry::Registry;

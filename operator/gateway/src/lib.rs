@@ -11,7 +11,7 @@ mod urls;
 
 use std::{sync::Arc, time::Duration};
 
-use agent_api::token::InstallationKey;
+use agent_api::installation_key::InstallationKey;
 use jiff::Timestamp;
 use kube::Client;
 use net::{

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use agent_api::{bind::Prepare, token::TokenHash};
+use agent_api::{bind::Prepare, pod_token::TokenHash};
 use anyhow::Context;
 use crds::Reason;
 use support::signals;

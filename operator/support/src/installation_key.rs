@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agent_api::token::{InstallationKey, KEY_BYTES};
+use agent_api::installation_key::{InstallationKey, KEY_BYTES};
 use k8s_openapi::{
     ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };

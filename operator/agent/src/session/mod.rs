@@ -8,7 +8,7 @@ pub mod setup;
 
 use std::sync::Arc;
 
-use agent_api::{bind::Settings, token};
+use agent_api::{bind::Settings, constant_time};
 use bytes::Bytes;
 use support::ttl_cache::TtlCache;
 use tokio::sync::OnceCell;
@@ -67,7 +67,7 @@ impl Session {
 
     /// Whether `id` is this session's, in constant time: whoever knows it may drive the session.
     pub fn has_id(&self, id: &str) -> bool {
-        token::equal(&self.id, id)
+        constant_time::equal(&self.id, id)
     }
 
     /// The path of a command at the driver; `rest` begins with its slash.

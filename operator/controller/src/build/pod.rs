@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agent_api::{PodRef, bind::AGENT_PORT, token::TokenHash};
+use agent_api::{PodRef, paths::AGENT_PORT, pod_token::TokenHash};
 use crds::{BrowserSession, Sandbox, capabilities::Quantity, class::Resources, names};
 use k8s_openapi::{
     api::core::v1::{
@@ -227,7 +227,7 @@ fn mount(name: &str, path: &str) -> VolumeMount {
 mod tests {
     use super::*;
     use crate::build::object_name;
-    use agent_api::token::InstallationKey;
+    use agent_api::installation_key::InstallationKey;
     use placement::place;
     use serde_json::json;
 

@@ -1,6 +1,6 @@
 //! The Services: the namespace's, which names its browser pods, and a session's own.
 
-use agent_api::bind::AGENT_PORT;
+use agent_api::paths::AGENT_PORT;
 use crds::{BrowserSession, Expose, names};
 use k8s_openapi::{
     api::core::v1::{Service, ServicePort, ServiceSpec},

@@ -4,8 +4,9 @@ use std::{net::IpAddr, time::Duration};
 
 use agent_api::{
     End,
-    bind::{BIND_PATH, BindRefusal, BindReply, BindRequest, END_PATH, Settings, VERSION},
-    token::PodToken,
+    bind::{BindRefusal, BindReply, BindRequest, Settings, VERSION},
+    paths::{BIND_PATH, END_PATH},
+    pod_token::PodToken,
 };
 use bytes::Bytes;
 use crds::{BrowserSession, Reason, names::Protocol};

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use agent_api::{
-    PodRef,
-    token::{InstallationKey, PodToken},
-};
+use agent_api::{PodRef, installation_key::InstallationKey, pod_token::PodToken};
 use jiff::Timestamp;
 use kube::Client;
 

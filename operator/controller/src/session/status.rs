@@ -1,6 +1,6 @@
 //! The status that a session gets: how far it is, that it is Ready, why it has ended. Pure.
 
-use agent_api::{bind::BindReply, token::InstallationKey};
+use agent_api::{bind::BindReply, installation_key::InstallationKey};
 use crds::{
     BrowserSession, BrowserSessionStatus, Phase, Reason, Sandbox,
     conditions::{Verdict, conditions},

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use agent_api::{PodRef, token::InstallationKey};
+use agent_api::{PodRef, installation_key::InstallationKey};
 use crds::{BrowserSession, Reason, capabilities::CapabilitySet, names::Protocol};
 use futures::StreamExt;
 use kube::{

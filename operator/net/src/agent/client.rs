@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use agent_api::{bind::AGENT_PORT, token::PodToken};
+use agent_api::{paths::AGENT_PORT, pod_token::PodToken};
 use http::{Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper_util::{

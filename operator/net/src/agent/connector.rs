@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use agent_api::token::PodToken;
+use agent_api::pod_token::PodToken;
 use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::{
@@ -115,8 +115,8 @@ mod tests {
     };
     use agent_api::{
         PodRef,
-        bind::{CHALLENGE_HEADER, PROOF_HEADER},
-        token::InstallationKey,
+        installation_key::InstallationKey,
+        paths::{CHALLENGE_HEADER, PROOF_HEADER},
     };
     use http::{Request, Response, header};
     use http_body_util::BodyExt;

@@ -3,8 +3,8 @@
 use std::io;
 
 use agent_api::{
-    bind::{AUTHENTICATE_PATH, CHALLENGE_HEADER, PROOF_HEADER, PROVE_PATH},
-    token::PodToken,
+    paths::{AUTHENTICATE_PATH, CHALLENGE_HEADER, PROOF_HEADER, PROVE_PATH},
+    pod_token::PodToken,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -71,14 +71,14 @@ fn parse<T>(reply: &[u8], read: impl FnOnce(&httparse::Response<'_, '_>) -> T) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use agent_api::{PodRef, token::InstallationKey};
+    use agent_api::{PodRef, installation_key::InstallationKey};
 
     #[test]
     fn only_the_pods_own_agent_is_believed() {
         let key = InstallationKey::new(&[1; 32]).unwrap();
         let (token, other) =
             (key.pod_token(&PodRef::new("a", "b")), key.pod_token(&PodRef::new("a", "c")));
-        let reply = |hash: agent_api::token::TokenHash, status| {
+        let reply = |hash: agent_api::pod_token::TokenHash, status| {
             format!("HTTP/1.1 {status} X\r\n{PROOF_HEADER}: {}\r\n\r\n", hash.prove("c"))
         };
         assert!(is_proven(reply(token.hash(), 204).as_bytes(), &token, "c"));

@@ -6,7 +6,10 @@ mod input;
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
-use webdriver::{capabilities::{CapabilitySet, Dialect, for_driver, process}, vendor_options};
+use webdriver::{
+    capabilities::{CapabilitySet, Dialect, for_driver, process},
+    vendor_options,
+};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some(text) = input::text(bytes, NAMES, TEXTS) else { return };
@@ -94,7 +97,7 @@ fn check(asked: &Value) {
             assert_eq!(again.ok(), Some(vec![set.clone()]), "{dialect:?}");
             let sent = for_driver(&set);
             assert!(sent.keys().all(|name| !name.starts_with("browser-operator:")));
-            let _ = vendor::refused(&set, true);
+            let _ = vendor_options::refused(&set, true);
         }
     }
 }

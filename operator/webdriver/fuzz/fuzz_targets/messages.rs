@@ -5,7 +5,7 @@ mod input;
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value};
-use webdriver::bidi::{Command, ClientMessage, BrowserMessage, parse};
+use webdriver::bidi::{BrowserMessage, ClientMessage, Command, parse};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Some(text) = input::text(bytes, NAMES, TEXTS) {

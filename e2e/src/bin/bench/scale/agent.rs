@@ -3,11 +3,12 @@
 use std::{convert::Infallible, fs::File, net::Ipv4Addr, time::Duration};
 
 use agent_api::{
-    bind::{
-        AGENT_PORT, AUTHENTICATE_PATH, BIND_PATH, BindReply, BindRequest, CHALLENGE_HEADER,
-        END_PATH, PROOF_HEADER, PROVE_PATH,
+    bind::{BindReply, BindRequest},
+    paths::{
+        AGENT_PORT, AUTHENTICATE_PATH, BIND_PATH, CHALLENGE_HEADER, END_PATH, PROOF_HEADER,
+        PROVE_PATH,
     },
-    token::TokenHash,
+    pod_token::TokenHash,
 };
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;

@@ -8,7 +8,7 @@ use std::{
     pin::pin,
 };
 
-use agent_api::token::TokenHash;
+use agent_api::pod_token::TokenHash;
 use anyhow::{Result, bail};
 use crds::BrowserSession;
 use futures::StreamExt;
