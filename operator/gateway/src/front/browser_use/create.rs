@@ -7,7 +7,7 @@ use super::{
     api::API,
     field_types::{Metadata, Minutes, StartUrl},
     resource::Resource,
-    view,
+    view::{self, Item},
 };
 use crate::{
     front::hosted::{
@@ -144,7 +144,7 @@ pub async fn create(
     gateway: &Gateway,
     request: &Request,
     resource: Resource,
-) -> Result<Value, Problem> {
+) -> Result<Item, Problem> {
     let caller = authorize(gateway, request, &API, "create").await?;
     let body = request.body().await?;
     let (spec, state) = match resource {

@@ -1,8 +1,13 @@
 //! `GET /sessions` and `GET /browsers`.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{api::API, resource::Resource, view};
+use super::{
+    api::API,
+    resource::Resource,
+    view::{self, Item},
+};
 use crate::{
     front::hosted::{
         authorize::authorize,
@@ -46,12 +51,22 @@ pub fn parameters(resource: Resource) -> Value {
     parameters.into()
 }
 
+/// One page of a list.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Page {
+    items: Vec<Item>,
+    total_items: usize,
+    page_number: usize,
+    page_size: usize,
+}
+
 /// The caller's sessions, the newest first: one page of those that match the filters.
 pub async fn list(
     gateway: &Gateway,
     request: &Request,
     resource: Resource,
-) -> Result<Value, Problem> {
+) -> Result<Page, Problem> {
     let caller = authorize(gateway, request, &API, "list").await?;
     let (size, page) = (
         number(request, "pageSize", DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)?,
@@ -77,15 +92,13 @@ pub async fn list(
         .filter(|record| terms.iter().all(|term| view::has_metadata(record, term)))
         .collect();
     let from = (page - 1).saturating_mul(size);
-    let items: Vec<Value> = matching
+    let items: Vec<Item> = matching
         .iter()
         .skip(from)
         .take(size)
         .map(|record| view::item(gateway, request, resource, record))
         .collect();
-    Ok(json!({
-        "items": items, "totalItems": matching.len(), "pageNumber": page, "pageSize": size,
-    }))
+    Ok(Page { items, total_items: matching.len(), page_number: page, page_size: size })
 }
 
 /// A whole number from 1 to `most`.

@@ -7,8 +7,9 @@ use super::{
     list,
     resource::Resource,
     stop::Stop,
+    view::{Browser, Session},
 };
-use crate::front::hosted::fields::describe;
+use crate::front::hosted::{fields::describe, response_schema::response_schema};
 
 pub fn paths() -> Map<String, Value> {
     let mut paths: Map<String, Value> =
@@ -24,11 +25,13 @@ pub fn paths() -> Map<String, Value> {
     paths
 }
 
-/// `CreateSession` is Browserbase's in the document.
-pub fn schemas() -> [(&'static str, Value); 3] {
+/// `CreateSession` and `Session` are Browserbase's in the document.
+pub fn schemas() -> [(&'static str, Value); 5] {
     [
         ("CreateSessionV2", describe::<CreateSession>()),
         ("CreateBrowser", describe::<CreateBrowser>()),
         ("Stop", describe::<Stop>()),
+        ("SessionV2", response_schema::<Session>()),
+        ("Browser", response_schema::<Browser>()),
     ]
 }

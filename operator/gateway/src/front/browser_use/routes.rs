@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{Method, StatusCode};
 use net::request::IncomingRequest;
-use serde_json::Value;
+use serde::Serialize;
 use warp::{Reply, reply::Response};
 
 use super::{
@@ -90,11 +90,11 @@ async fn route(gateway: &Gateway, request: &Request) -> Result<Response, Problem
     }
 }
 
-fn ok(answer: Result<Value, Problem>) -> Result<Response, Problem> {
+fn ok(answer: Result<impl Serialize, Problem>) -> Result<Response, Problem> {
     answer.map(|body| json_reply(StatusCode::OK, &body))
 }
 
-fn created(answer: Result<Value, Problem>) -> Result<Response, Problem> {
+fn created(answer: Result<impl Serialize, Problem>) -> Result<Response, Problem> {
     answer.map(|body| json_reply(StatusCode::CREATED, &body))
 }
 

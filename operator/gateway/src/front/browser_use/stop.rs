@@ -1,10 +1,8 @@
 //! `PATCH /sessions/{id}` and `PATCH /browsers/{id}`: their one update is to stop.
 
-use serde_json::Value;
-
 use super::{
     resource::{self, Resource},
-    view,
+    view::{self, Item},
 };
 use crate::{
     front::hosted::{
@@ -32,7 +30,7 @@ pub async fn stop(
     request: &Request,
     resource: Resource,
     id: &str,
-) -> Result<Value, Problem> {
+) -> Result<Item, Problem> {
     let record = resource::find(gateway, request, id, "patch").await?;
     // Unlike in the create calls, null is not as if the field were absent: it is required.
     let mut fields = Fields::of_body(&request.body().await?, Nulls::AreValues)?;

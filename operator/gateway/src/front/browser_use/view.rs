@@ -1,6 +1,9 @@
 //! How Browser Use renders a session and a browser. Times carry their zone.
 
-use serde_json::{Map, Value, json};
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::{public_share, resource::Resource};
 use crate::{
@@ -32,55 +35,130 @@ fn is_in(metadata: &Map<String, Value>, term: &str) -> bool {
         || with_value.is_some_and(|(key, value)| metadata.get(key).is_some_and(|has| has == value))
 }
 
-fn session(record: &Record) -> Value {
-    let persist = record.front_state()["persistMemory"].as_bool().unwrap_or(true);
-    json!({
-        "id": record.id,
-        "status": status(record),
-        "liveUrl": null,
-        "recordingUrl": null,
-        "startedAt": record.started().to_string(),
-        "finishedAt": record.ended().map(|at| at.to_string()),
-        "persistMemory": persist,
-        "keepAlive": record.object.spec.keep_alive.unwrap_or(true),
-        "proxyUsedMb": "0",
-        "proxyCost": "0",
-    })
+/// A session. The call for one tells of its tasks and its share, too.
+#[derive(JsonSchema, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Session {
+    #[schemars(extend("format" = "uuid"))]
+    id: String,
+    #[schemars(extend("enum" = STATUSES))]
+    status: &'static str,
+    /// Null in this version.
+    live_url: Option<String>,
+    /// Null in this version.
+    recording_url: Option<String>,
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    started_at: Timestamp,
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    finished_at: Option<Timestamp>,
+    persist_memory: bool,
+    keep_alive: bool,
+    /// 0 in this version.
+    proxy_used_mb: &'static str,
+    /// 0 in this version.
+    proxy_cost: &'static str,
+    #[serde(flatten)]
+    detail: Option<SessionDetail>,
 }
 
-fn browser(record: &Record, cdp_url: Option<String>) -> Value {
-    json!({
-        "id": record.id,
-        "status": status(record),
-        "liveUrl": null,
-        "cdpUrl": cdp_url,
-        "timeoutAt": record.expires().to_string(),
-        "startedAt": record.started().to_string(),
-        "finishedAt": record.ended().map(|at| at.to_string()),
-        "recordingUrl": null,
-        "proxyUsedMb": "0",
-        "proxyCost": "0",
-        "browserCost": "0",
-        "metadata": record.object.spec.user_metadata.clone().unwrap_or_default(),
-    })
+#[derive(JsonSchema, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SessionDetail {
+    /// Empty: agents are not run here.
+    tasks: Vec<Value>,
+    #[schemars(extend("format" = "uri"))]
+    public_share_url: Option<String>,
+}
+
+/// A browser.
+#[derive(JsonSchema, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Browser {
+    #[schemars(extend("format" = "uuid"))]
+    id: String,
+    #[schemars(extend("enum" = STATUSES))]
+    status: &'static str,
+    /// Null in this version.
+    live_url: Option<String>,
+    /// Where it speaks CDP, while it lives: `/json/version` is below it, and with `ws` it is the socket.
+    #[schemars(extend("format" = "uri"))]
+    cdp_url: Option<String>,
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    timeout_at: Timestamp,
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    started_at: Timestamp,
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    finished_at: Option<Timestamp>,
+    /// Null in this version.
+    recording_url: Option<String>,
+    /// 0 in this version.
+    proxy_used_mb: &'static str,
+    /// 0 in this version.
+    proxy_cost: &'static str,
+    /// 0 in this version.
+    browser_cost: &'static str,
+    metadata: Map<String, Value>,
+}
+
+/// Either of them.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub enum Item {
+    Session(Session),
+    Browser(Browser),
+}
+
+fn session(record: &Record, detail: Option<SessionDetail>) -> Session {
+    Session {
+        id: record.id.clone(),
+        status: status(record),
+        live_url: None,
+        recording_url: None,
+        started_at: record.started(),
+        finished_at: record.ended(),
+        persist_memory: record.front_state()["persistMemory"].as_bool().unwrap_or(true),
+        keep_alive: record.object.spec.keep_alive.unwrap_or(true),
+        proxy_used_mb: "0",
+        proxy_cost: "0",
+        detail,
+    }
+}
+
+fn browser(gateway: &Gateway, request: &Request, record: &Record) -> Browser {
+    Browser {
+        id: record.id.clone(),
+        status: status(record),
+        live_url: None,
+        cdp_url: cdp_url(gateway, request, record),
+        timeout_at: record.expires(),
+        started_at: record.started(),
+        finished_at: record.ended(),
+        recording_url: None,
+        proxy_used_mb: "0",
+        proxy_cost: "0",
+        browser_cost: "0",
+        metadata: record.object.spec.user_metadata.clone().unwrap_or_default(),
+    }
 }
 
 /// As lists and create calls show it.
-pub fn item(gateway: &Gateway, request: &Request, resource: Resource, record: &Record) -> Value {
+pub fn item(gateway: &Gateway, request: &Request, resource: Resource, record: &Record) -> Item {
     match resource {
-        Resource::Sessions => session(record),
-        Resource::Browsers => browser(record, cdp_url(gateway, request, record)),
+        Resource::Sessions => Item::Session(session(record, None)),
+        Resource::Browsers => Item::Browser(browser(gateway, request, record)),
     }
 }
 
 /// As the calls for one show it.
-pub fn detail(gateway: &Gateway, request: &Request, resource: Resource, record: &Record) -> Value {
-    let mut detail = item(gateway, request, resource, record);
-    if resource == Resource::Sessions {
-        detail["tasks"] = json!([]);
-        detail["publicShareUrl"] = public_share::url(gateway, request, record).into();
+pub fn detail(gateway: &Gateway, request: &Request, resource: Resource, record: &Record) -> Item {
+    match resource {
+        Resource::Sessions => {
+            let public_share_url = public_share::url(gateway, request, record);
+            let detail = SessionDetail { tasks: Vec::new(), public_share_url };
+            Item::Session(session(record, Some(detail)))
+        }
+        Resource::Browsers => Item::Browser(browser(gateway, request, record)),
     }
-    detail
 }
 
 /// Where a live browser speaks CDP: an http URL, below which `/json/version` is.
@@ -92,6 +170,7 @@ fn cdp_url(gateway: &Gateway, request: &Request, record: &Record) -> Option<Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn metadata_are_filtered_by_key_or_by_key_and_value() {
@@ -107,5 +186,29 @@ mod tests {
         ] {
             assert_eq!(is_in(metadata, term), expected, "{term}");
         }
+    }
+
+    #[test]
+    fn a_session_has_every_field_also_where_there_is_nothing_to_tell() {
+        let object = json!({
+            "apiVersion": "browser-operator.io/v1alpha1", "kind": "BrowserSession",
+            "metadata": {
+                "creationTimestamp": "2026-11-29T03:00:00Z",
+                "annotations": {"browser-operator.io/front": r#"{"persistMemory": false}"#},
+            },
+            "spec": {"capabilities": {}},
+        });
+        let object = serde_json::from_value(object).unwrap();
+        let record = Record { id: "an-id".to_owned(), object };
+        let mut expected = json!({
+            "id": "an-id", "status": "active", "liveUrl": null, "recordingUrl": null,
+            "startedAt": "2026-11-29T03:00:00Z", "finishedAt": null, "persistMemory": false,
+            "keepAlive": true, "proxyUsedMb": "0", "proxyCost": "0",
+        });
+        assert_eq!(serde_json::to_value(session(&record, None)).unwrap(), expected);
+        let detail = SessionDetail { tasks: Vec::new(), public_share_url: None };
+        expected["tasks"] = json!([]);
+        expected["publicShareUrl"] = Value::Null;
+        assert_eq!(serde_json::to_value(session(&record, Some(detail))).unwrap(), expected);
     }
 }

@@ -165,8 +165,8 @@ fn read(body: &[u8], namespace: &str) -> Result<BrowserSessionSpec, Problem> {
 mod tests {
     use super::*;
 
-    fn of(body: &Value) -> Result<BrowserSessionSpec, String> {
-        read(body.to_string().as_bytes(), "team-a").map_err(|problem| problem.message())
+    fn of(body: &Value) -> Result<BrowserSessionSpec, Problem> {
+        read(body.to_string().as_bytes(), "team-a")
     }
 
     #[test]
@@ -263,7 +263,7 @@ mod tests {
                 "browserSettings.ignoreCertificateErrors",
             ),
         ] {
-            let message = of(&body).expect_err(&body.to_string());
+            let message = of(&body).expect_err(&body.to_string()).message();
             assert!(message.contains(&format!("{field}: ")), "{body}: {message}");
         }
     }

@@ -1,10 +1,9 @@
 //! This front's part of `/openapi.json`.
 
-use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 
 use super::{create::CreateSession, list, release::ReleaseSession, view::Session};
-use crate::front::hosted::fields::describe;
+use crate::front::hosted::{fields::describe, response_schema::response_schema};
 
 pub fn paths() -> Map<String, Value> {
     let mut paths: Map<String, Value> =
@@ -14,15 +13,9 @@ pub fn paths() -> Map<String, Value> {
 }
 
 pub fn schemas() -> [(&'static str, Value); 3] {
-    let settings = SchemaSettings::openapi3().for_serialize().with(|settings| {
-        settings.meta_schema = None;
-        settings.inline_subschemas = true;
-    });
-    let mut session = settings.into_generator().into_root_schema_for::<Session>();
-    session.remove("title");
     [
         ("CreateSession", describe::<CreateSession>()),
         ("ReleaseSession", describe::<ReleaseSession>()),
-        ("Session", session.to_value()),
+        ("Session", response_schema::<Session>()),
     ]
 }

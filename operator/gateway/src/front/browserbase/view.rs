@@ -114,3 +114,30 @@ pub fn session_with_urls(gateway: &Gateway, request: &Request, record: &Record) 
     });
     Session { urls, ..session(record) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_session_leaves_out_what_there_is_not() {
+        let object = json!({
+            "apiVersion": "browser-operator.io/v1alpha1", "kind": "BrowserSession",
+            "metadata": {"namespace": "team-a", "creationTimestamp": "2026-11-29T03:00:00Z"},
+            "spec": {"capabilities": {}, "timeoutSeconds": 60},
+        });
+        let object = serde_json::from_value(object).unwrap();
+        let mut record = Record { id: "an-id".to_owned(), object };
+        let mut expected = json!({
+            "id": "an-id", "projectId": "team-a", "status": "PENDING", "proxyBytes": 0,
+            "keepAlive": false, "region": "us-west-2",
+            "createdAt": "2026-11-29T03:00:00Z", "updatedAt": "2026-11-29T03:00:00Z",
+            "startedAt": "2026-11-29T03:00:00Z", "expiresAt": "2026-11-29T03:01:00Z",
+        });
+        assert_eq!(serde_json::to_value(session(&record)).unwrap(), expected);
+        record.object.spec.user_metadata = json!({"a": 1}).as_object().cloned();
+        expected["userMetadata"] = json!({"a": 1});
+        assert_eq!(serde_json::to_value(session(&record)).unwrap(), expected);
+    }
+}

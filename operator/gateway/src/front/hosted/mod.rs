@@ -12,5 +12,6 @@ pub mod on_demand;
 pub mod problem;
 pub mod records;
 pub mod request;
+pub mod response_schema;
 pub mod serve;
 pub mod unsupported;
