@@ -53,12 +53,12 @@ impl Bidi {
     }
 
     /// Sends a text message as it is.
-    pub async fn say(&mut self, text: impl Into<String>) -> Result<()> {
+    pub async fn send_text(&mut self, text: impl Into<String>) -> Result<()> {
         self.socket.send(Message::text(text.into())).await.context("send")
     }
 
     /// The next message that is no event.
-    pub async fn hear(&mut self) -> Result<Value> {
+    pub async fn next_reply(&mut self) -> Result<Value> {
         loop {
             let message = self.next().await?;
             if message["type"] == "event" {
@@ -85,25 +85,25 @@ impl Bidi {
     }
 
     /// Sends a command and returns the whole reply.
-    pub async fn exchange(&mut self, method: &str, params: Value) -> Result<Value> {
+    pub async fn send_command(&mut self, method: &str, params: Value) -> Result<Value> {
         self.next += 1;
         let id = self.next;
-        self.say(json!({"id": id, "method": method, "params": params}).to_string()).await?;
-        let reply = self.hear().await.with_context(|| format!("the reply to {method}"))?;
+        self.send_text(json!({"id": id, "method": method, "params": params}).to_string()).await?;
+        let reply = self.next_reply().await.with_context(|| format!("the reply to {method}"))?;
         ensure!(reply["id"] == id, "{method}: the reply has another id: {reply}");
         Ok(reply)
     }
 
     /// Sends a command that must succeed, and returns its result.
     pub async fn command(&mut self, method: &str, params: Value) -> Result<Value> {
-        let mut reply = self.exchange(method, params).await?;
+        let mut reply = self.send_command(method, params).await?;
         ensure!(reply["type"] == "success", "{method}: {reply}");
         Ok(reply["result"].take())
     }
 
     /// Sends a command that must fail, and returns its error code.
     pub async fn failure(&mut self, method: &str, params: Value) -> Result<String> {
-        let reply = self.exchange(method, params).await?;
+        let reply = self.send_command(method, params).await?;
         ensure!(reply["type"] == "error", "{method}: {reply}");
         Ok(reply["error"].as_str().context("the error's code")?.to_owned())
     }

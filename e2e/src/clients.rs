@@ -65,7 +65,7 @@ pub async fn run(namespace: &Namespace, mut command: Command) -> Result<String> 
 }
 
 /// What a client prints behind a word.
-pub fn told<'a>(output: &'a str, word: &str) -> Result<&'a str> {
+pub fn printed<'a>(output: &'a str, word: &str) -> Result<&'a str> {
     let line = output.lines().find_map(|line| line.strip_prefix(word));
     Ok(line.with_context(|| format!("no {word:?} in {output}"))?.trim())
 }

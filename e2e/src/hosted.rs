@@ -13,9 +13,9 @@ use crate::{Bidi, Namespace, Reply, finally::finally, settings::checkout, wait::
 /// Longer than the gateway's own limit for a create call.
 const TIMEOUT: Duration = Duration::from_secs(90);
 /// For a key to reach every gateway.
-const KNOWN: Duration = Duration::from_secs(10);
+const KEY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Requests after which every replica behind the Service has answered one.
-const ASKED: usize = 8;
+const REQUESTS_FOR_ALL_REPLICAS: usize = 8;
 
 /// The header of the API key.
 pub const BROWSERBASE_KEY: &str = "X-BB-API-Key";
@@ -35,7 +35,7 @@ impl Key {
     pub async fn create(namespace: &Namespace) -> Result<Self> {
         let key = Self::unused(&namespace.name, &[]).await?;
         let client = Hosted::new(&namespace.cluster.settings.gateway_url, Some(&key.text));
-        for _ in 0..ASKED {
+        for _ in 0..REQUESTS_FOR_ALL_REPLICAS {
             client.until_status("/v1/projects", 200).await?;
         }
         Ok(key)
@@ -205,7 +205,7 @@ impl Hosted {
 
     /// Reads a path until it is answered with this status.
     pub async fn until_status(&self, path: &str, status: u16) -> Result<Reply> {
-        eventually(KNOWN, async || {
+        eventually(KEY_TIMEOUT, async || {
             let reply = self.send(Method::GET, path, None).await?;
             ensure!(reply.status == status, "{path}: {} {}", reply.status, reply.body);
             Ok(reply)
@@ -247,7 +247,7 @@ pub async fn page(client: &Hosted, url: &str) -> Result<Bidi> {
 
 pub async fn evaluate(page: &mut Bidi, expression: &str) -> Result<Value> {
     let params = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
-    let reply = page.exchange("Runtime.evaluate", params).await?;
+    let reply = page.send_command("Runtime.evaluate", params).await?;
     let value = reply["result"]["result"].get("value");
     Ok(value.with_context(|| format!("{expression}: {reply}"))?.clone())
 }

@@ -23,7 +23,7 @@ use tokio_tungstenite::{
 };
 
 /// How long an answer may take.
-const LIMIT: Duration = Duration::from_secs(120);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// The largest message that a socket takes.
 const MAX_MESSAGE: usize = 1 << 30;
 /// Read and write buffer of a socket, in bytes.
@@ -113,7 +113,7 @@ async fn run<T>(connection: &mut Http, work: impl Future<Output = hyper::Result<
             },
         }
     };
-    Ok(timeout(LIMIT, working).await.context("no answer in time")??)
+    Ok(timeout(ANSWER_TIMEOUT, working).await.context("no answer in time")??)
 }
 
 /// A WebSocket, for messages of any size.
@@ -128,7 +128,7 @@ impl Socket {
             .write_buffer_size(BUFFER);
         // True: no delay for small messages.
         let connecting = connect_async_with_config(url, Some(config), true);
-        let (socket, _) = timeout(LIMIT, connecting)
+        let (socket, _) = timeout(ANSWER_TIMEOUT, connecting)
             .await
             .context("no answer to the handshake")?
             .context("open a socket")?;
@@ -147,6 +147,6 @@ impl Socket {
                 }
             }
         };
-        timeout(LIMIT, exchange).await.context("no message in time")?
+        timeout(ANSWER_TIMEOUT, exchange).await.context("no message in time")?
     }
 }

@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-const NOBODYS: &str = "00000000-0000-8000-8000-000000000000";
+const UNKNOWN_ID: &str = "00000000-0000-8000-8000-000000000000";
 
 async fn bare(namespace: &Namespace) -> Result<Bidi> {
     let token = namespace.runner().await?;
@@ -63,8 +63,8 @@ async fn a_message_that_is_wrong_gets_the_standards_error() -> Result<()> {
             ),
             (r#"{"id": 7, "method": "session.new", "params": {}}"#, json!(7), "invalid argument"),
         ] {
-            bidi.say(text).await?;
-            let reply = bidi.hear().await?;
+            bidi.send_text(text).await?;
+            let reply = bidi.next_reply().await?;
             let seen = (&reply["type"], &reply["id"], &reply["error"]);
             ensure!(seen == (&json!("error"), &id, &json!(error)), "{text}: {reply}");
             ensure!(reply["message"].is_string() && reply.get("id").is_some(), "{text}: {reply}");
@@ -111,8 +111,8 @@ async fn every_socket_of_a_session_gets_its_events_and_its_own_replies() -> Resu
         let mut second = cluster.socket(&live.id).await?;
         // The same id on both: each gets its own answer.
         let (one, two) = tokio::join!(
-            first.exchange("session.subscribe", json!({"events": ["log.entryAdded"]})),
-            second.exchange("browsingContext.getTree", json!({})),
+            first.send_command("session.subscribe", json!({"events": ["log.entryAdded"]})),
+            second.send_command("browsingContext.getTree", json!({})),
         );
         assert!(one?["result"]["subscription"].is_string());
         assert!(two?["result"]["contexts"].is_array());
@@ -184,9 +184,9 @@ async fn a_handshake_on_what_is_not_there_is_refused() -> Result<()> {
     with_namespace(async |namespace| {
         let base = namespace.cluster.settings.gateway_url.replacen("http", "ws", 1);
         for path in [
-            format!("/session/{NOBODYS}"),
+            format!("/session/{UNKNOWN_ID}"),
             "/session/no-uuid".to_owned(),
-            format!("/session/{NOBODYS}/url"),
+            format!("/session/{UNKNOWN_ID}/url"),
             "/nothing".to_owned(),
             "/".to_owned(),
         ] {

@@ -26,7 +26,7 @@ async fn a_chrome_session_has_the_url_of_its_dev_tools_while_it_lives() -> Resul
 
             let url = reachable(&namespace, &url)?;
             let mut browser = Bidi::connect(&url).await?;
-            let version = browser.exchange("Browser.getVersion", json!({})).await?;
+            let version = browser.send_command("Browser.getVersion", json!({})).await?;
             let product = version["result"]["product"].as_str().context("product")?;
             ensure!(product.contains("Chrome"), "{version}");
             // It is a credential for this session: without its key there is nothing.
@@ -34,7 +34,7 @@ async fn a_chrome_session_has_the_url_of_its_dev_tools_while_it_lives() -> Resul
             assert_eq!(Bidi::refusal(bare).await?, 401);
 
             // The end of the session clears it, which `ended` checks.
-            let closed = browser.exchange("Browser.close", json!({})).await?;
+            let closed = browser.send_command("Browser.close", json!({})).await?;
             ensure!(closed.get("error").is_none(), "{closed}");
             namespace.ended(name, Phase::Completed, Reason::ClientEnded).await?;
             ensure!(Bidi::connect(&url).await.is_err(), "the URL outlives the session");

@@ -17,7 +17,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 /// An id of the right form that nobody has.
-const NOBODYS: &str = "00000000-0000-8000-8000-000000000000";
+const UNKNOWN_ID: &str = "00000000-0000-8000-8000-000000000000";
 
 fn check_envelope(reply: &Reply) -> Result<()> {
     ensure!(
@@ -77,7 +77,7 @@ async fn every_reply_has_the_envelope_and_the_two_headers() -> Result<()> {
             (Method::GET, "/status".to_owned(), 200),
             (Method::GET, format!("/session/{id}/url"), 200),
             (Method::GET, format!("/session/{id}/cookie/none"), 404),
-            (Method::GET, format!("/session/{NOBODYS}/url"), 404),
+            (Method::GET, format!("/session/{UNKNOWN_ID}/url"), 404),
             (Method::GET, "/nothing".to_owned(), 404),
             (Method::GET, "/session".to_owned(), 405),
         ] {
@@ -99,11 +99,17 @@ async fn a_request_is_judged_by_path_then_method_then_session_then_body() -> Res
         for (method, path, body, status, error) in [
             (Method::POST, "/nothing".to_owned(), broken(), 404, "unknown command"),
             (Method::PUT, "/session".to_owned(), broken(), 405, "unknown method"),
-            (Method::POST, format!("/session/{NOBODYS}"), broken(), 405, "unknown method"),
-            (Method::PUT, format!("/session/{NOBODYS}/url"), broken(), 405, "unknown method"),
-            (Method::POST, format!("/session/{NOBODYS}/url"), broken(), 404, "invalid session id"),
+            (Method::POST, format!("/session/{UNKNOWN_ID}"), broken(), 405, "unknown method"),
+            (Method::PUT, format!("/session/{UNKNOWN_ID}/url"), broken(), 405, "unknown method"),
+            (
+                Method::POST,
+                format!("/session/{UNKNOWN_ID}/url"),
+                broken(),
+                404,
+                "invalid session id",
+            ),
             (Method::POST, "/session/no-uuid/url".to_owned(), broken(), 404, "invalid session id"),
-            (Method::DELETE, format!("/session/{NOBODYS}"), None, 404, "invalid session id"),
+            (Method::DELETE, format!("/session/{UNKNOWN_ID}"), None, 404, "invalid session id"),
             (Method::POST, format!("/session/{id}/nothing"), broken(), 404, "unknown command"),
             (Method::POST, format!("/session/{id}/url"), broken(), 400, "invalid argument"),
             (

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use crds::{BrowserSession, Phase, Reason};
 use e2e::{
     Namespace,
-    clients::{java, node, python, run, told},
+    clients::{java, node, printed, python, run},
     namespace::check_end,
     wait::until,
     with_namespace,
@@ -56,17 +56,17 @@ async fn goes_through_the_pages(
         let file = picture(&namespace);
         client.env("BROWSER", browser).arg(&file);
         let output = run(&namespace, client).await?;
-        assert_eq!(told(&output, "title:")?, "browser-operator");
-        assert_eq!(told(&output, "sent:")?, name);
-        assert_eq!(told(&output, "console:")?, "hello from the page");
-        assert_eq!(told(&output, "alert:")?, "hello from an alert");
-        assert_eq!(told(&output, "intercepted:")?, "hello from the client");
+        assert_eq!(printed(&output, "title:")?, "browser-operator");
+        assert_eq!(printed(&output, "sent:")?, name);
+        assert_eq!(printed(&output, "console:")?, "hello from the page");
+        assert_eq!(printed(&output, "alert:")?, "hello from an alert");
+        assert_eq!(printed(&output, "intercepted:")?, "hello from the client");
 
-        let agent = told(&output, "browser:")?;
+        let agent = printed(&output, "browser:")?;
         let product = if browser == FIREFOX { " Firefox/" } else { "Chrome/" };
         ensure!(agent.contains(product), "{browser} is {agent}");
 
-        let (size, uploaded) = (take_picture(&namespace)?, told(&output, "uploaded:")?);
+        let (size, uploaded) = (take_picture(&namespace)?, printed(&output, "uploaded:")?);
         match upload {
             Upload::Sent => assert_eq!(uploaded, format!("{}.png, {size} bytes", namespace.name)),
             Upload::Named => ensure!(uploaded.starts_with("debian_version, "), "{uploaded}"),
@@ -78,7 +78,7 @@ async fn goes_through_the_pages(
 
 /// The session of a client that printed its id, or else put the test's name into its metadata.
 async fn session_of(namespace: &Namespace, output: &str) -> Result<BrowserSession> {
-    if let Ok(id) = told(output, "session:") {
+    if let Ok(id) = printed(output, "session:") {
         return namespace.cluster.session_with_id(id).await;
     }
     let metadata = json!({"build": namespace.name});
@@ -184,7 +184,7 @@ async fn a_few_lines_of_python_drive_a_session_over_bare_bidi() -> Result<()> {
         let mut client = python("bidi.py").await?;
         client.arg(&socket).arg(&page).arg(picture(&namespace));
         let output = run(&namespace, client).await?;
-        assert_eq!(told(&output, "title:")?, "browser-operator");
+        assert_eq!(printed(&output, "title:")?, "browser-operator");
         take_picture(&namespace)?;
         // It left the session as it was.
         namespace.cluster.anonymous().title(&live.id).await.map(drop)

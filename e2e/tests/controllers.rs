@@ -26,7 +26,7 @@ use serde_json::json;
 const SECOND: &str = "e2e-second-controller";
 /// How long another may take to work where the one that held the Lease is gone without a word: the Lease's duration, and
 /// what a busy machine needs.
-const TAKEN_OVER: Duration = Duration::from_secs(40);
+const TAKEOVER_TIMEOUT: Duration = Duration::from_secs(40);
 /// Sessions created while two controllers work.
 const SESSIONS: usize = 12;
 
@@ -101,7 +101,7 @@ async fn two_that_work_at_once_do_no_harm() -> Result<()> {
             let (pods, second) = operator::start_copy(cluster, "controller", &[&flag]).await?;
             let works = async || {
                 let held = |lease: Option<&Lease>| lease.and_then(operator::holder).is_some();
-                until(&lease(cluster, &operators), SECOND, "held", TAKEN_OVER, held).await?;
+                until(&lease(cluster, &operators), SECOND, "held", TAKEOVER_TIMEOUT, held).await?;
                 let names: Vec<String> = (0..SESSIONS).map(|n| format!("s{n}")).collect();
                 let spec = json!({"className": namespace.name, "capabilities": {}});
                 try_join_all(names.iter().map(|name| namespace.create(name, spec.clone()))).await?;
@@ -138,7 +138,8 @@ async fn one_of_two_waits_and_takes_over() -> Result<()> {
             let (_, other) = operator::start_copy(cluster, "controller", &[&flag]).await?;
             let holds = async |name: &str| {
                 let held = |lease: Option<&Lease>| lease.and_then(operator::holder) == Some(name);
-                until(&lease(cluster, &operators), SECOND, "held by it", TAKEN_OVER, held).await
+                until(&lease(cluster, &operators), SECOND, "held by it", TAKEOVER_TIMEOUT, held)
+                    .await
             };
             let checks = async || {
                 holds(&first.name_any()).await?;
@@ -152,7 +153,8 @@ async fn one_of_two_waits_and_takes_over() -> Result<()> {
                         of(&spec.renew_time) > of(&spec.acquire_time)
                     })
                 };
-                until(&lease(cluster, &operators), SECOND, "renewed", TAKEN_OVER, renewed).await?;
+                until(&lease(cluster, &operators), SECOND, "renewed", TAKEOVER_TIMEOUT, renewed)
+                    .await?;
                 pods.delete(&other.name_any(), &DeleteParams::default()).await?;
                 let gone = |pod: Option<&Pod>| pod.is_none();
                 until(&pods, &other.name_any(), "gone", READY_LIMIT, gone).await?;

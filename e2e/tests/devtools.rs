@@ -37,9 +37,9 @@ impl Tools {
         if let Some(page) = page {
             message["sessionId"] = page.into();
         }
-        self.socket.say(message.to_string()).await?;
+        self.socket.send_text(message.to_string()).await?;
         loop {
-            let mut reply = self.socket.hear().await?;
+            let mut reply = self.socket.next_reply().await?;
             if reply["id"] == self.next {
                 ensure!(reply.get("error").is_none(), "{method}: {reply}");
                 return Ok(reply["result"].take());
@@ -270,7 +270,7 @@ async fn closing_the_last_window_over_a_socket_is_no_crash() -> Result<()> {
                     let quit = json!({"id": 99, "method": "goog:cdp.sendCommand", "params": {
                         "method": "Browser.close", "params": {},
                     }});
-                    bidi.say(quit.to_string()).await?;
+                    bidi.send_text(quit.to_string()).await?;
                 }
             }
             let frame = bidi.closed(Duration::from_secs(10)).await?.context("a Close frame")?;
@@ -305,7 +305,7 @@ async fn a_browser_that_crashes_after_a_window_was_closed_has_crashed() -> Resul
                 // Which is behind the question what is left.
                 bidi.command("browsingContext.getTree", json!({})).await?;
             }
-            tools.socket.say(r#"{"id": 999, "method": "Browser.crash"}"#).await?;
+            tools.socket.send_text(r#"{"id": 999, "method": "Browser.crash"}"#).await?;
             assert_eq!(tools.closed().await?, (1011, "BrowserCrashed".to_owned()));
             namespace.ended(name, Phase::Failed, Reason::BrowserCrashed).await?;
         }
@@ -361,7 +361,7 @@ async fn a_client_that_reads_nothing_is_cut_off() -> Result<()> {
         for id in 100..106 {
             let params = json!({"expression": format!("'x'.repeat({LARGE})")});
             let message = json!({"id": id, "method": "Runtime.evaluate", "params": params});
-            slow.socket.say(message.to_string()).await?;
+            slow.socket.send_text(message.to_string()).await?;
         }
         let other = tokio::sync::Mutex::new(other);
         eventually(Duration::from_secs(60), async || {
@@ -372,7 +372,7 @@ async fn a_client_that_reads_nothing_is_cut_off() -> Result<()> {
         .await?;
 
         let mut read = 0;
-        while slow.socket.hear().await.is_ok() {
+        while slow.socket.next_reply().await.is_ok() {
             read += 1;
         }
         ensure!(read < 6, "it was cut off after {read} messages");
@@ -423,7 +423,7 @@ async fn a_session_that_a_cdp_client_uses_is_not_idle() -> Result<()> {
         let script = "let left = 12; const tick = () => { console.log(left); left-- && setTimeout(tick, 500) }; tick()";
         let params = json!({"autoAttach": true, "waitForDebuggerOnStart": false, "flatten": true});
         let attach = json!({"id": 1, "method": "Target.setAutoAttach", "params": params});
-        tools.say(attach.to_string()).await?;
+        tools.send_text(attach.to_string()).await?;
         let attached = tools.event("Target.attachedToTarget").await?;
         let page = attached["sessionId"].clone();
         for (id, method, params) in [
@@ -431,7 +431,7 @@ async fn a_session_that_a_cdp_client_uses_is_not_idle() -> Result<()> {
             (3, "Runtime.evaluate", json!({"expression": script})),
         ] {
             let message = json!({"id": id, "method": method, "params": params, "sessionId": page});
-            tools.say(message.to_string()).await?;
+            tools.send_text(message.to_string()).await?;
         }
         let frame = tools.closed(Duration::from_secs(30)).await?.context("a Close frame")?;
         assert_eq!((u16::from(frame.code), frame.reason.as_str()), (1001, "IdleTimeout"));

@@ -173,7 +173,7 @@ async fn ended_over_each_other(maker: Api) -> Result<()> {
                     let session = apis.hosted.get(&format!("/v1/sessions/{id}")).await?;
                     let mut tools =
                         Bidi::connect(session["connectUrl"].as_str().context("a URL")?).await?;
-                    tools.exchange("Browser.getVersion", json!({})).await?;
+                    tools.send_command("Browser.getVersion", json!({})).await?;
                     apis.end(ender, &id, &object).await?;
                     let frame = tools.closed(e2e::namespace::END_LIMIT).await?;
                     println!("{maker:?}, ended by {ender:?}: {frame:?}");

@@ -25,7 +25,7 @@ const SMALL: usize = 5;
 /// How many may live at a time in the fairness test.
 const CAPACITY: usize = 4;
 /// How long the small one's sessions may take to be served, while the big one's go on: ten rounds on a busy machine.
-const SERVED: Duration = Duration::from_secs(150);
+const SERVED_TIMEOUT: Duration = Duration::from_secs(150);
 
 /// A class of the echo driver, whose sessions come and go fast, with so many places; `None` where there is no image.
 async fn small_class(namespace: &Namespace, capacity: usize) -> Result<Option<BrowserClass>> {
@@ -91,9 +91,14 @@ async fn one_namespace_does_not_starve_another() -> Result<()> {
                     let served = |all: &BTreeMap<String, BrowserSession>| {
                         all.values().filter(|session| session.is_terminal()).count() == SMALL
                     };
-                    let all =
-                        until_all(&small.sessions(), Config::default(), "served", SERVED, served)
-                            .await?;
+                    let all = until_all(
+                        &small.sessions(),
+                        Config::default(),
+                        "served",
+                        SERVED_TIMEOUT,
+                        served,
+                    )
+                    .await?;
                     let last = all.values().filter_map(started).max().context("none started")?;
                     for session in all.values() {
                         let reason = &session.ready_condition().context("Ready")?.reason;

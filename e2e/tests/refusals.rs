@@ -16,15 +16,15 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 /// A second is promised; a machine that is busy with other tests may take two.
-const AT_ONCE: Duration = Duration::from_secs(2);
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long it may take until a pod that does not start says so.
-const HELD_UP: Duration = Duration::from_secs(10);
+const PROBLEM_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Creates a session that must be refused at once, and gives the message.
 async fn refused(namespace: &Namespace, spec: Value, reason: Reason) -> Result<String> {
     let begun = Instant::now();
     namespace.create("s", spec).await?;
-    let session = until(&namespace.sessions(), "s", "refused", AT_ONCE, |session| {
+    let session = until(&namespace.sessions(), "s", "refused", REFUSAL_TIMEOUT, |session| {
         session.is_some_and(|session| session.ready_condition().is_some())
     })
     .await?
@@ -151,14 +151,14 @@ async fn an_image_that_is_missing_is_told_in_the_kubelets_words_until_the_start_
             // Of no browser: the test beside this one asks for one that no class has.
             "versions": [{"version": "0.0.1", "image": "browser-operator.invalid/none:1"}],
             "imagePullPolicy": "Never",
-            "startTimeoutSeconds": HELD_UP.as_secs() + 5,
+            "startTimeoutSeconds": PROBLEM_TIMEOUT.as_secs() + 5,
         });
         let class = class_like_the_default(&default, &namespace.name, fields)?;
         namespace
             .cluster
             .with_class(&class, async || {
                 namespace.create("s", json!({"className": namespace.name})).await?;
-                let held = namespace.reason("s", Reason::ImageUnavailable, HELD_UP).await?;
+                let held = namespace.reason("s", Reason::ImageUnavailable, PROBLEM_TIMEOUT).await?;
                 ensure!(!held.is_terminal(), "it ended before the start timeout");
                 let message = held.ready_condition().context("Ready")?.message.clone();
                 names(&message, &["ErrImageNeverPull", "browser-operator.invalid/none:1"])?;
@@ -178,14 +178,14 @@ async fn a_pod_that_fits_no_node_is_told_in_the_schedulers_words() -> Result<()>
         let default = namespace.cluster.default_class().await?;
         let fields = json!({
             "regions": [{"name": "mars", "nodeSelector": {"browser-operator.io/e2e": "nowhere"}}],
-            "startTimeoutSeconds": HELD_UP.as_secs() + 5,
+            "startTimeoutSeconds": PROBLEM_TIMEOUT.as_secs() + 5,
         });
         let class = class_like_the_default(&default, &namespace.name, fields)?;
         namespace
             .cluster
             .with_class(&class, async || {
                 namespace.create("s", json!({"className": namespace.name})).await?;
-                let held = namespace.reason("s", Reason::Unschedulable, HELD_UP).await?;
+                let held = namespace.reason("s", Reason::Unschedulable, PROBLEM_TIMEOUT).await?;
                 names(
                     &held.ready_condition().context("Ready")?.message,
                     &["node affinity/selector"],

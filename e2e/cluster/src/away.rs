@@ -14,7 +14,7 @@ use crate::steps::{output, wait_for};
 use crate::supervise::{self, Orders};
 
 /// The API server is slow to stop and to start.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Stops a component; returns when it has exited.
 pub fn stop(name: Name, component: &str, how: How) -> Result<()> {
@@ -36,7 +36,7 @@ pub fn start(name: Name, component: &str) -> Result<()> {
     wait(name, component, false)?;
     let Some(ready) = found.ready else { return Ok(()) };
     let inside = enter::namespaces(name)?;
-    patiently(name, &format!("{component} to be ready"), || {
+    wait_while_up(name, &format!("{component} to be ready"), || {
         output(Command::new("nsenter").args(&inside).args(&ready).env("PATH", &path)).map(drop)
     })
 }
@@ -57,7 +57,7 @@ fn find(name: Name, component: &str) -> Result<(Component, String)> {
 
 fn wait(name: Name, component: &str, stopped: bool) -> Result<()> {
     let what = if stopped { "stopped" } else { "started" };
-    patiently(name, &format!("{component} to be {what}"), || {
+    wait_while_up(name, &format!("{component} to be {what}"), || {
         let Some(Phase::Running { stopped: away }) = record::phase(name)? else {
             bail!("cluster {} does not run", name.text());
         };
@@ -67,9 +67,9 @@ fn wait(name: Name, component: &str, stopped: bool) -> Result<()> {
 }
 
 /// Waits, and fails at once if the cluster has died.
-fn patiently(name: Name, what: &str, there: impl Fn() -> Result<()>) -> Result<()> {
+fn wait_while_up(name: Name, what: &str, there: impl Fn() -> Result<()>) -> Result<()> {
     let mut end = Ok(());
-    wait_for(what, PATIENCE, || {
+    wait_for(what, TIMEOUT, || {
         end = still_up(name);
         if end.is_err() { Ok(()) } else { there() }
     })?;

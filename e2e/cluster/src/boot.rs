@@ -20,7 +20,7 @@ use crate::settings::Settings;
 use crate::steps::{output, tail, wait_for};
 use crate::supervise::{self, Orders};
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 pub struct Boot<'a> {
     pub name: Name,
@@ -140,7 +140,7 @@ impl Boot<'_> {
     /// Waits, and fails at once if the cluster has died.
     fn wait(&self, what: &str, there: impl Fn() -> Result<()>) -> Result<()> {
         let mut end = Ok(());
-        wait_for(what, PATIENCE, || {
+        wait_for(what, TIMEOUT, || {
             end = still_up(self.name);
             if end.is_err() { Ok(()) } else { there() }
         })?;

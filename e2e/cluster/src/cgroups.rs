@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::plan::Name;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Hierarchy {
@@ -63,7 +63,7 @@ pub fn remove(name: Name) -> Result<()> {
         if left.is_empty() {
             return Ok(());
         }
-        if start.elapsed() > PATIENCE {
+        if start.elapsed() > TIMEOUT {
             let held: Vec<i32> = left.iter().flat_map(|root| processes(root)).collect();
             bail!("cgroups {left:?} can't be removed; processes in them: {held:?}");
         }

@@ -19,7 +19,7 @@ pub fn cancel() {
     CANCELLED.store(true, Ordering::Relaxed);
 }
 
-const PROGRESS: Duration = Duration::from_secs(20);
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(20);
 const TAIL: usize = 20;
 
 /// Runs `work` and prints how long it took.
@@ -93,7 +93,7 @@ impl Run {
                 child.wait().context("wait for a command")?;
                 bail!("cancelled");
             }
-            if spoken.elapsed() > PROGRESS {
+            if spoken.elapsed() > PROGRESS_INTERVAL {
                 spoken = Instant::now();
                 let line = tail(&self.log, 1);
                 let line: String = line.trim().chars().take(100).collect();
@@ -130,7 +130,7 @@ pub fn output(command: &mut Command) -> Result<String> {
 /// Polls until `ready` succeeds; after `patience` its last error is returned.
 pub fn wait_for(
     what: &str,
-    patience: Duration,
+    timeout: Duration,
     mut ready: impl FnMut() -> Result<()>,
 ) -> Result<()> {
     let start = Instant::now();
@@ -138,8 +138,8 @@ pub fn wait_for(
     loop {
         match ready() {
             Ok(()) => return Ok(()),
-            Err(error) if start.elapsed() > patience => {
-                return Err(error.context(format!("waited {} for {what}", human(patience))));
+            Err(error) if start.elapsed() > timeout => {
+                return Err(error.context(format!("waited {} for {what}", human(timeout))));
             }
             Err(_) => std::thread::sleep(pause),
         }

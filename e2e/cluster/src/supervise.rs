@@ -19,8 +19,8 @@ use crate::plan::Name;
 use crate::record::{self, Away, How, Phase};
 use crate::steps::tail;
 
-const GATE_PATIENCE: Duration = Duration::from_secs(90);
-const LOOK: Duration = Duration::from_millis(50);
+const READY_TIMEOUT: Duration = Duration::from_secs(90);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The supervisor's instructions, a file in the cluster's data.
 #[derive(Debug, serde::Deserialize, serde::Serialize)]
@@ -111,7 +111,7 @@ fn run(name: Name, running: &mut Vec<Running>) -> Result<std::convert::Infallibl
             stopped = now;
             record::set_phase(name, &Phase::Running { stopped: stopped.clone() })?;
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 
@@ -180,14 +180,14 @@ fn gate(
             return Ok(());
         }
         check(running)?;
-        if start.elapsed() > GATE_PATIENCE {
+        if start.elapsed() > READY_TIMEOUT {
             bail!(
-                "{} is not ready after {GATE_PATIENCE:?}: {}",
+                "{} is not ready after {READY_TIMEOUT:?}: {}",
                 component.name,
                 String::from_utf8_lossy(&answer.stderr).trim()
             );
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 

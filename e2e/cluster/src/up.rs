@@ -59,7 +59,7 @@ pub fn up(settings: &Settings, name: Name, state_dir: Option<PathBuf>) -> Result
                 kubeconfig: state.join("kubeconfig"),
             };
             kubeconfig::write_admin(name, &deploy.kubeconfig)?;
-            story(name, deploy_all(&deploy, &base, &roots, binaries))?;
+            with_crash_report(name, deploy_all(&deploy, &base, &roots, binaries))?;
             write_env(&deploy, &state)
         };
         work().inspect_err(|_| cancel())
@@ -114,11 +114,11 @@ fn running(
             made(importing)
         })
     });
-    story(name, booted.map(drop))
+    with_crash_report(name, booted.map(drop))
 }
 
 /// A crash of the cluster explains more than the error of the command that met it.
-fn story(name: Name, result: Result<()>) -> Result<()> {
+fn with_crash_report(name: Name, result: Result<()>) -> Result<()> {
     if result.is_err() {
         // The supervisor ends a moment after what it watches.
         thread::sleep(Duration::from_millis(300));

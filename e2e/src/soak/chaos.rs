@@ -20,13 +20,13 @@ use super::{
 use crate::operator::is_ready;
 
 /// For the replacement to become ready.
-const BACK: Duration = Duration::from_secs(120);
+const REPLACEMENT_TIMEOUT: Duration = Duration::from_secs(120);
 /// For a ready controller to have listed everything.
-const SETTLED: Duration = Duration::from_secs(2);
+const LIST_TIME: Duration = Duration::from_secs(2);
 /// As `SETTLED`, where it has to wait for the Lease of the one before.
-const LEASE: Duration = Duration::from_secs(17);
+const LEASE_TIME: Duration = Duration::from_secs(17);
 /// Between two kills, in milliseconds.
-const PAUSE: (u64, u64) = (8_000, 25_000);
+const PAUSE_MILLIS: (u64, u64) = (8_000, 25_000);
 
 /// Kills pods of the operator, one round after another, until `is_over`.
 pub async fn run(
@@ -36,7 +36,7 @@ pub async fn run(
     is_over: impl Fn() -> bool,
 ) -> Result<()> {
     loop {
-        let pause = random.between(PAUSE.0, PAUSE.1);
+        let pause = random.between(PAUSE_MILLIS.0, PAUSE_MILLIS.1);
         let begun = Instant::now();
         // In pieces, so that the end need not wait for it.
         while begun.elapsed() < pause && !is_over() {
@@ -45,7 +45,7 @@ pub async fn run(
         if is_over() {
             return Ok(());
         }
-        let kills = testbed.observer.look(|seen| {
+        let kills = testbed.observer.read(|seen| {
             let victims = |component| victims(seen, component);
             kill::draw(random, victims(Component::Controller), victims(Component::Gateway))
         });
@@ -72,8 +72,8 @@ async fn run_one(testbed: &Testbed<'_>, tally: &Tally, kill: &Kill) -> Result<()
     let Kill { component, pod: uid, way } = kill;
     let observer = testbed.observer;
     let outage = Outage { component: *component, pod: uid.clone(), from: Instant::now(), to: None };
-    let wanted = observer.look(|seen| seen.component(component.as_str()).count());
-    let number = observer.note(|seen| {
+    let wanted = observer.read(|seen| seen.component(component.as_str()).count());
+    let number = observer.update(|seen| {
         seen.outages.push(outage);
         seen.outages.len() - 1
     });
@@ -87,23 +87,29 @@ async fn run_one(testbed: &Testbed<'_>, tally: &Tally, kill: &Kill) -> Result<()
                 Some(pod) => (restarts(pod) > 0 && is_ready(pod)).then_some(true),
                 None => Some(false),
             };
-            let is_there = observer.until("ready again", BACK, back).await.with_context(context)?;
+            let is_there = observer
+                .wait_for("ready again", REPLACEMENT_TIMEOUT, back)
+                .await
+                .with_context(context)?;
             ensure!(is_there, "{}: the pod is gone, and nobody here deleted it", context());
-            SETTLED
+            LIST_TIME
         }
         Method::Pod | Method::PodAtOnce => {
-            let pod = observer.look(|seen| seen.operator.get(uid).cloned());
+            let pod = observer.read(|seen| seen.operator.get(uid).cloned());
             let grace = (*way == Method::PodAtOnce).then_some(0);
             delete(testbed, &pod.with_context(context)?, grace).await.with_context(context)?;
             let replaced = |seen: &Seen| {
                 let ready = seen.component(component.as_str()).filter(|pod| is_ready(pod)).count();
                 (!seen.operator.contains_key(uid) && ready >= wanted).then_some(())
             };
-            observer.until("replaced", BACK, replaced).await.with_context(context)?;
-            if *component == Component::Controller { LEASE } else { SETTLED }
+            observer
+                .wait_for("replaced", REPLACEMENT_TIMEOUT, replaced)
+                .await
+                .with_context(context)?;
+            if *component == Component::Controller { LEASE_TIME } else { LIST_TIME }
         }
     };
-    observer.note(|seen| {
+    observer.update(|seen| {
         if let Some(outage) = seen.outages.get_mut(number) {
             outage.to = Some(Instant::now() + settled);
         }

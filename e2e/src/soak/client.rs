@@ -16,7 +16,7 @@ use super::{
 use crate::Bidi;
 
 /// How long a command may take.
-const COMMAND: Duration = Duration::from_secs(30);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommandOutcome {
@@ -77,7 +77,7 @@ impl Client {
                 (Method::POST, format!("{path}/execute/sync"), Some(script))
             }
         };
-        let sent = timeout(COMMAND, classic.value(method, &path, body.as_ref())).await;
+        let sent = timeout(COMMAND_TIMEOUT, classic.value(method, &path, body.as_ref())).await;
         Ok(sent.context("no answer to a command").flatten().map(drop))
     }
 
@@ -91,10 +91,11 @@ impl Client {
             return Ok(Err(error));
         }
         let Some(socket) = &mut self.socket else { return Ok(Ok(())) };
-        let asked = timeout(COMMAND, socket.command("browsingContext.getTree", json!({}))).await;
+        let asked =
+            timeout(COMMAND_TIMEOUT, socket.command("browsingContext.getTree", json!({}))).await;
         let outcome = asked.context("no answer to a BiDi command").flatten().map(drop);
         if outcome.is_err() {
-            self.hear(journal).await;
+            self.await_close(journal).await;
         }
         Ok(outcome)
     }
@@ -114,7 +115,7 @@ impl Client {
         }
         let gateway = testbed.gateway(random).await?;
         let url = format!("ws://{}/session/{}", gateway.authority, self.id);
-        let opened = timeout(COMMAND, Bidi::connect(&url)).await;
+        let opened = timeout(COMMAND_TIMEOUT, Bidi::connect(&url)).await;
         match opened.context("no answer to a handshake").flatten() {
             Ok(socket) => self.socket = Some(socket),
             Err(error) => return Ok(Err(error)),
@@ -123,9 +124,9 @@ impl Client {
     }
 
     /// Waits for the Close frame and notes its reason; the socket is gone afterwards.
-    pub async fn hear(&mut self, journal: &Journal) {
+    pub async fn await_close(&mut self, journal: &Journal) {
         let Some(mut socket) = self.socket.take() else { return };
-        match socket.closed(COMMAND).await {
+        match socket.closed(COMMAND_TIMEOUT).await {
             Ok(Some(frame)) => {
                 journal.log(format!("the socket was closed: {frame:?}"));
                 if crds::Reason::parse(&frame.reason).is_some() {

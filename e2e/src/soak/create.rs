@@ -17,7 +17,7 @@ use super::{
 use crate::{Bidi, objects::session_json};
 
 /// For a session to become Ready, behind a full queue and an outage.
-pub const READY: Duration = Duration::from_secs(150);
+pub const READY_TIMEOUT: Duration = Duration::from_secs(150);
 
 /// Creates a session. `None` where its client gets none or does not wait for it; the journal says why.
 pub async fn create(
@@ -42,7 +42,7 @@ pub async fn create(
         journal.action(plan.action);
         plan.delay
     } else {
-        READY
+        READY_TIMEOUT
     };
     let answer = timeout(limit, asking).await;
     let now = Instant::now();
@@ -78,7 +78,7 @@ async fn as_object(testbed: &Testbed<'_>, journal: &Journal) -> Result<Option<Cl
     journal.log(format!("creates the object {name}: {:?}", plan.browser));
     let made = testbed.namespace.submit(&session_json(&name, spec.into())).await;
     let uid = made.context("create the object")?.metadata.uid.context("its uid")?;
-    let settled = testbed.observer.until("Ready or over", READY, |seen| {
+    let settled = testbed.observer.wait_for("Ready or over", READY_TIMEOUT, |seen| {
         let history = seen.sessions.get(&uid)?;
         (history.ready.is_some() || history.is_over())
             .then(|| (history.is_over(), history.object.status.clone()))

@@ -19,17 +19,17 @@ use super::{
 };
 
 /// For the object of a session whose client has left to be seen.
-const SEEN: Duration = Duration::from_secs(5);
+const OBJECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// For a session to end: its limits, and an outage of the controller.
-const OVER: Duration = Duration::from_secs(150);
+const END_TIMEOUT: Duration = Duration::from_secs(150);
 /// For pods and records to be removed.
-const GONE: Duration = Duration::from_secs(120);
+const REMOVAL_TIMEOUT: Duration = Duration::from_secs(120);
 /// For an Event to appear.
-const TOLD: Duration = Duration::from_secs(60);
+const EVENT_TIMEOUT: Duration = Duration::from_secs(60);
 /// For how long a session is used on after a fault.
-const USED_ON: Duration = Duration::from_secs(15);
+const USE_AFTER_FAULT: Duration = Duration::from_secs(15);
 /// A pause between commands to a session that should be over.
-const PAUSE: Duration = Duration::from_millis(100);
+const COMMAND_PAUSE: Duration = Duration::from_millis(100);
 
 pub async fn run(testbed: &Testbed<'_>, plan: Plan, random: &mut Random) -> Outcome {
     let journal = Journal::new(plan);
@@ -43,9 +43,9 @@ pub async fn run(testbed: &Testbed<'_>, plan: Plan, random: &mut Random) -> Outc
         keep(error);
     }
     let evidence = journal.evidence();
-    let (reason, expected) = testbed.observer.look(|seen| {
+    let (reason, expected) = testbed.observer.read(|seen| {
         let history = evidence.session.as_ref().and_then(|uid| seen.sessions.get(uid));
-        let told = evidence.session.as_ref().and_then(|uid| seen.told.get(uid));
+        let told = evidence.session.as_ref().and_then(|uid| seen.event_reasons.get(uid));
         let case = verdict::Case {
             plan: &journal.plan,
             evidence: &evidence,
@@ -66,11 +66,11 @@ async fn act(
     random: &mut Random,
 ) -> Result<Option<Client>> {
     let client = make(testbed, journal, random).await?;
-    let limit = if client.is_some() { OVER } else { SEEN };
+    let limit = if client.is_some() { END_TIMEOUT } else { OBJECT_TIMEOUT };
     let number = journal.plan.number;
     let found = testbed
         .observer
-        .until("its object", limit, |seen| seen.of_cycle(number).map(|(uid, _)| uid.clone()));
+        .wait_for("its object", limit, |seen| seen.of_cycle(number).map(|(uid, _)| uid.clone()));
     let session = match (found.await, &client) {
         (Ok(session), _) => session,
         (Err(error), Some(_)) => return Err(error),
@@ -82,7 +82,7 @@ async fn act(
     journal.note(|evidence| evidence.session = Some(session.clone()));
     testbed
         .observer
-        .note(|seen| seen.sessions.get_mut(&session).map(|history| history.claimed = true));
+        .update(|seen| seen.sessions.get_mut(&session).map(|history| history.claimed = true));
     let Some(mut client) = client else { return Ok(None) };
     use_session(testbed, journal, random, &session, &mut client).await?;
     Ok(Some(client))
@@ -104,7 +104,7 @@ async fn make(
     tokio::select! {
         made = &mut making => {
             // Where there is a session there is a pod, or was.
-            timeout(SEEN, harming).await.unwrap_or(Ok(()))?;
+            timeout(OBJECT_TIMEOUT, harming).await.unwrap_or(Ok(()))?;
             made
         }
         harmed = &mut harming => {
@@ -126,7 +126,7 @@ async fn use_session(
     let commands = if is_unused { 0 } else { plan.commands };
     for _ in 0..commands {
         if client.command(testbed, journal, random).await? == CommandOutcome::Failed {
-            testbed.is_over_within(session, PAUSE).await;
+            testbed.is_over_within(session, COMMAND_PAUSE).await;
         }
     }
     match plan.action {
@@ -134,7 +134,7 @@ async fn use_session(
             // Whatever it was that broke, it has to be used once to be idle.
             while end == End::IdleTimeout
                 && client.command(testbed, journal, random).await? == CommandOutcome::Failed
-                && !testbed.is_over_within(session, PAUSE).await
+                && !testbed.is_over_within(session, COMMAND_PAUSE).await
             {}
             end::perform(testbed, journal, random, session, client, end).await
         }
@@ -143,7 +143,9 @@ async fn use_session(
                 fault::inject(testbed, journal, session, harm).await?;
             }
             let begun = Instant::now();
-            while begun.elapsed() < USED_ON && !testbed.is_over_within(session, PAUSE).await {
+            while begun.elapsed() < USE_AFTER_FAULT
+                && !testbed.is_over_within(session, COMMAND_PAUSE).await
+            {
                 // A session that was made on a bare socket has no other.
                 if plan.origin != Origin::Bidi || client.socket.is_some() {
                     client.command(testbed, journal, random).await?;
@@ -166,7 +168,7 @@ fn lives_on(testbed: &Testbed<'_>, journal: &Journal) -> bool {
     let evidence = journal.evidence();
     let now = Instant::now();
     let no_controller = |from| {
-        testbed.observer.look(|seen| {
+        testbed.observer.read(|seen| {
             let mut outages = seen.outages.iter();
             outages.any(|o| o.component == Component::Controller && o.overlaps(from, now))
         })
@@ -178,7 +180,7 @@ fn lives_on(testbed: &Testbed<'_>, journal: &Journal) -> bool {
 }
 
 async fn over(testbed: &Testbed<'_>, session: &str) -> Result<()> {
-    testbed.observer.until("over", OVER, |seen| seen.is_over(session).then_some(())).await
+    testbed.observer.wait_for("over", END_TIMEOUT, |seen| seen.is_over(session).then_some(())).await
 }
 
 /// Waits for the end: the status, the client's Close frame, the pod's removal, the Event, and the record's removal.
@@ -190,16 +192,16 @@ async fn await_end(testbed: &Testbed<'_>, journal: &Journal, client: Option<Clie
     }
     ended?;
     if let Some(mut client) = client {
-        client.hear(journal).await;
+        client.await_close(journal).await;
     }
     let observer = testbed.observer;
     let no_pod = |seen: &super::observer::Seen| seen.pod_of(&session).is_none().then_some(());
-    observer.until("gone: its pod", GONE, no_pod).await?;
-    let told = observer.until("told by an Event", TOLD, |seen| {
+    observer.wait_for("gone: its pod", REMOVAL_TIMEOUT, no_pod).await?;
+    let told = observer.wait_for("told by an Event", EVENT_TIMEOUT, |seen| {
         let reason = seen.sessions.get(&session)?.ended.as_ref().and_then(|(_, status)| {
             status.conditions.first().map(|condition| condition.reason.clone())
         });
-        let told = seen.told.get(&session);
+        let told = seen.event_reasons.get(&session);
         reason.is_none_or(|reason| told.is_some_and(|told| told.contains(&reason))).then_some(())
     });
     // The verdict knows whether it had to come.
@@ -208,17 +210,17 @@ async fn await_end(testbed: &Testbed<'_>, journal: &Journal, client: Option<Clie
         seen.sessions.get(&session).is_none_or(|history| history.gone.is_some()).then_some(())
     };
     match (journal.plan.ttl, journal.plan.keep) {
-        (Some(_), _) => observer.until("gone: its record", GONE, gone).await,
+        (Some(_), _) => observer.wait_for("gone: its record", REMOVAL_TIMEOUT, gone).await,
         (None, true) => Ok(()),
         (None, false) => {
             remove(testbed, &session).await?;
-            observer.until("gone: its record", GONE, gone).await
+            observer.wait_for("gone: its record", REMOVAL_TIMEOUT, gone).await
         }
     }
 }
 
 async fn remove(testbed: &Testbed<'_>, session: &str) -> Result<()> {
-    let name = testbed.observer.look(|seen| {
+    let name = testbed.observer.read(|seen| {
         let history = seen.sessions.get(session).filter(|history| history.gone.is_none());
         history.map(|history| history.object.name_any())
     });

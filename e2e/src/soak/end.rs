@@ -21,12 +21,12 @@ use super::{
 };
 
 /// For how long a client retries.
-const PERSISTENCE: Duration = Duration::from_secs(60);
+const RETRY_TIMEOUT: Duration = Duration::from_secs(60);
 /// A pause between commands.
-const PAUSE: Duration = Duration::from_millis(50);
+const COMMAND_PAUSE: Duration = Duration::from_millis(50);
 /// For the end of a session to be seen after its client noticed it.
-const SOON: Duration = Duration::from_secs(1);
-const ANSWER: Duration = Duration::from_secs(30);
+const END_TIMEOUT: Duration = Duration::from_secs(1);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Ends a session, or leaves it to its limits.
 pub async fn perform(
@@ -60,7 +60,7 @@ pub async fn perform(
             Ok(())
         }
         End::HardTimeout => {
-            while !testbed.is_over_within(session, PAUSE).await {
+            while !testbed.is_over_within(session, COMMAND_PAUSE).await {
                 if client.command(testbed, journal, random).await? == CommandOutcome::Failed {
                     // The next one may tell of the same; nothing is lost by waiting for the end.
                     break;
@@ -98,16 +98,16 @@ async fn delete(
     client: &Client,
 ) -> Result<()> {
     let (begun, path) = (Instant::now(), format!("/session/{}", client.id));
-    while begun.elapsed() < PERSISTENCE {
+    while begun.elapsed() < RETRY_TIMEOUT {
         let gateway = testbed.gateway(random).await?;
         let classic = testbed.client(&gateway).await?;
-        match timeout(ANSWER, classic.value(Method::DELETE, &path, None)).await {
+        match timeout(ANSWER_TIMEOUT, classic.value(Method::DELETE, &path, None)).await {
             Ok(Ok(_)) => return Ok(()),
             Ok(Err(error)) => journal.failed(&format!("{error:#}")),
             Err(_) => journal.failed("no answer to DELETE"),
         }
         // The first may have been heard, and its answer lost.
-        if testbed.is_over_within(session, SOON).await {
+        if testbed.is_over_within(session, END_TIMEOUT).await {
             return Ok(());
         }
     }
@@ -123,20 +123,20 @@ async fn by_command(
     method: &str,
 ) -> Result<()> {
     let begun = Instant::now();
-    while begun.elapsed() < PERSISTENCE {
+    while begun.elapsed() < RETRY_TIMEOUT {
         reopen(testbed, journal, random, session, client).await?;
         let Some(socket) = &mut client.socket else { return Ok(()) };
-        match timeout(ANSWER, socket.command(method, json!({}))).await {
+        match timeout(ANSWER_TIMEOUT, socket.command(method, json!({}))).await {
             Ok(Ok(answer)) => {
                 ensure!(answer == json!({}), "{method}: {answer}");
-                client.hear(journal).await;
+                client.await_close(journal).await;
                 return Ok(());
             }
             Ok(Err(error)) => journal.failed(&format!("{error:#}")),
             Err(_) => journal.failed(&format!("no answer to {method}")),
         }
         client.socket = None;
-        if testbed.is_over_within(session, SOON).await {
+        if testbed.is_over_within(session, END_TIMEOUT).await {
             return Ok(());
         }
     }
@@ -157,10 +157,10 @@ async fn reopen(
             Ok(()) => break,
             Err(error) => journal.failed(&format!("{error:#}")),
         }
-        if testbed.is_over_within(session, SOON).await {
+        if testbed.is_over_within(session, END_TIMEOUT).await {
             break;
         }
-        ensure!(begun.elapsed() < PERSISTENCE, "no socket for a session that goes on");
+        ensure!(begun.elapsed() < RETRY_TIMEOUT, "no socket for a session that goes on");
     }
     Ok(())
 }
@@ -168,6 +168,6 @@ async fn reopen(
 fn name(testbed: &Testbed<'_>, session: &str) -> Result<String> {
     let name = testbed
         .observer
-        .look(|seen| seen.sessions.get(session).map(|history| history.object.name_any()));
+        .read(|seen| seen.sessions.get(session).map(|history| history.object.name_any()));
     name.context("its object")
 }

@@ -14,9 +14,9 @@ use super::{
 };
 
 /// For the process to exist.
-const THERE: Duration = Duration::from_secs(20);
+const PROCESS_TIMEOUT: Duration = Duration::from_secs(20);
 /// For the object of a session under creation to be seen.
-const SEEN: Duration = Duration::from_secs(150);
+const POD_TIMEOUT: Duration = Duration::from_secs(150);
 
 /// Injects a fault into a session under creation, some time after it has a pod; does nothing if it never has one.
 pub async fn inject_early(testbed: &Testbed<'_>, journal: &Journal, fault: Fault) -> Result<()> {
@@ -25,7 +25,9 @@ pub async fn inject_early(testbed: &Testbed<'_>, journal: &Journal, fault: Fault
         let (uid, history) = seen.of_cycle(number)?;
         (history.is_over() || seen.pod_of(uid).is_some()).then(|| uid.clone())
     };
-    let Ok(session) = testbed.observer.until("a pod", SEEN, find).await else { return Ok(()) };
+    let Ok(session) = testbed.observer.wait_for("a pod", POD_TIMEOUT, find).await else {
+        return Ok(());
+    };
     tokio::time::sleep(journal.plan.delay).await;
     inject(testbed, journal, &session, fault).await
 }
@@ -37,7 +39,7 @@ pub async fn inject(
     session: &str,
     fault: Fault,
 ) -> Result<()> {
-    let found = testbed.observer.look(|seen| {
+    let found = testbed.observer.read(|seen| {
         let (uid, pod) = seen.pod_of(session)?;
         let early = seen.sessions.get(session).is_some_and(|history| history.ready.is_none());
         (!seen.is_over(session)).then(|| (uid.clone(), pod.name.clone(), early))
@@ -79,7 +81,7 @@ async fn kill(journal: &Journal, pod: &str, fault: Fault, early: bool) -> Result
     }
     // A deed counts from before it is done.
     journal.action(Action::Fault(fault));
-    match timeout(THERE, killing).await {
+    match timeout(PROCESS_TIMEOUT, killing).await {
         Ok(killed) => killed,
         Err(_) => {
             journal.note(|evidence| _ = evidence.actions.pop());

@@ -16,15 +16,15 @@ use super::observer::BrowserPod;
 use crate::{Cluster, local::processes_without_pod, operator, wait::eventually};
 
 /// For a closed tunnel to be noticed.
-const TUNNELS: Duration = Duration::from_secs(10);
+const TUNNEL_TIMEOUT: Duration = Duration::from_secs(10);
 /// For the kubelet and containerd to clean up.
-const TIDY: Duration = Duration::from_secs(45);
+const CLEANUP_TIMEOUT: Duration = Duration::from_secs(45);
 /// Where an agent listens.
 const AGENT_PORT: u16 = 4444;
 
 /// Checks that gateways carry no socket.
 pub async fn no_tunnels(cluster: &Cluster) -> Result<()> {
-    eventually(TUNNELS, async || {
+    eventually(TUNNEL_TIMEOUT, async || {
         let tunnels =
             operator::metric(cluster, "gateway", "browser_operator_gateway_tunnels").await?;
         ensure!(tunnels == 0.0, "{tunnels} tunnels are open");
@@ -43,7 +43,7 @@ pub async fn operator_pods(cluster: &Cluster) -> Result<Vec<Pod>> {
 pub async fn no_processes_without_pod(cluster: &Cluster) -> Result<bool> {
     let operator = operator_pods(cluster).await?;
     let operator = operator.first().and_then(Pod::uid).context("an operator")?;
-    eventually(TIDY, async || {
+    eventually(CLEANUP_TIMEOUT, async || {
         let pods = Api::<Pod>::all(cluster.client.clone()).list(&ListParams::default()).await?;
         let pods = pods.items.iter().filter_map(Pod::uid).collect();
         let orphans = processes_without_pod(&operator, &pods);
@@ -60,7 +60,7 @@ pub async fn none(cluster: &Cluster, pods: &BTreeMap<String, BrowserPod>) -> Res
         println!("left out: the node's processes are not on this machine");
         return Ok(());
     }
-    eventually(TIDY, async || {
+    eventually(CLEANUP_TIMEOUT, async || {
         let left = [
             processes(pods),
             groups(pods),

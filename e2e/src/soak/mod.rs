@@ -46,13 +46,13 @@ use testbed::Testbed;
 use crate::{Namespace, with_namespace};
 
 /// Between two lines of progress.
-const TELL: Duration = Duration::from_secs(10);
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 /// Failed cycles that are printed in full, at most.
-const REPORTS: u64 = 20;
+const MAX_REPORTS: u64 = 20;
 /// For sessions to end that no cycle knows of.
-const OVER: Duration = Duration::from_secs(60);
+const END_TIMEOUT: Duration = Duration::from_secs(60);
 /// The random stream of the chaos; cycles use their own number.
-const CHAOS: u64 = u64::MAX;
+const CHAOS_STREAM: u64 = u64::MAX;
 
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -97,17 +97,17 @@ async fn soak(testbed: &Testbed<'_>, settings: &Settings) -> Result<()> {
             let number = next.replace(next.get() + 1);
             let mut random = Random::of(settings.seed, number);
             let plan = Plan::draw(&mut random, number, &testbed.browsers, settings.harm);
-            let ended = cycle::run(testbed, plan, &mut random).await;
-            if !ended.wrong.is_empty() && tally.wrong() < REPORTS {
-                report::tell(testbed, settings.seed, &ended).await;
+            let outcome = cycle::run(testbed, plan, &mut random).await;
+            if !outcome.wrong.is_empty() && tally.wrong() < MAX_REPORTS {
+                report::print(testbed, settings.seed, &outcome).await;
             }
-            tally.count(&ended);
-            testbed.forget(&ended);
+            tally.count(&outcome);
+            testbed.forget(&outcome);
         }
     };
     let working = async {
         let workers = join_all((0..settings.workers).map(|_| worker()));
-        let mut chaos = Random::of(settings.seed, CHAOS);
+        let mut chaos = Random::of(settings.seed, CHAOS_STREAM);
         if settings.chaos {
             let killing = chaos::run(testbed, &tally, &mut chaos, is_over);
             tokio::join!(workers, killing).1
@@ -117,7 +117,7 @@ async fn soak(testbed: &Testbed<'_>, settings: &Settings) -> Result<()> {
         }
     };
     let telling = async {
-        let mut pace = interval(TELL);
+        let mut pace = interval(PROGRESS_INTERVAL);
         loop {
             pace.tick().await;
             println!("{:4} s  {}", begun.elapsed().as_secs(), tally.line());
@@ -152,10 +152,10 @@ async fn check_leftovers(testbed: &Testbed<'_>) -> Result<Vec<String>> {
         sessions.all(|history| history.is_over()).then_some(())
     };
     let mut wrong = Vec::new();
-    if let Err(error) = testbed.observer.until("all over", OVER, all_over).await {
+    if let Err(error) = testbed.observer.wait_for("all over", END_TIMEOUT, all_over).await {
         wrong.push(format!("{error:#}"));
     }
-    testbed.observer.look(|seen| {
+    testbed.observer.read(|seen| {
         for (uid, history) in &seen.sessions {
             // A gateway may still have had it in hand when its client and its cycle had left.
             let is_late = history.reason().as_deref() == Some(Reason::ClientGaveUp.as_str());
@@ -169,7 +169,7 @@ async fn check_leftovers(testbed: &Testbed<'_>) -> Result<Vec<String>> {
     if let Err(error) = namespace.nothing_left().await {
         wrong.push(format!("{error:#}"));
     }
-    let pods = testbed.observer.look(|seen| seen.gone.clone());
+    let pods = testbed.observer.read(|seen| seen.gone.clone());
     if let Err(error) = leftovers::none(&namespace.cluster, &pods).await {
         wrong.push(format!("{error:#}"));
     }

@@ -46,7 +46,7 @@ pub struct Seen {
     pub pods: BTreeMap<String, BrowserPod>,
     pub gone: BTreeMap<String, BrowserPod>,
     /// The reasons of each session's Events, by its uid.
-    pub told: BTreeMap<String, BTreeSet<String>>,
+    pub event_reasons: BTreeMap<String, BTreeSet<String>>,
     /// The operator's pods that exist, by uid.
     pub operator: BTreeMap<String, Pod>,
     /// Outages of the operator that the soak has caused.
@@ -104,18 +104,18 @@ impl Observer {
         );
     }
 
-    pub fn look<T>(&self, look: impl FnOnce(&Seen) -> T) -> T {
-        look(&self.0.borrow())
+    pub fn read<T>(&self, read: impl FnOnce(&Seen) -> T) -> T {
+        read(&self.0.borrow())
     }
 
-    pub fn note<T>(&self, note: impl FnOnce(&mut Seen) -> T) -> T {
+    pub fn update<T>(&self, update: impl FnOnce(&mut Seen) -> T) -> T {
         let mut noted = None;
-        self.0.send_modify(|seen| noted = Some(note(seen)));
+        self.0.send_modify(|seen| noted = Some(update(seen)));
         noted.expect("it is called once, before this returns")
     }
 
     /// Waits until `find` returns something.
-    pub async fn until<T>(
+    pub async fn wait_for<T>(
         &self,
         what: &str,
         limit: Duration,
@@ -134,7 +134,7 @@ impl Observer {
 
     fn sessions(&self, change: Change<BrowserSession>) {
         let now = Instant::now();
-        self.note(|seen| match change {
+        self.update(|seen| match change {
             Change::Listed(all) => {
                 let listed: BTreeSet<String> = all.iter().filter_map(ResourceExt::uid).collect();
                 let sessions = seen.sessions.iter_mut().filter(|(uid, _)| !listed.contains(*uid));
@@ -151,7 +151,7 @@ impl Observer {
     }
 
     fn pods(&self, change: Change<Pod>) {
-        self.note(|seen| match change {
+        self.update(|seen| match change {
             Change::Listed(all) => {
                 let before = std::mem::take(&mut seen.pods);
                 seen.gone.extend(before);
@@ -168,17 +168,17 @@ impl Observer {
             Change::Applied(event) => vec![event],
             Change::Deleted(_) => return,
         };
-        self.note(|seen| {
+        self.update(|seen| {
             for event in all {
                 let Some(uid) = event.involved_object.uid else { continue };
-                seen.told.entry(uid).or_default().extend(event.reason);
+                seen.event_reasons.entry(uid).or_default().extend(event.reason);
             }
         });
     }
 
     fn operator(&self, change: Change<Pod>) {
         let keyed = |pod: Pod| (pod.uid().unwrap_or_default(), pod);
-        self.note(|seen| match change {
+        self.update(|seen| match change {
             Change::Listed(all) => seen.operator = all.into_iter().map(keyed).collect(),
             Change::Applied(pod) => seen.operator.extend([keyed(pod)]),
             Change::Deleted(pod) => _ = seen.operator.remove(&keyed(pod).0),

@@ -8,21 +8,21 @@ use kube::{Api, ResourceExt, api::LogParams};
 use super::{outcome::Outcome, testbed::Testbed};
 use crate::operator;
 
-pub async fn tell(testbed: &Testbed<'_>, seed: u64, ended: &Outcome) {
-    let (plan, evidence) = (&ended.journal.plan, ended.journal.evidence());
+pub async fn print(testbed: &Testbed<'_>, seed: u64, outcome: &Outcome) {
+    let (plan, evidence) = (&outcome.journal.plan, outcome.journal.evidence());
     let mut text = format!(
         "\n===== seed {seed}, cycle {}: {}\n{plan:?}\nfitting: {:?}\n{}",
         plan.number,
-        ended.wrong.join("\n      "),
-        ended.expected,
-        ended.journal.text()
+        outcome.wrong.join("\n      "),
+        outcome.expected,
+        outcome.journal.text()
     );
     let uid = evidence.session.clone().unwrap_or_default();
-    testbed.observer.look(|seen| {
+    testbed.observer.read(|seen| {
         for outage in &seen.outages {
-            let since = outage.from.saturating_duration_since(ended.journal.begun());
-            let until = outage.to.map(|to| to.saturating_duration_since(ended.journal.begun()));
-            if outage.to.is_none_or(|to| to >= ended.journal.begun()) {
+            let since = outage.from.saturating_duration_since(outcome.journal.begun());
+            let until = outage.to.map(|to| to.saturating_duration_since(outcome.journal.begun()));
+            if outage.to.is_none_or(|to| to >= outcome.journal.begun()) {
                 let _ = writeln!(text, "{:?} away from {since:?} to {until:?}", outage.component);
             }
         }
@@ -34,7 +34,7 @@ pub async fn tell(testbed: &Testbed<'_>, seed: u64, ended: &Outcome) {
                 text,
                 "reasons: {:?}\nEvents: {:?}\n{yaml}",
                 history.reasons,
-                seen.told.get(&uid)
+                seen.event_reasons.get(&uid)
             );
         }
     });

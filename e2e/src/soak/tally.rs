@@ -23,19 +23,19 @@ fn add<K: Ord>(counts: &mut BTreeMap<K, u64>, key: K) {
 
 impl Tally {
     /// Counts a finished cycle.
-    pub fn count(&self, ended: &Outcome) {
+    pub fn count(&self, outcome: &Outcome) {
         let mut counts = self.0.borrow_mut();
-        let plan = &ended.journal.plan;
-        let has_session = ended.journal.evidence().session.is_some();
+        let plan = &outcome.journal.plan;
+        let has_session = outcome.journal.evidence().session.is_some();
         let none = if has_session { "no end" } else { "no session" };
-        let reason = ended.reason.clone().unwrap_or_else(|| none.to_owned());
+        let reason = outcome.reason.clone().unwrap_or_else(|| none.to_owned());
         counts.cycles += 1;
-        counts.wrong += u64::from(!ended.wrong.is_empty());
+        counts.wrong += u64::from(!outcome.wrong.is_empty());
         add(&mut counts.origins, format!("{:?} {:?}", plan.origin, plan.browser));
         let early = if plan.early { ", early" } else { "" };
         add(&mut counts.ends, (format!("{}{early}", plan.action), reason.clone()));
         add(&mut counts.reasons, reason);
-        for (_, action) in ended.journal.evidence().actions {
+        for (_, action) in outcome.journal.evidence().actions {
             if let Action::Fault(_) = action {
                 add(&mut counts.kills, action.to_string());
             }

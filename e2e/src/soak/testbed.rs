@@ -16,9 +16,9 @@ use super::{
 use crate::{Classic, Namespace, operator::is_ready};
 
 /// For a gateway to become ready.
-const GATEWAY: Duration = Duration::from_secs(60);
+const GATEWAY_TIMEOUT: Duration = Duration::from_secs(60);
 /// A token is renewed after this time; it expires after an hour.
-const TOKEN: Duration = Duration::from_secs(1800);
+const TOKEN_LIFETIME: Duration = Duration::from_secs(1800);
 
 pub struct Testbed<'a> {
     pub namespace: &'a Namespace,
@@ -61,13 +61,14 @@ impl<'a> Testbed<'a> {
             let ready: Vec<Gateway> = ready.filter_map(gateway).collect();
             (!ready.is_empty()).then_some(ready)
         };
-        let ready = self.observer.until("a gateway that is ready", GATEWAY, find).await?;
+        let ready =
+            self.observer.wait_for("a gateway that is ready", GATEWAY_TIMEOUT, find).await?;
         random.pick(&ready).cloned().context("there is one")
     }
 
     /// A client of that gateway with a token that may create sessions.
     pub async fn client(&self, gateway: &Gateway) -> Result<Classic> {
-        let is_old = self.client.borrow().0.elapsed() > TOKEN;
+        let is_old = self.client.borrow().0.elapsed() > TOKEN_LIFETIME;
         if is_old {
             let token = self.new_token().await?;
             let url = &self.namespace.cluster.settings.gateway_url;
@@ -96,19 +97,20 @@ impl<'a> Testbed<'a> {
 
     /// Whether a session is over, now or within `limit`.
     pub async fn is_over_within(&self, session: &str, limit: Duration) -> bool {
-        let over = self.observer.until("over", limit, |seen| seen.is_over(session).then_some(()));
+        let over =
+            self.observer.wait_for("over", limit, |seen| seen.is_over(session).then_some(()));
         over.await.is_ok()
     }
 
     /// Drops a finished cycle whose object is gone, to bound memory.
     pub fn forget(&self, outcome: &Outcome) {
         let Some(uid) = outcome.journal.evidence().session else { return };
-        self.observer.note(|seen| {
+        self.observer.update(|seen| {
             if outcome.wrong.is_empty()
                 && seen.sessions.get(&uid).is_some_and(|history| history.gone.is_some())
             {
                 seen.sessions.remove(&uid);
-                seen.told.remove(&uid);
+                seen.event_reasons.remove(&uid);
             }
         });
     }

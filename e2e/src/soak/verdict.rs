@@ -15,13 +15,13 @@ use super::{
 use crate::namespace::check_end;
 
 /// A client may be refused this long before the watch shows it.
-const SOON: Duration = Duration::from_secs(10);
+const WATCH_LAG: Duration = Duration::from_secs(10);
 /// Tolerance between what a client sees and what was done.
-const MOMENT: Duration = Duration::from_secs(1);
+const TOLERANCE: Duration = Duration::from_secs(1);
 /// Times in objects are truncated to seconds.
-const SECOND: Duration = Duration::from_secs(1);
+const TRUNCATION: Duration = Duration::from_secs(1);
 /// How long after the end an Event may still be on its way: a controller that is killed takes along what it has not written.
-const EVENT: Duration = Duration::from_secs(5);
+const EVENT_LAG: Duration = Duration::from_secs(5);
 
 pub struct Case<'a> {
     pub plan: &'a Plan,
@@ -45,16 +45,16 @@ impl Case<'_> {
         let needed_until = match (self.evidence.answered, self.evidence.left) {
             (Some(_), _) if self.plan.origin == Origin::Bidi => over,
             // What a gateway does about a client that left it does a moment later.
-            (answered, left) => answered.or(left.map(|left| left + MOMENT)).unwrap_or(over),
+            (answered, left) => answered.or(left.map(|left| left + TOLERANCE)).unwrap_or(over),
         };
         Facts {
             origin: self.plan.origin,
             done: done.collect(),
             answered: self.evidence.answered.is_some(),
             marked_abandoned: history.is_marked_abandoned(),
-            ready_in_time: history
-                .ready
-                .is_some_and(|ready| self.evidence.left.is_none_or(|left| ready <= left + MOMENT)),
+            ready_in_time: history.ready.is_some_and(|ready| {
+                self.evidence.left.is_none_or(|left| ready <= left + TOLERANCE)
+            }),
             gateway_lost: self.evidence.gateway.as_ref().is_some_and(|(pod, since)| {
                 self.is_away(Component::Gateway, Some(pod), *since, needed_until)
             }),
@@ -122,7 +122,7 @@ impl Case<'_> {
             .actions
             .iter()
             .filter(|(_, action)| *action == Action::Fault(Fault::Eviction));
-        evicted.into_iter().any(|(at, _)| history.over().is_none_or(|over| over > *at + MOMENT))
+        evicted.into_iter().any(|(at, _)| history.over().is_none_or(|over| over > *at + TOLERANCE))
     }
 
     /// To have no session is right where the client left at once, or no gateway was there.
@@ -131,7 +131,7 @@ impl Case<'_> {
         let after_client_left =
             self.evidence.actions.iter().any(|(_, action)| *action == Action::End(End::GaveUp));
         let lost = self.evidence.gateway.as_ref().is_some_and(|(pod, since)| {
-            self.is_away(Component::Gateway, Some(pod), *since, left + MOMENT)
+            self.is_away(Component::Gateway, Some(pod), *since, left + TOLERANCE)
         });
         (!after_client_left && !lost)
             .then(|| format!("no session came of it: {:?}", self.evidence.failures))
@@ -149,9 +149,9 @@ impl Case<'_> {
         let told = told.unwrap_or(&nothing);
         let others = told.iter().filter(|word| *word != reason.as_str() && is_last(word));
         wrong.extend(others.map(|word| format!("an Event says {word}, the condition {reason}")));
-        let may_be_lost = history
-            .over()
-            .is_some_and(|at| self.is_away(Component::Controller, None, at - MOMENT, at + EVENT));
+        let may_be_lost = history.over().is_some_and(|at| {
+            self.is_away(Component::Controller, None, at - TOLERANCE, at + EVENT_LAG)
+        });
         if !told.contains(reason.as_str()) && !may_be_lost {
             wrong.push(format!("no Event says {reason}: {told:?}"));
         }
@@ -162,11 +162,11 @@ impl Case<'_> {
     fn broke(&self, history: &SessionHistory) -> Vec<String> {
         let broke = self.evidence.failures.iter().filter(|(at, _)| {
             let done = self.evidence.actions.iter().any(|(action, _)| action <= at);
-            let over = history.over().is_some_and(|over| over <= *at + SOON);
-            let away = self.is_away(Component::Gateway, None, *at - MOMENT, *at + MOMENT);
+            let over = history.over().is_some_and(|over| over <= *at + WATCH_LAG);
+            let away = self.is_away(Component::Gateway, None, *at - TOLERANCE, *at + TOLERANCE);
             // It may strike before the client thinks of it, and the record come late.
             let limited = self.plan.action == Action::End(End::HardTimeout)
-                && self.is_away(Component::Controller, None, *at - MOMENT, *at + SOON);
+                && self.is_away(Component::Controller, None, *at - TOLERANCE, *at + WATCH_LAG);
             !(done || over || away || limited)
         });
         broke.map(|(_, what)| format!("without a cause: {what}")).collect()
@@ -176,7 +176,7 @@ impl Case<'_> {
         let ttl = Duration::from_secs(self.plan.ttl?.into());
         let (ended, _) = history.ended.as_ref()?;
         let evidence = history.gone?.duration_since(*ended);
-        (evidence + SECOND + MOMENT < ttl)
+        (evidence + TRUNCATION + TOLERANCE < ttl)
             .then(|| format!("its record stayed for {evidence:?}, not {ttl:?}"))
     }
 }

@@ -24,7 +24,7 @@ pub fn rules() -> Vec<Rule> {
 /// The code with which a `session.new` fails.
 async fn code(fixture: &Fixture, params: &Value) -> Result<String> {
     let mut bidi = fixture.bare_socket().await?;
-    let reply = bidi.exchange("session.new", params.clone()).await?;
+    let reply = bidi.send_command("session.new", params.clone()).await?;
     match reply["error"].as_str() {
         Some(code) => Ok(code.to_owned()),
         None => {

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::{
-    fixture::{Fixture, NOBODYS},
+    fixture::{Fixture, UNKNOWN_ID},
     reply::INVALID_SESSION,
     rows::all,
     rule::{Rule, rule},
@@ -79,7 +79,7 @@ type Row<'a> = (Method, &'static str, &'a str);
 
 async fn refused(fixture: &Fixture, rows: Vec<Row<'_>>, refusal: (u16, &str)) -> Result<()> {
     let name = |(method, rest, id): &Row<'_>| {
-        format!("{method} {rest} of {}", if *id == NOBODYS { "no session" } else { "a session" })
+        format!("{method} {rest} of {}", if *id == UNKNOWN_ID { "no session" } else { "a session" })
     };
     all(rows, name, async |(method, rest, id)| {
         let body = (*method == Method::POST).then(|| json!({}));
@@ -93,7 +93,7 @@ async fn known(fixture: &Fixture) -> Result<()> {
     let mut rows = Vec::new();
     for (rest, methods) in COMMANDS {
         for method in methods {
-            rows.push((Method::from_bytes(method.as_bytes())?, rest, NOBODYS));
+            rows.push((Method::from_bytes(method.as_bytes())?, rest, UNKNOWN_ID));
         }
     }
     refused(fixture, rows, INVALID_SESSION).await
@@ -107,7 +107,7 @@ async fn wrong(fixture: &Fixture) -> Result<()> {
         for method in ["GET", "POST", "DELETE", "PUT", "PATCH", "OPTIONS"] {
             if !methods.contains(&method) {
                 let method = Method::from_bytes(method.as_bytes())?;
-                rows.push((method.clone(), rest, NOBODYS));
+                rows.push((method.clone(), rest, UNKNOWN_ID));
                 rows.push((method, rest, own));
             }
         }

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::{
-    fixture::{Fixture, NOBODYS},
+    fixture::{Fixture, UNKNOWN_ID},
     reply::shortened,
     rows::Rows,
     rule::{Rule, rule},
@@ -24,7 +24,7 @@ pub fn rules() -> Vec<Rule> {
 /// `Fixture::send` looks at the envelope.
 async fn own(fixture: &Fixture) -> Result<()> {
     let mut rows = Rows::default();
-    let nobodys = format!("/session/{NOBODYS}");
+    let unknown = format!("/session/{UNKNOWN_ID}");
     let unmatched = json!({"capabilities": {"alwaysMatch": {"browserName": "none"}}}).to_string();
     for (method, path, body, status) in [
         (Method::GET, "/status", None, 200),
@@ -36,8 +36,8 @@ async fn own(fixture: &Fixture) -> Result<()> {
         (Method::POST, "/session", Some("{"), 400),
         (Method::POST, "/session", Some("{}"), 400),
         (Method::POST, "/session", Some(unmatched.as_str()), 500),
-        (Method::GET, nobodys.as_str(), None, 405),
-        (Method::DELETE, nobodys.as_str(), None, 404),
+        (Method::GET, unknown.as_str(), None, 405),
+        (Method::DELETE, unknown.as_str(), None, 404),
         (Method::GET, "/session/no-uuid/url", None, 404),
     ] {
         let outcome = fixture.send_text(method.clone(), path, body.map(ToOwned::to_owned)).await;

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// An id of the right form that nobody has.
-pub const NOBODYS: &str = "00000000-0000-8000-8000-000000000000";
+pub const UNKNOWN_ID: &str = "00000000-0000-8000-8000-000000000000";
 /// A browserName that nothing matches: what is refused for it alone has a right form.
 pub const NO_BROWSER: &str = "no such browser";
 
@@ -171,11 +171,11 @@ impl Fixture {
         check: impl AsyncFnOnce(&Session) -> Result<T>,
     ) -> Result<T> {
         let session = self.new_session(&set).await?;
-        self.and_remove(session, check).await
+        self.with_removal(session, check).await
     }
 
     /// Runs a check on a session, and removes it.
-    pub async fn and_remove<T>(
+    pub async fn with_removal<T>(
         &self,
         session: Session,
         check: impl AsyncFnOnce(&Session) -> Result<T>,

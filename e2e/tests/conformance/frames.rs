@@ -52,12 +52,12 @@ async fn binary(fixture: &Fixture) -> Result<()> {
     both(fixture, async |socket| {
         for payload in [status(1), b"\xff\xfe".to_vec(), Vec::new()] {
             socket.message(BINARY, &payload).await?;
-            check_error(&socket.hear().await?, &Value::Null, "invalid argument")?;
+            check_error(&socket.next_reply().await?, &Value::Null, "invalid argument")?;
             socket.is_alive().await?;
         }
         socket.raw(&frame(BINARY, false, b"{")).await?;
         socket.raw(&frame(MORE, true, b"}")).await?;
-        check_error(&socket.hear().await?, &Value::Null, "invalid argument")?;
+        check_error(&socket.next_reply().await?, &Value::Null, "invalid argument")?;
         socket.is_alive().await
     })
     .await
@@ -100,12 +100,12 @@ async fn pieces(fixture: &Fixture) -> Result<()> {
             socket.raw(&[byte]).await?;
             tokio::time::sleep(Duration::from_micros(200)).await;
         }
-        ensure!(socket.hear().await?["id"] == 1, "byte by byte");
+        ensure!(socket.next_reply().await?["id"] == 1, "byte by byte");
         let all: Vec<u8> = (2..30).flat_map(|id| frame(TEXT, true, &status(id))).collect();
         socket.raw(&all).await?;
         let mut ids = Vec::new();
         for _ in 2..30 {
-            ids.push(socket.hear().await?["id"].as_u64().context("an id")?);
+            ids.push(socket.next_reply().await?["id"].as_u64().context("an id")?);
         }
         ids.sort_unstable();
         ensure!(ids == (2..30).collect::<Vec<u64>>(), "{ids:?}");
@@ -119,7 +119,7 @@ async fn large(fixture: &Fixture) -> Result<()> {
         let filling = "x".repeat(500_000);
         let message = json!({"id": 1, "method": "session.status", "params": {"filling": filling}});
         socket.message(TEXT, message.to_string().as_bytes()).await?;
-        let reply = socket.hear().await?;
+        let reply = socket.next_reply().await?;
         ensure!(reply["id"] == 1 && reply["type"] == "success", "{reply}");
         Ok(())
     })

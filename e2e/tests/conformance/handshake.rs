@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
-    fixture::{Fixture, NOBODYS},
+    fixture::{Fixture, UNKNOWN_ID},
     raw,
     rows::{Rows, all},
     rule::{Rule, rule},
@@ -65,9 +65,9 @@ async fn refused(fixture: &Fixture) -> Result<()> {
         "/Session".to_owned(),
         "/session/not-a-uuid".to_owned(),
         "/session/0".to_owned(),
-        format!("/session/{NOBODYS}"),
-        format!("/session/{NOBODYS}/"),
-        format!("/session/{NOBODYS}/url"),
+        format!("/session/{UNKNOWN_ID}"),
+        format!("/session/{UNKNOWN_ID}/"),
+        format!("/session/{UNKNOWN_ID}/url"),
         format!("{own}/"),
         format!("{own}/url"),
         own.replace('-', ""),

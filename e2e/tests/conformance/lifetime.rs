@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How long sockets may stay open after their session's end.
-const CLOSED: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub fn rules() -> Vec<Rule> {
     vec![
@@ -55,7 +55,7 @@ async fn end_bare(fixture: &Fixture, method: &str) -> Result<()> {
     let object = fixture.object(bare.id()?).await?;
     let result = bare.bidi.command(method, json!({})).await?;
     ensure!(result == json!({}), "the result is {result}");
-    bare.bidi.closed(CLOSED).await.context("the socket after the reply")?;
+    bare.bidi.closed(CLOSE_TIMEOUT).await.context("the socket after the reply")?;
     fixture.over(&object, Reason::ClientEnded).await
 }
 
@@ -71,7 +71,7 @@ async fn replacement(fixture: &Fixture) -> Result<()> {
 async fn end_shared(fixture: &Fixture, method: &str) -> Result<()> {
     let session = fixture.new_session(&json!({"webSocketUrl": true})).await?;
     fixture
-        .and_remove(session, async |session| {
+        .with_removal(session, async |session| {
             let object = fixture.object(&session.id).await?;
             let mut one = fixture.socket(session).await?;
             let mut other = fixture.socket(session).await?;
@@ -81,7 +81,8 @@ async fn end_shared(fixture: &Fixture, method: &str) -> Result<()> {
             let gone =
                 fixture.fails(Method::GET, &session.path("/url"), None, INVALID_SESSION).await;
             gone.context("Get Current URL right after the reply")?;
-            let (first, second) = tokio::join!(one.closed(CLOSED), other.closed(CLOSED));
+            let (first, second) =
+                tokio::join!(one.closed(CLOSE_TIMEOUT), other.closed(CLOSE_TIMEOUT));
             first.context("the asker's socket")?;
             second.context("the other socket")?;
             let refusal = Bidi::refusal(&fixture.namespace.cluster.socket_url(&session.id)).await?;
@@ -100,7 +101,7 @@ async fn delete(fixture: &Fixture) -> Result<()> {
     other.context().await?;
     let value = fixture.delete(&session.path("")).await?;
     ensure!(value == Value::Null, "it answered {value}");
-    let (first, second) = tokio::join!(one.closed(CLOSED), other.closed(CLOSED));
+    let (first, second) = tokio::join!(one.closed(CLOSE_TIMEOUT), other.closed(CLOSE_TIMEOUT));
     first?;
     second.map(drop)
 }

@@ -72,7 +72,7 @@ async fn from_last(fixture: &Fixture, always: &Value, mut first: Vec<Value>) -> 
     let body = json!({"capabilities": {"alwaysMatch": always, "firstMatch": first}});
     let session = fixture.create(&body).await?;
     fixture
-        .and_remove(session, async |session| {
+        .with_removal(session, async |session| {
             let told = &session.capabilities["pageLoadStrategy"];
             ensure!(told == "eager", "pageLoadStrategy is {told}");
             let told = &session.capabilities["browserName"];
@@ -152,7 +152,7 @@ async fn proxy(fixture: &Fixture) -> Result<()> {
     }
     let session = Session::new(reply.body["value"].clone())?;
     fixture
-        .and_remove(session, async |session| {
+        .with_removal(session, async |session| {
             let told = &session.capabilities["proxy"];
             ensure!(*told == proxy, "proxy is {told}");
             let page = json!({"url": fixture.page("/")});
@@ -178,5 +178,5 @@ async fn members(fixture: &Fixture) -> Result<()> {
         "user": "alice",
     });
     let session = fixture.create(&body).await?;
-    fixture.and_remove(session, async |_| Ok(())).await
+    fixture.with_removal(session, async |_| Ok(())).await
 }

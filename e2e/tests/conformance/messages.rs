@@ -141,8 +141,8 @@ fn check_success<'a>(reply: &'a Value, id: &Value) -> Result<&'a Value> {
 }
 
 async fn ask(bidi: &mut Bidi, text: &str) -> Result<Value> {
-    bidi.say(text).await?;
-    bidi.hear().await
+    bidi.send_text(text).await?;
+    bidi.next_reply().await
 }
 
 /// Messages that must get this error, with their ids.
@@ -155,7 +155,7 @@ async fn errors(bidi: &mut Bidi, code: &str, messages: &[(String, Value)]) -> Re
         rows.row(name, check_error(&reply, id, code));
     }
     // And the connection is as good as before.
-    let status = bidi.exchange("session.status", json!({})).await?;
+    let status = bidi.send_command("session.status", json!({})).await?;
     rows.row("session.status afterwards", check_success(&status, &status["id"]).map(drop));
     rows.done()
 }
@@ -330,11 +330,12 @@ async fn of_browser(fixture: &Fixture) -> Result<()> {
 async fn many(bidi: &mut Bidi) -> Result<()> {
     let ids: Vec<u64> = (100..150).collect();
     for id in &ids {
-        bidi.say(json!({"id": id, "method": "session.status", "params": {}}).to_string()).await?;
+        bidi.send_text(json!({"id": id, "method": "session.status", "params": {}}).to_string())
+            .await?;
     }
     let mut answered = Vec::new();
     for _ in &ids {
-        let reply = bidi.hear().await?;
+        let reply = bidi.next_reply().await?;
         check_success(&reply, &reply["id"])?;
         answered.push(reply["id"].as_u64().context("an id")?);
     }
@@ -353,11 +354,11 @@ async fn behind_new(fixture: &Fixture) -> Result<()> {
         (4, "session.new", fixture.wanted_by_bidi()),
         (5, "foo.bar", json!({})),
     ] {
-        bidi.say(json!({"id": id, "method": method, "params": params}).to_string()).await?;
+        bidi.send_text(json!({"id": id, "method": method, "params": params}).to_string()).await?;
     }
     let mut replies = Vec::new();
     for _ in 1..=5 {
-        replies.push(bidi.hear().await?);
+        replies.push(bidi.next_reply().await?);
     }
     replies.sort_by_key(|reply| reply["id"].as_u64());
     check_success(&replies[0], &json!(1)).context("session.new")?;
@@ -373,11 +374,13 @@ async fn behind_failure(fixture: &Fixture) -> Result<()> {
     let mut bidi = fixture.bare_socket().await?;
     let refused =
         json!({"capabilities": {"alwaysMatch": {"browserName": crate::fixture::NO_BROWSER}}});
-    bidi.say(json!({"id": 1, "method": "session.new", "params": refused}).to_string()).await?;
-    bidi.say(json!({"id": 2, "method": "browsingContext.getTree", "params": {}}).to_string())
+    bidi.send_text(json!({"id": 1, "method": "session.new", "params": refused}).to_string())
         .await?;
-    bidi.say(json!({"id": 3, "method": "session.status", "params": {}}).to_string()).await?;
-    let mut replies = [bidi.hear().await?, bidi.hear().await?, bidi.hear().await?];
+    bidi.send_text(json!({"id": 2, "method": "browsingContext.getTree", "params": {}}).to_string())
+        .await?;
+    bidi.send_text(json!({"id": 3, "method": "session.status", "params": {}}).to_string()).await?;
+    let mut replies =
+        [bidi.next_reply().await?, bidi.next_reply().await?, bidi.next_reply().await?];
     replies.sort_by_key(|reply| reply["id"].as_u64());
     check_error(&replies[0], &json!(1), "session not created")?;
     check_error(&replies[1], &json!(2), "invalid session id")?;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     browser::Browser,
-    fixture::{Fixture, NO_BROWSER, NOBODYS},
+    fixture::{Fixture, NO_BROWSER, UNKNOWN_ID},
     raw,
     reply::{INVALID_ARGUMENT, INVALID_SESSION, NOT_CREATED, check_envelope, expect},
     rows::{Rows, all},
@@ -54,7 +54,7 @@ async fn path(fixture: &Fixture) -> Result<()> {
             .map(ToOwned::to_owned)
             .into();
     // Whether there is such a session is asked only after the path is known.
-    for id in [NOBODYS, &plain.id] {
+    for id in [UNKNOWN_ID, &plain.id] {
         for rest in [
             "/nothing",
             "/url/nothing",
@@ -94,8 +94,8 @@ async fn trailing_slash(fixture: &Fixture) -> Result<()> {
         (Method::GET, "/status/".to_owned()),
         (Method::POST, "/session/".to_owned()),
         (Method::GET, "/session/".to_owned()),
-        (Method::DELETE, format!("/session/{NOBODYS}/")),
-        (Method::GET, format!("/session/{NOBODYS}/url/")),
+        (Method::DELETE, format!("/session/{UNKNOWN_ID}/")),
+        (Method::GET, format!("/session/{UNKNOWN_ID}/url/")),
         (Method::GET, format!("/session/{id}/")),
         (Method::GET, format!("/session/{id}/url/")),
         (Method::GET, format!("/session/{id}/window/handles/")),
@@ -151,8 +151,8 @@ async fn head(fixture: &Fixture) -> Result<()> {
     for (path, status) in [
         ("/status".to_owned(), 405),
         ("/session".to_owned(), 405),
-        (format!("/session/{NOBODYS}"), 405),
-        (format!("/session/{NOBODYS}/url"), 405),
+        (format!("/session/{UNKNOWN_ID}"), 405),
+        (format!("/session/{UNKNOWN_ID}/url"), 405),
         (format!("/session/{id}/url"), 405),
         ("/nothing".to_owned(), 404),
         (format!("/session/{id}/nothing"), 404),
@@ -179,13 +179,13 @@ async fn query(fixture: &Fixture) -> Result<()> {
         fixture.get(&session.path("/window?x=1")).await?
             == fixture.get(&session.path("/window")).await?
     );
-    let path = format!("/session/{NOBODYS}/url?x");
+    let path = format!("/session/{UNKNOWN_ID}/url?x");
     fixture.fails(Method::GET, &path, None, INVALID_SESSION).await
 }
 
 async fn session_before_body(fixture: &Fixture) -> Result<()> {
     let mut rows = Vec::new();
-    for id in [NOBODYS, "no-uuid", "0", "null"] {
+    for id in [UNKNOWN_ID, "no-uuid", "0", "null"] {
         for rest in ["/url", "/element", "/execute/sync", "/timeouts", "/window"] {
             rows.extend(["{", "[]", "", "{}"].map(|body| (format!("/session/{id}{rest}"), body)));
         }
@@ -393,7 +393,7 @@ async fn malformed(fixture: &Fixture) -> Result<()> {
 
 async fn keep_alive(fixture: &Fixture) -> Result<()> {
     let url = &fixture.namespace.cluster.settings.gateway_url;
-    let bogus = format!("/session/{NOBODYS}/url");
+    let bogus = format!("/session/{UNKNOWN_ID}/url");
     let requests = [
         "GET /status HTTP/1.1\r\nHost: gateway\r\n\r\n".to_owned(),
         format!("POST {bogus} HTTP/1.1\r\nHost: gateway\r\nContent-Length: 5\r\n\r\n{{\"a\":"),
@@ -448,7 +448,7 @@ async fn hub(fixture: &Fixture) -> Result<()> {
     for (method, path, refusal) in [
         (Method::GET, "/nothing".to_owned(), UNKNOWN_COMMAND),
         (Method::GET, "/session".to_owned(), UNKNOWN_METHOD),
-        (Method::GET, format!("/session/{NOBODYS}/url"), INVALID_SESSION),
+        (Method::GET, format!("/session/{UNKNOWN_ID}/url"), INVALID_SESSION),
         (Method::GET, "/wd/hub/status".to_owned(), UNKNOWN_COMMAND),
     ] {
         expect(&send(method, path, None).await?, refusal)?;

@@ -11,7 +11,7 @@ use tokio::{
 };
 
 /// How long an answer may take, of a server that has nothing to wait for.
-const LIMIT: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection that says nothing counts as left open.
 const SILENCE: Duration = Duration::from_secs(2);
 /// Any 16 bytes in base64 will do.
@@ -69,7 +69,7 @@ impl Http {
         let mut stream = dial(url).await?;
         stream.write_all(bytes).await.context("send")?;
         let mut heard = Vec::new();
-        let mut limit = LIMIT;
+        let mut limit = ANSWER_TIMEOUT;
         loop {
             match timeout(limit, stream.read_buf(&mut heard)).await {
                 Err(_) => return Ok(Self { bytes: heard, closed: false }),
@@ -180,7 +180,7 @@ impl Frames {
                 self.heard.drain(..length);
                 return Ok(Some((kind, payload)));
             }
-            let read = timeout(LIMIT, self.stream.read_buf(&mut self.heard));
+            let read = timeout(ANSWER_TIMEOUT, self.stream.read_buf(&mut self.heard));
             match read.await.context("no frame in time")? {
                 Ok(0) | Err(_) => return Ok(None),
                 Ok(_) => {}
@@ -189,7 +189,7 @@ impl Frames {
     }
 
     /// The next message that is no event and no ping.
-    pub async fn hear(&mut self) -> Result<Value> {
+    pub async fn next_reply(&mut self) -> Result<Value> {
         loop {
             match self.frame().await? {
                 Some((TEXT, payload)) => {
@@ -222,7 +222,7 @@ impl Frames {
     pub async fn is_alive(&mut self) -> Result<()> {
         let status = json!({"id": 4711, "method": "session.status", "params": {}});
         self.message(TEXT, status.to_string().as_bytes()).await?;
-        let reply = self.hear().await.context("session.status")?;
+        let reply = self.next_reply().await.context("session.status")?;
         ensure!(reply["id"] == 4711 && reply["type"] == "success", "session.status: {reply}");
         Ok(())
     }
@@ -250,7 +250,7 @@ pub async fn handshake(
     stream.write_all(request.as_bytes()).await.context("send")?;
     let mut heard = Vec::new();
     while split(&heard, b"\r\n\r\n").is_err() {
-        let read = timeout(LIMIT, stream.read_buf(&mut heard));
+        let read = timeout(ANSWER_TIMEOUT, stream.read_buf(&mut heard));
         let count = read.await.context("no answer to the handshake")?.context("receive")?;
         ensure!(count > 0, "the handshake got no answer");
     }

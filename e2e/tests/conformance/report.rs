@@ -27,10 +27,10 @@ pub fn print(rules: &[Rule], columns: &[Column]) -> ExitCode {
             match outcome {
                 Outcome::Holds => passed += 1,
                 Outcome::Failed(text) => failures.push(format!("{browser}: {name}\n{text}")),
-                Outcome::Meaningless(why) => println!("- for {browser}: {name}: {why}"),
+                Outcome::NotApplicable(why) => println!("- for {browser}: {name}: {why}"),
             }
         }
-        if let Some(text) = &column.ruin {
+        if let Some(text) = &column.other_failure {
             failures.push(format!("{browser}: its namespace\n{text}"));
         }
     }
@@ -45,6 +45,6 @@ fn word(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Holds => "ok",
         Outcome::Failed(_) => "FAILED",
-        Outcome::Meaningless(_) => "-",
+        Outcome::NotApplicable(_) => "-",
     }
 }

@@ -7,7 +7,7 @@ use futures::{StreamExt, stream};
 use serde_json::Value;
 
 /// Failed rows that are printed: the first ones explain the others.
-const ROWS_TOLD: usize = 12;
+const MAX_FAILED_ROWS: usize = 12;
 
 /// The outcomes of a rule that is a table: every row is looked at, and those that fail are named.
 #[derive(Default)]
@@ -21,17 +21,17 @@ impl Rows {
     }
 
     pub fn done(self) -> Result<()> {
-        let more = match self.0.len().saturating_sub(ROWS_TOLD) {
+        let more = match self.0.len().saturating_sub(MAX_FAILED_ROWS) {
             0 => String::new(),
             more => format!("\n... and {more} more"),
         };
-        let told: Vec<String> = self.0.into_iter().take(ROWS_TOLD).collect();
+        let told: Vec<String> = self.0.into_iter().take(MAX_FAILED_ROWS).collect();
         if told.is_empty() { Ok(()) } else { bail!("{}{more}", told.join("\n")) }
     }
 }
 
 /// Rows at a time: an unknown id is answered only after a moment.
-const ROWS_AT_A_TIME: usize = 16;
+const CONCURRENT_ROWS: usize = 16;
 
 /// Looks at every row of a table, many at a time, and names those that fail.
 pub async fn all<T>(
@@ -45,7 +45,7 @@ pub async fn all<T>(
             let outcome = check(&row).await;
             (row, outcome)
         })
-        .buffered(ROWS_AT_A_TIME);
+        .buffered(CONCURRENT_ROWS);
     let outcomes: Vec<(T, Result<()>)> = outcomes.collect().await;
     let mut rows = Rows::default();
     for (row, outcome) in outcomes {

@@ -15,7 +15,7 @@ pub struct Rule {
     text: &'static str,
     pub check: Check,
     /// The browser for which it has no meaning, and why.
-    pub meaningless: Option<(Browser, &'static str)>,
+    pub not_applicable: Option<(Browser, &'static str)>,
 }
 
 /// A rule that holds on every browser.
@@ -27,14 +27,14 @@ where
         section,
         text,
         check: Box::new(move |fixture| Box::pin(async move { check(fixture).await })),
-        meaningless: None,
+        not_applicable: None,
     }
 }
 
 impl Rule {
     /// The same rule, which has no meaning for `browser`.
     pub fn not_for(self, browser: Browser, why: &'static str) -> Self {
-        Self { meaningless: Some((browser, why)), ..self }
+        Self { not_applicable: Some((browser, why)), ..self }
     }
 }
 

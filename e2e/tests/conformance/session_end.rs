@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    fixture::{Fixture, NOBODYS},
+    fixture::{Fixture, UNKNOWN_ID},
     reply::INVALID_SESSION,
     rows::Rows,
     rule::{Rule, rule},
@@ -14,7 +14,7 @@ use crate::{
 
 pub fn rules() -> Vec<Rule> {
     vec![
-        rule("A.5", "Delete Session of an id that nobody has is invalid session id", nobodys),
+        rule("A.5", "Delete Session of an id that nobody has is invalid session id", unknown),
         rule(
             "A.5",
             "Delete Session answers null, and then the session is gone for every command",
@@ -26,11 +26,11 @@ pub fn rules() -> Vec<Rule> {
     ]
 }
 
-async fn nobodys(fixture: &Fixture) -> Result<()> {
+async fn unknown(fixture: &Fixture) -> Result<()> {
     let mut rows = Rows::default();
     let known = fixture.plain().await?.id.clone();
     for id in [
-        NOBODYS,
+        UNKNOWN_ID,
         "no-uuid",
         "0123456789abcdef0123456789abcdef",
         &known.replace('-', ""),

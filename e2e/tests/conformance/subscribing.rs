@@ -30,8 +30,8 @@ async fn answers(fixture: &Fixture) -> Result<()> {
     let tree = json!({"id": 1, "method": "browsingContext.getTree", "params": {}}).to_string();
     let realms = json!({"id": 1, "method": "script.getRealms", "params": {}}).to_string();
     for _ in 0..10 {
-        tokio::try_join!(one.say(tree.clone()), other.say(realms.clone()))?;
-        let (first, second) = tokio::try_join!(one.hear(), other.hear())?;
+        tokio::try_join!(one.send_text(tree.clone()), other.send_text(realms.clone()))?;
+        let (first, second) = tokio::try_join!(one.next_reply(), other.next_reply())?;
         ensure!(
             first["id"] == 1 && first["result"]["contexts"].is_array(),
             "the one hears {first}"
@@ -45,8 +45,10 @@ async fn answers(fixture: &Fixture) -> Result<()> {
         one.context().await?;
     }
     // What comes next on the other one is its own answer.
-    other.say(json!({"id": 77, "method": "session.status", "params": {}}).to_string()).await?;
-    let heard = other.hear().await?;
+    other
+        .send_text(json!({"id": 77, "method": "session.status", "params": {}}).to_string())
+        .await?;
+    let heard = other.next_reply().await?;
     ensure!(heard["id"] == 77, "the other hears {heard}");
     Ok(())
 }

@@ -21,7 +21,7 @@ use tokio::{
     time::{Instant, interval},
 };
 
-use crate::helpers::{both, first_pod, pod_of, ready_at_last, told, while_driven};
+use crate::helpers::{both, ended_everywhere, first_pod, pod_of, ready_at_last, while_driven};
 
 const ETCD: u16 = 2379;
 
@@ -102,8 +102,8 @@ async fn away(faults: &Faults, namespace: &Namespace) -> Result<()> {
         let back = Instant::now();
         made_or_refused(&client, &asked?).await?;
         // Whatever happened meanwhile is known now, with the reason that it had.
-        told(namespace, "left", Phase::Completed, Reason::ClientEnded).await?;
-        told(namespace, "late", Phase::TimedOut, Reason::TimedOut).await?;
+        ended_everywhere(namespace, "left", Phase::Completed, Reason::ClientEnded).await?;
+        ended_everywhere(namespace, "late", Phase::TimedOut, Reason::TimedOut).await?;
         println!("what ended meanwhile was known {:.1?} after", back.elapsed());
         // The kubelet that waited for the API server looks for pods only after up to a minute; a new one does at once.
         faults.without(&["kubelet"], async || Ok(())).await?;
@@ -114,7 +114,7 @@ async fn away(faults: &Faults, namespace: &Namespace) -> Result<()> {
     })
     .await?;
     client.delete(&format!("/session/{}", live.id)).await?;
-    told(namespace, "live", Phase::Completed, Reason::ClientEnded).await.map(drop)
+    ended_everywhere(namespace, "live", Phase::Completed, Reason::ClientEnded).await.map(drop)
 }
 
 /// What a restarted container would have changed.
@@ -136,7 +136,7 @@ async fn sessions_go_on_while_the_kubelet_is_restarted() -> Result<()> {
                 client.delete(&format!("/session/{}", left.id)).await
             };
             faults.without(&["kubelet"], ending).await?;
-            told(namespace, "left", Phase::Completed, Reason::ClientEnded).await?;
+            ended_everywhere(namespace, "left", Phase::Completed, Reason::ClientEnded).await?;
             namespace.ready("next").await.map(drop)
         })
         .await?;

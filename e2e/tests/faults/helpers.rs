@@ -14,10 +14,10 @@ use kube::{Api, ResourceExt, runtime::watcher::Config};
 use serde_json::{Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-const PACE: Duration = Duration::from_millis(20);
+const COMMAND_PAUSE: Duration = Duration::from_millis(20);
 
 /// For a browser to start after the API server is back.
-const AFTER_OUTAGE: Duration = Duration::from_secs(120);
+const READY_AFTER_OUTAGE: Duration = Duration::from_secs(120);
 
 /// The spec of a session that speaks Classic and BiDi.
 pub fn both() -> Value {
@@ -51,12 +51,12 @@ pub async fn ready_at_last(namespace: &Namespace, name: &str) -> Result<()> {
     let settled = |session: Option<&BrowserSession>| {
         session.is_some_and(|session| session.is_ready() || session.is_terminal())
     };
-    until(&namespace.sessions(), name, "Ready", AFTER_OUTAGE, settled).await?;
+    until(&namespace.sessions(), name, "Ready", READY_AFTER_OUTAGE, settled).await?;
     namespace.ready(name).await.map(drop)
 }
 
 /// Waits until a session has ended for a reason, which its record has and an Event says.
-pub async fn told(
+pub async fn ended_everywhere(
     namespace: &Namespace,
     name: &str,
     phase: Phase,
@@ -108,7 +108,7 @@ pub async fn while_driven<T>(
     let done = Cell::new(false);
     let driving = async {
         let (mut rounds, mut slowest) = (0, Duration::ZERO);
-        let mut pace = interval(PACE);
+        let mut pace = interval(COMMAND_PAUSE);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !done.get() {
             pace.tick().await;

@@ -12,7 +12,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::helpers::{Rows, both, closed, event, told, while_driven, with_client};
+use crate::helpers::{Rows, both, closed, ended_everywhere, event, while_driven, with_client};
 
 /// RFC 6455, section 7.4.1.
 const GOING_AWAY: u16 = 1001;
@@ -78,7 +78,9 @@ async fn a_session_whose_node_is_out_of_reach_ends_and_its_client_is_told() -> R
                 change(namespace, node, json!({"taints": null})).await?;
                 outcome?;
                 // It comes back, and finds that the pod is to go.
-                let end = told(namespace, "s", Phase::Failed, Reason::NodeLost).await.map(drop);
+                let end = ended_everywhere(namespace, "s", Phase::Failed, Reason::NodeLost)
+                    .await
+                    .map(drop);
                 rows.row("the end", end);
                 rows.all()
             })

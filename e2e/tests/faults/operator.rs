@@ -16,7 +16,7 @@ use k8s_openapi::api::core::v1::Pod;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::helpers::{both, first_pod, told, while_driven};
+use crate::helpers::{both, ended_everywhere, first_pod, while_driven};
 
 /// How often the controller is killed.
 const ROUNDS: usize = 2;
@@ -109,7 +109,7 @@ async fn a_gateway_that_is_killed_loses_no_session_and_its_clients_go_on_through
         ensure!(again.await? == "here");
         let other = cluster.anonymous().at(&format!("http://{}:4444", address(&gateways[1])?));
         other.delete(&format!("/session/{}", live.id)).await?;
-        told(namespace, "live", Phase::Completed, Reason::ClientEnded).await?;
+        ended_everywhere(namespace, "live", Phase::Completed, Reason::ClientEnded).await?;
         restart(cluster, "gateway").await
     })
     .await

@@ -12,14 +12,14 @@ use kube::{
 };
 use serde_json::json;
 
-use crate::helpers::{first_pod, told};
+use crate::helpers::{ended_everywhere, first_pod};
 
 /// On nodes that only this test has, and in its pods' tolerations.
 const GHOST: &str = "browser-operator.io/e2e";
 /// The garbage collector of pods looks every 20 s, and waits 40 s for a node to come back.
-const COLLECTED: Duration = Duration::from_secs(100);
+const COLLECTION_TIMEOUT: Duration = Duration::from_secs(100);
 /// How long a pod may take to be placed; a node that is new is not trusted at once.
-const PLACED: Duration = Duration::from_secs(30);
+const SCHEDULING_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A node without a kubelet, where only pods of these tests are placed.
 fn ghost(name: &str) -> Result<Node> {
@@ -59,15 +59,17 @@ async fn a_session_whose_node_is_gone_ends() -> Result<()> {
                     let is_there = |pod: Option<&Pod>| {
                         pod.and_then(|pod| pod.spec.as_ref()?.node_name.as_ref()) == Some(&name)
                     };
-                    until(&namespace.pods(), &pod, "placed", PLACED, is_there).await.map(drop)
+                    until(&namespace.pods(), &pod, "placed", SCHEDULING_TIMEOUT, is_there)
+                        .await
+                        .map(drop)
                 };
                 let gone = async {
                     nodes.delete(&name, &DeleteParams::default()).await.context("its end")?;
                     Ok(())
                 };
                 finally(placed, gone).await?;
-                namespace.reason("s", Reason::NodeLost, COLLECTED).await?;
-                told(namespace, "s", Phase::Failed, Reason::NodeLost).await.map(drop)
+                namespace.reason("s", Reason::NodeLost, COLLECTION_TIMEOUT).await?;
+                ended_everywhere(namespace, "s", Phase::Failed, Reason::NodeLost).await.map(drop)
             })
             .await
     })

@@ -15,7 +15,7 @@ use kube::{ResourceExt, api::EvictParams};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::helpers::{Rows, both, closed, pod_of, told, with_client};
+use crate::helpers::{Rows, both, closed, ended_everywhere, pod_of, with_client};
 
 /// RFC 6455, section 7.4.1: the server is going away, and it met what it did not expect.
 const GOING_AWAY: u16 = 1001;
@@ -34,7 +34,7 @@ async fn killed(
     let spec = json!({"capabilities": {"alwaysMatch": wanted}});
     let (live, mut bidi) = with_client(namespace, &name, spec).await?;
     faults.kill(&pod_of(namespace, &live).await?, program, Signal::SIGKILL)?;
-    told(namespace, &name, Phase::Failed, reason).await?;
+    ended_everywhere(namespace, &name, Phase::Failed, reason).await?;
     closed(&mut bidi, INTERNAL_ERROR, reason).await
 }
 
@@ -71,7 +71,7 @@ async fn each_ends(
             let spec = json!({"capabilities": {"alwaysMatch": {"browserName": browser}}});
             let live = namespace.create_ready(browser, spec).await?;
             happens(&live, &pod_of(namespace, &live).await?, program).await?;
-            told(namespace, browser, phase, reason).await.map(drop)
+            ended_everywhere(namespace, browser, phase, reason).await.map(drop)
         };
         rows.row(browser, outcome.await);
     }
@@ -121,7 +121,8 @@ async fn a_pod_that_is_drained_tells_its_client_so() -> Result<()> {
         // As `kubectl drain` does.
         namespace.pods().evict(&live.pod, &EvictParams::default()).await.context("evict")?;
         let mut rows = Rows::default();
-        let record = told(namespace, "s", Phase::Failed, Reason::NodeDrained).await.map(drop);
+        let record =
+            ended_everywhere(namespace, "s", Phase::Failed, Reason::NodeDrained).await.map(drop);
         rows.row("the record", record);
         rows.row("the client", closed(&mut bidi, GOING_AWAY, Reason::NodeDrained).await);
         rows.all()
@@ -146,7 +147,9 @@ async fn a_pod_that_writes_more_than_its_class_allows_is_evicted_and_its_client_
                 // The kubelet measures now and then.
                 namespace.reason("s", Reason::Evicted, READY_LIMIT).await?;
                 let mut rows = Rows::default();
-                let record = told(namespace, "s", Phase::Failed, Reason::Evicted).await.map(drop);
+                let record = ended_everywhere(namespace, "s", Phase::Failed, Reason::Evicted)
+                    .await
+                    .map(drop);
                 rows.row("the record", record);
                 rows.row("the client", closed(&mut bidi, GOING_AWAY, Reason::Evicted).await);
                 rows.all()

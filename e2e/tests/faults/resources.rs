@@ -8,7 +8,7 @@ use e2e::{class_like_the_default, faults::beside_others, namespace::END_LIMIT};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use crate::helpers::{Rows, both, pod_of, told, while_driven};
+use crate::helpers::{Rows, both, ended_everywhere, pod_of, while_driven};
 
 /// Takes memory until there is none, and holds it.
 const EAT: &str = r#"
@@ -44,7 +44,8 @@ async fn a_page_that_eats_its_memory_ends_its_own_session_alone() -> Result<()> 
                 let outcome = while_driven(namespace, &neighbour.id, async || {
                     bidi.evaluate(&context, EAT).await?;
                     let record =
-                        told(namespace, "hungry", Phase::Failed, Reason::OutOfMemory).await;
+                        ended_everywhere(namespace, "hungry", Phase::Failed, Reason::OutOfMemory)
+                            .await;
                     rows.row("the record", record.map(drop));
                     let frame = bidi.closed(END_LIMIT).await.and_then(|frame| {
                         let frame = frame.context("a Close frame that says why")?;
@@ -64,9 +65,9 @@ async fn a_page_that_eats_its_memory_ends_its_own_session_alone() -> Result<()> 
 }
 
 /// How long a page spins before it is believed.
-const WATCHED: Duration = Duration::from_secs(4);
+const MEASURED_TIME: Duration = Duration::from_secs(4);
 /// What it may use: this share of a processor, and a little more for the end of a period.
-const LIMIT: f64 = 0.5;
+const CPU_LIMIT: f64 = 0.5;
 const SLACK: f64 = 0.1;
 
 #[tokio::test]
@@ -93,13 +94,13 @@ async fn a_page_that_spins_has_no_more_of_the_processors_than_its_class_allows()
                 while_driven(namespace, &neighbour.id, async || {
                     let (begun, before) = (Instant::now(), faults.processor_time(&pod)?);
                     // A share is a share of a time.
-                    sleep(WATCHED).await;
+                    sleep(MEASURED_TIME).await;
                     let used = faults.processor_time(&pod)? - before;
                     let share = used.as_secs_f64() / begun.elapsed().as_secs_f64();
                     println!("a page that spins had {share:.2} of a processor");
-                    ensure!(share <= LIMIT + SLACK, "it had {share:.2}");
+                    ensure!(share <= CPU_LIMIT + SLACK, "it had {share:.2}");
                     // Else it did not spin; how much it gets the machine's other work decides.
-                    ensure!(share >= LIMIT / 4.0, "it had only {share:.2}");
+                    ensure!(share >= CPU_LIMIT / 4.0, "it had only {share:.2}");
                     Ok(())
                 })
                 .await

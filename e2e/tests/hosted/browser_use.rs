@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::{apart, object, released, time};
 
 /// Asked so often, every replica has answered.
-const REPLICAS: usize = 6;
+const REQUESTS_FOR_ALL_REPLICAS: usize = 6;
 
 /// What a session has in every answer; the last may be null.
 const SESSION: [&str; 10] = [
@@ -162,8 +162,10 @@ async fn a_browser_is_the_same_under_every_version() -> Result<()> {
                 let version = client.get(&hosted::below(cdp, path)?).await?;
                 let socket =
                     version["webSocketDebuggerUrl"].as_str().context("webSocketDebuggerUrl")?;
-                let reply =
-                    Bidi::connect(socket).await?.exchange("Browser.getVersion", json!({})).await?;
+                let reply = Bidi::connect(socket)
+                    .await?
+                    .send_command("Browser.getVersion", json!({}))
+                    .await?;
                 assert_eq!(reply["result"]["product"], version["Browser"]);
             }
             // Without its query it is nobody's.
@@ -332,7 +334,7 @@ async fn a_share_shows_a_session_to_everybody_and_lets_nobody_drive_it() -> Resu
             client.expect(204, Method::DELETE, &shares, None).await?;
             client.expect(404, Method::GET, &shares, None).await?;
             eventually(END_LIMIT, async || {
-                for _ in 0..REPLICAS {
+                for _ in 0..REQUESTS_FOR_ALL_REPLICAS {
                     ensure!(look(&screen).await?.status() == 404, "it still shows");
                 }
                 Ok(())

@@ -93,7 +93,7 @@ async fn a_session_is_made_found_driven_and_released() -> Result<()> {
             }
             let tools = pages["wsUrl"].as_str().context("wsUrl")?;
             let version =
-                Bidi::connect(tools).await?.exchange("Browser.getVersion", json!({})).await?;
+                Bidi::connect(tools).await?.send_command("Browser.getVersion", json!({})).await?;
             ensure!(version["result"]["product"].is_string(), "{version}");
 
             let ended = client.release(&id).await?;

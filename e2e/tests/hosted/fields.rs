@@ -169,14 +169,14 @@ async fn a_session_that_is_not_kept_ends_with_its_connection() -> Result<()> {
                 let made = client.browserbase(json!({"keepAlive": keep})).await?;
                 let (object, url) = (object(&namespace, &made).await?, connect_url(&made)?);
                 let mut tools = Bidi::connect(url).await?;
-                tools.exchange("Browser.getVersion", json!({})).await?;
+                tools.send_command("Browser.getVersion", json!({})).await?;
                 // One of two.
                 let other = Bidi::connect(url).await?;
                 other.close().await?;
-                tools.exchange("Browser.getVersion", json!({})).await?;
+                tools.send_command("Browser.getVersion", json!({})).await?;
                 tools.close().await?;
                 if keep {
-                    Bidi::connect(url).await?.exchange("Browser.getVersion", json!({})).await?;
+                    Bidi::connect(url).await?.send_command("Browser.getVersion", json!({})).await?;
                     client.release(&hosted::id(&made)?).await?;
                 } else {
                     namespace
@@ -201,7 +201,7 @@ async fn browser_close_ends_it_even_if_it_is_kept() -> Result<()> {
             let made = client.browser_use("browsers", json!({})).await?;
             let object = object(&namespace, &made).await?;
             let mut tools = Bidi::connect(&socket(connect_url(&made)?)).await?;
-            tools.exchange("Browser.close", json!({})).await?;
+            tools.send_command("Browser.close", json!({})).await?;
             namespace.ended(&object.name_any(), Phase::Completed, Reason::ClientEnded).await?;
             let shown = client.get(&format!("/api/v2/browsers/{}", hosted::id(&made)?)).await?;
             assert_eq!((&shown["status"], &shown["cdpUrl"]), (&json!("stopped"), &Value::Null));

@@ -98,7 +98,7 @@ async fn a_key_is_shown_once_listed_and_taken_back() -> Result<()> {
         assert_eq!(refused.error(), "session not created");
         // What it made goes on, and so does its URL: that is for the session, not for the key.
         let url = made["connectUrl"].as_str().context("connectUrl")?;
-        e2e::Bidi::connect(url).await?.exchange("Browser.getVersion", json!({})).await?;
+        e2e::Bidi::connect(url).await?.send_command("Browser.getVersion", json!({})).await?;
 
         ensure!(key.revoke().await.is_err(), "it was there twice");
         ensure!(command(&["create", "no-such-namespace"]).await.is_err());

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use crds::{BrowserSession, Phase, Reason};
 use e2e::{
     Namespace,
-    clients::{node, python, run, told},
+    clients::{node, printed, python, run},
     hosted::{Key, with_key},
     with_namespace,
 };
@@ -43,12 +43,12 @@ async fn goes_and_tells(
     with_namespace(async |namespace| {
         with_key(&namespace, async |key| {
             let output = run_with(&namespace, &key, client).await?;
-            assert_eq!(told(&output, "title:")?, "browser-operator");
-            assert_eq!(told(&output, "sent:")?, name);
-            let id = told(&output, "session:")?;
+            assert_eq!(printed(&output, "title:")?, "browser-operator");
+            assert_eq!(printed(&output, "sent:")?, name);
+            let id = printed(&output, "session:")?;
             for (word, expected) in lines {
                 let expected = if *expected == "ID" { id } else { expected };
-                assert_eq!(told(&output, word)?, expected, "{word}");
+                assert_eq!(printed(&output, word)?, expected, "{word}");
             }
             let session = namespace.cluster.session_with_id(id).await?;
             ended(&namespace, &session, reason).await
@@ -124,9 +124,12 @@ async fn the_open_source_browser_use() -> Result<()> {
         with_key(&namespace, async |key| {
             let client = python("browser_use_open_source.py").await?;
             let output = run_with(&namespace, &key, client).await?;
-            assert_eq!(told(&output, "title:")?, "browser-operator");
-            assert_eq!((told(&output, "version:")?, told(&output, "ended:")?), ("v2", "stopped"));
-            let session = namespace.cluster.session_with_id(told(&output, "session:")?).await?;
+            assert_eq!(printed(&output, "title:")?, "browser-operator");
+            assert_eq!(
+                (printed(&output, "version:")?, printed(&output, "ended:")?),
+                ("v2", "stopped")
+            );
+            let session = namespace.cluster.session_with_id(printed(&output, "session:")?).await?;
             ended(&namespace, &session, Reason::Released).await
         })
         .await
@@ -146,12 +149,12 @@ async fn stagehand_4_says_that_its_extension_is_not_to_be_had() -> Result<()> {
         with_key(&namespace, async |key| {
             let client = node("../e2e/clients/stagehand.mjs").await?;
             let output = run_with(&namespace, &key, client).await?;
-            let launch = told(&output, "launch:")?;
+            let launch = printed(&output, "launch:")?;
             ensure!(launch.contains("extensions are not available"), "{launch}");
-            let connect = told(&output, "connect:")?;
+            let connect = printed(&output, "connect:")?;
             ensure!(connect.contains("extension is not installed"), "{connect}");
-            assert_eq!(told(&output, "ended:")?, "COMPLETED");
-            let session = namespace.cluster.session_with_id(told(&output, "session:")?).await?;
+            assert_eq!(printed(&output, "ended:")?, "COMPLETED");
+            let session = namespace.cluster.session_with_id(printed(&output, "session:")?).await?;
             namespace.pod_gone(&session).await
         })
         .await
@@ -166,7 +169,7 @@ async fn playwright_with_nothing_but_the_gateways_url() -> Result<()> {
             let client = python("cdp_playwright.py").await?;
             let output = run_with(&namespace, &key, client).await?;
             assert_eq!(
-                (told(&output, "title:")?, told(&output, "sent:")?),
+                (printed(&output, "title:")?, printed(&output, "sent:")?),
                 ("browser-operator", "playwright")
             );
             let sessions = namespace.sessions().list(&Default::default()).await?.items;
@@ -184,11 +187,11 @@ async fn puppeteer_with_nothing_but_the_gateways_url() -> Result<()> {
         let client = node("cdp_puppeteer.mjs").await?;
         let output = run(&namespace, client).await?;
         assert_eq!(
-            (told(&output, "title:")?, told(&output, "sent:")?),
+            (printed(&output, "title:")?, printed(&output, "sent:")?),
             ("browser-operator", "puppeteer")
         );
         // A client without a key has its session in the gateway's namespace.
-        let session = namespace.cluster.session_with_id(told(&output, "session:")?).await?;
+        let session = namespace.cluster.session_with_id(printed(&output, "session:")?).await?;
         let elsewhere = Namespace { name: session.namespace().unwrap_or_default(), ..namespace };
         elsewhere.ended(&session.name_any(), Phase::Completed, Reason::ClientEnded).await?;
         elsewhere.delete(&session.name_any()).await

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 const NAME: &str = "bare";
-const LIMIT: Duration = Duration::from_secs(60);
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
 /// The agent's switches, so that both browsers are alike.
 const SWITCHES: [&str; 4] =
     ["--headless=new", "--disable-background-networking", "--disable-quic", "--no-first-run"];
@@ -43,7 +43,7 @@ pub async fn start(namespace: &Namespace, template: &Pod) -> Result<String> {
     let pods = namespace.pods();
     pods.create(&PostParams::default(), template).await.context("create the pod")?;
     let mut stream = pin!(watch_object(pods, NAME));
-    timeout(LIMIT, async {
+    timeout(READY_TIMEOUT, async {
         while let Some(pod) = stream.next().await {
             if let Some(ip) = pod?.and_then(|pod| pod.status?.pod_ip) {
                 return Ok(ip);
@@ -60,7 +60,7 @@ pub async fn new_session(ip: &str, mut wanted: Value) -> Result<String> {
     wanted["goog:chromeOptions"] = json!({"args": SWITCHES, "binary": BROWSER});
     let body = json!({"capabilities": {"alwaysMatch": wanted}});
     let driver = Classic::new(&format!("http://{ip}:4444"), None);
-    let reply = timeout(LIMIT, async {
+    let reply = timeout(READY_TIMEOUT, async {
         loop {
             match driver.post("/session", body.clone()).await {
                 Ok(value) => return Ok(value),

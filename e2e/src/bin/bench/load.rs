@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-const LIMIT: Duration = Duration::from_secs(30);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Asks `path` of `host:port` on so many connections for so long, and gives how many replies of status 200 came in a
 /// second. Any other reply is an error.
@@ -22,7 +22,9 @@ pub async fn run(
 ) -> Result<f64> {
     let mut open = Vec::new();
     for _ in 0..connections {
-        open.push(Asker::new(authority, path).await.with_context(|| authority.to_owned())?);
+        open.push(
+            LoadConnection::new(authority, path).await.with_context(|| authority.to_owned())?,
+        );
     }
     let begun = Instant::now();
     let mut asking = JoinSet::new();
@@ -36,21 +38,22 @@ pub async fn run(
     Ok(f64::from(replies) / begun.elapsed().as_secs_f64())
 }
 
-struct Asker {
+struct LoadConnection {
     stream: TcpStream,
     request: Vec<u8>,
     /// As long as the first reply was; all are alike.
     reply: Vec<u8>,
 }
 
-impl Asker {
+impl LoadConnection {
     async fn new(authority: &str, path: &str) -> Result<Self> {
         let mut stream = TcpStream::connect(authority).await.context("connect")?;
         stream.set_nodelay(true)?;
         let request = format!("GET {path} HTTP/1.1\r\nhost: {authority}\r\n\r\n").into_bytes();
         stream.write_all(&request).await?;
-        let reply =
-            timeout(LIMIT, first_reply(&mut stream)).await.context("no reply in time")??;
+        let reply = timeout(REPLY_TIMEOUT, first_reply(&mut stream))
+            .await
+            .context("no reply in time")??;
         Ok(Self { stream, request, reply })
     }
 
@@ -59,7 +62,7 @@ impl Asker {
         while Instant::now() < until {
             self.stream.write_all(&self.request).await?;
             let reading = self.stream.read_exact(&mut self.reply);
-            timeout(LIMIT, reading).await.context("no reply in time")??;
+            timeout(REPLY_TIMEOUT, reading).await.context("no reply in time")??;
             check(&self.reply)?;
             replies += 1;
         }

@@ -9,9 +9,9 @@ use serde_json::json;
 use tokio::time::sleep;
 
 /// How many are opened at a time.
-const AT_ONCE: usize = 32;
+const CONCURRENT_HANDSHAKES: usize = 32;
 /// For the processes to come to rest.
-const REST: Duration = Duration::from_secs(1);
+const REST_TIME: Duration = Duration::from_secs(1);
 
 pub async fn run(namespace: &Namespace, count: usize) -> Result<()> {
     with_gateway(namespace, &[], async |gateway| {
@@ -23,21 +23,21 @@ pub async fn run(namespace: &Namespace, count: usize) -> Result<()> {
             // What the first one needs, the process needs.
             let mut first = Socket::open(&url).await?;
             use_it(&mut first).await?;
-            sleep(REST).await;
+            sleep(REST_TIME).await;
             let before = memory(&processes)?;
 
             let mut sockets: Vec<Socket> = stream::iter(0..count)
                 .map(|_| Socket::open(&url))
-                .buffer_unordered(AT_ONCE)
+                .buffer_unordered(CONCURRENT_HANDSHAKES)
                 .try_collect()
                 .await
                 .context("open the sockets")?;
-            sleep(REST).await;
+            sleep(REST_TIME).await;
             print("opened", &processes, &before, count)?;
             for socket in &mut sockets {
                 use_it(socket).await?;
             }
-            sleep(REST).await;
+            sleep(REST_TIME).await;
             print("used once", &processes, &before, count)
         })
         .await

@@ -28,7 +28,7 @@ use tokio::{
 use super::seen::{Agents, Seen};
 
 /// How far the watch of the pods may be behind the controller's.
-const LAG: Duration = Duration::from_secs(10);
+const WATCH_LAG: Duration = Duration::from_secs(10);
 const BACKLOG: u32 = 4096;
 
 /// Listens in another network, given as a file of `/proc`, for what comes from that interface.
@@ -62,7 +62,7 @@ pub async fn serve(listener: TcpListener, agents: watch::Receiver<Seen<Agents>>)
 async fn carry(stream: TcpStream, mut agents: watch::Receiver<Seen<Agents>>) {
     let Ok(address) = stream.local_addr() else { return };
     let known = agents.wait_for(|agents| agents.learnt.contains_key(&address.ip()));
-    let hash = match timeout(LAG, known).await {
+    let hash = match timeout(WATCH_LAG, known).await {
         Ok(Ok(agents)) => agents.learnt[&address.ip()].clone(),
         _ => return eprintln!("nobody knows a pod at {}", address.ip()),
     };

@@ -16,7 +16,7 @@ use kube::ResourceExt;
 const TICKS: f64 = 100.0;
 
 /// How long it may take to come back from what was done to it before.
-const READY: Duration = Duration::from_secs(60);
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The name by which the API server knows the controller.
 pub struct Account {
@@ -37,7 +37,7 @@ pub struct Controller {
 impl Controller {
     /// The one that runs; `None` where it is on another machine.
     pub async fn find(cluster: &Cluster) -> Result<Option<Self>> {
-        let pod = eventually(READY, async || {
+        let pod = eventually(READY_TIMEOUT, async || {
             let mut pods = operator::pods(cluster, "controller").await?;
             let pod = pods.pop().context("there is no controller")?;
             ensure!(pods.is_empty(), "there is more than one controller");

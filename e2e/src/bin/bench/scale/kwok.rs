@@ -20,7 +20,7 @@ pub const VALUE: &str = "scale";
 /// How many browsers a node gets, about.
 const PODS_PER_NODE: usize = 500;
 /// How long the nodes may take to be ready.
-const READY: Duration = Duration::from_secs(60);
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The nodes, and the process that plays them.
 pub struct Nodes {
@@ -110,7 +110,7 @@ async fn make(client: &Client, count: usize) -> Result<()> {
         api.create(&PostParams::default(), &node).await.context("make a node")?;
     }
     let config = Config::default().labels(&format!("{LABEL}={VALUE}"));
-    until_all(&api, config, "ready: kwok's nodes", READY, |nodes| {
+    until_all(&api, config, "ready: kwok's nodes", READY_TIMEOUT, |nodes| {
         nodes.len() == count && nodes.values().all(is_ready)
     })
     .await

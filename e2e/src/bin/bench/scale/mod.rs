@@ -37,13 +37,13 @@ use self::{
 use crate::figures::Times;
 
 /// The benchmark's own requests at a time.
-const AT_ONCE: usize = 64;
+const CONCURRENT_REQUESTS: usize = 64;
 /// Lines that the ramp prints.
-const STEPS: usize = 10;
+const RAMP_LINES: usize = 10;
 /// For a tenth of the sessions.
 const STEP_LIMIT: Duration = Duration::from_secs(600);
 /// For how long the idle controller is watched.
-const IDLE: Duration = Duration::from_secs(30);
+const IDLE_TIME: Duration = Duration::from_secs(30);
 /// `ttlSecondsAfterFinished`.
 const TTL_SECONDS: u64 = 5;
 /// How much of a processor the controller may use when it has come to rest.
@@ -153,7 +153,7 @@ async fn interrupted() -> Result<()> {
 }
 
 /// More than a controller has that has had no session yet, in MiB.
-const FRESH: f64 = 30.0;
+const BASELINE_MIB: f64 = 30.0;
 
 struct Scale<'a> {
     namespace: &'a Namespace,
@@ -181,7 +181,7 @@ impl Scale<'_> {
         self.controller.forget_most_memory()?;
         let (begin, memory) = (self.counters.read().await?, self.controller.memory()?);
         let own = self.own_count().await;
-        if memory > FRESH {
+        if memory > BASELINE_MIB {
             println!(
                 "the controller has kept memory from before, which these sessions use first: restart it to know \
                  what each takes"
@@ -284,15 +284,15 @@ impl Scale<'_> {
             self.namespace.submit(&session).await.with_context(|| format!("create {name}"))?;
             Ok((name, (begun, Instant::now())))
         })
-        .buffer_unordered(AT_ONCE)
+        .buffer_unordered(CONCURRENT_REQUESTS)
         .try_collect()
         .await
     }
 
     /// Prints how far it is, and waits until all are Ready.
     async fn follow_ramp(&self, before: &Used) -> Result<()> {
-        for step in 1..=STEPS {
-            let wanted = (self.sessions * step).div_ceil(STEPS);
+        for step in 1..=RAMP_LINES {
+            let wanted = (self.sessions * step).div_ceil(RAMP_LINES);
             let mut lives = self.lives.clone();
             let reached = lives
                 .wait_for(|seen| seen.learnt.ready.len() >= wanted || seen.learnt.ended.is_some());
@@ -318,12 +318,12 @@ impl Scale<'_> {
     /// Watches the idle controller.
     async fn idle(&self, before: Requests) -> Result<Requests> {
         let used = self.used().await?;
-        sleep(IDLE).await;
+        sleep(IDLE_TIME).await;
         let after = self.counters.read().await?;
         let asked = after.since(before);
         println!(
             "idle for {} s: the controller used {:.2} s of a processor, and made {} requests, {} of them writes",
-            IDLE.as_secs(),
+            IDLE_TIME.as_secs(),
             self.controller.processor_time()? - used.controller,
             asked.all(),
             asked.writes()
@@ -346,12 +346,12 @@ impl Scale<'_> {
                 }
                 .with_context(|| format!("end {name}"))
             })
-            .buffer_unordered(AT_ONCE)
+            .buffer_unordered(CONCURRENT_REQUESTS)
             .try_collect::<()>();
         asking.await?;
         let asked = before.at.elapsed().as_secs_f64();
         let (mut pods, mut lives) = (self.pods.clone(), self.lives.clone());
-        let limit = STEP_LIMIT * STEPS as u32;
+        let limit = STEP_LIMIT * RAMP_LINES as u32;
         timeout(limit, pods.wait_for(|pods| pods.present.is_empty()))
             .await
             .with_context(|| format!("there are pods left after {limit:?}"))??;

@@ -37,7 +37,7 @@ const WRITES: usize = 7;
 /// The schema that all ServiceAccounts' requests are of otherwise has 9000.
 const FIRST_PRECEDENCE: usize = 8000;
 /// How long the API server may take to know a schema.
-const KNOWN: Duration = Duration::from_secs(30);
+const SCHEMA_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How many of each kind.
 #[derive(Clone, Copy, Default)]
@@ -135,7 +135,7 @@ impl Counters {
                     all.iter().any(|c| is_good(c.type_.as_deref(), c.status.as_deref()))
                 })
             };
-            until(&schemas, &name(kind), "known", KNOWN, is_known).await?;
+            until(&schemas, &name(kind), "known", SCHEMA_TIMEOUT, is_known).await?;
         }
         Ok(())
     }
