@@ -14,10 +14,8 @@ pub const MAX_PREPARED_BYTES: usize = 16 * 1024;
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Driver {
-    /// ChromeDriver.
     #[default]
     Chromedriver,
-    /// geckodriver.
     Geckodriver,
 }
 
@@ -25,7 +23,6 @@ pub enum Driver {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Prepare {
-    /// The driver that it fronts.
     pub driver: Driver,
     /// Whether the browser's own sandbox is to be used.
     pub browser_sandbox: bool,
@@ -54,7 +51,6 @@ pub struct NewSession {
 pub enum OperatingSystem {
     /// Windows on a desktop.
     Windows,
-    /// macOS.
     Mac,
     /// Android on a phone.
     Mobile,
@@ -62,23 +58,21 @@ pub enum OperatingSystem {
     Tablet,
 }
 
-/// Gives a pod to a session.
+/// Binds a pod to a session.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BindRequest {
-    /// [`VERSION`].
     pub version: u32,
-    /// The object's uid: the holder of this pod from now on.
+    /// The uid of the BrowserSession that holds this pod from now on.
     pub session_uid: String,
-    /// WebDriver's id of the session.
     pub session_id: String,
-    /// The driver session that it wants.
+    /// The driver session that it asks for.
     pub session: NewSession,
-    /// What the session lives by.
+    /// The session's limits and first page.
     pub settings: Settings,
 }
 
-/// What a session lives by. All of it can be set late, on a pod that is up.
+/// A session's limits and first page. All of it can be set late, on a pod that is up.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Settings {
@@ -95,7 +89,6 @@ pub struct Settings {
     pub bidi_only: bool,
     /// Whether it may be reached without the gateway, by whoever knows its id.
     pub exposed: bool,
-    /// A page to open first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_url: Option<String>,
     /// The viewport's width and height in CSS pixels.
@@ -103,13 +96,12 @@ pub struct Settings {
     pub viewport: Option<(i32, i32)>,
 }
 
-/// The pod is the session's.
+/// The pod is bound to the session.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BindReply {
     /// The capabilities as the browser matched them; without `webSocketUrl`, which is the gateway's to say.
     pub capabilities: Map<String, Value>,
-    /// Whether the session speaks BiDi.
     pub bidi: bool,
     /// Whether the browser has the Chrome DevTools Protocol. Absent in the answer of an older agent: not known, so no.
     #[serde(default)]
@@ -119,32 +111,22 @@ pub struct BindReply {
     pub warnings: Vec<String>,
 }
 
-/// Why a bind failed.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 pub enum BindRefusal {
     /// Another session has this pod. Status 409.
-    Held {
-        /// The uid of that session.
-        holder: String,
-    },
+    Held { holder: String },
     /// The agent speaks another version. Status 426.
-    Incompatible {
-        /// The agent's version.
-        version: u32,
-    },
+    Incompatible { version: u32 },
     /// The driver made no session. Status 500.
     NotCreated {
-        /// The driver's words.
+        /// The driver's message.
         message: String,
     },
     /// The agent ends, for a reason that it knows. Status 410.
     Ended(End),
     /// The request cannot be read. Status 400.
-    Malformed {
-        /// Why.
-        message: String,
-    },
+    Malformed { message: String },
 }
 
 impl BindRefusal {

@@ -18,7 +18,6 @@ pub struct End {
 }
 
 impl End {
-    /// An end with its text.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into() }
     }

@@ -23,7 +23,6 @@ impl PodToken {
         Self(text)
     }
 
-    /// The token's text.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::installation_key::InstallationKey;
 
 impl InstallationKey {
-    /// What makes a URL a credential: for that session alone, until that second since 1970.
+    /// Makes a URL a credential for one session, until a Unix time in seconds.
     #[must_use]
     pub fn link(&self, session_id: &Uuid, until: i64) -> String {
         let (id, until) = (session_id.simple().to_string(), format!("{until:x}"));
@@ -14,7 +14,7 @@ impl InstallationKey {
         format!("{id}.{until}.{seal}")
     }
 
-    /// The session that a link is for; `None` where it is none of ours, or its time is over.
+    /// The session that a link is for; `None` where it is forged or has expired.
     #[must_use]
     pub fn open_link(&self, link: &str, now: i64) -> Option<Uuid> {
         let (id, rest) = link.split_once('.')?;
@@ -32,7 +32,7 @@ impl InstallationKey {
         format!("{uid}.{nonce}.{}", hex::encode(self.derive("share", &[uid, nonce])))
     }
 
-    /// The uid and the nonce of a share; `None` where it is none of ours.
+    /// The uid and the nonce of a share; `None` where it is forged.
     #[must_use]
     pub fn open_share<'a>(&self, share: &'a str) -> Option<(&'a str, &'a str)> {
         let (uid, rest) = share.split_once('.')?;

@@ -9,9 +9,7 @@ use http_body_util::{BodyExt, Empty, Full, StreamBody, combinators::UnsyncBoxBod
 use hyper::body::Frame;
 use tokio::time::timeout;
 
-/// Any error of a body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
-/// Any body.
 pub type Body = UnsyncBoxBody<Bytes, BoxError>;
 
 #[must_use]
@@ -51,13 +49,10 @@ pub fn has_body(headers: &HeaderMap) -> bool {
 /// Why a body could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It is longer than allowed.
     #[error("the body has more than {0} bytes")]
     TooLong(usize),
-    /// It broke off.
     #[error("the body broke off: {0}")]
     Broken(String),
-    /// It takes too long.
     #[error("the body did not come within {} seconds", .0.as_secs())]
     TooSlow(Duration),
 }

@@ -53,7 +53,7 @@ pub fn request(method: Method, uri: Uri, mut headers: HeaderMap, body: Body) -> 
     request
 }
 
-/// The reply to send back, streamed.
+/// The reply to send back, whose body is streamed.
 #[must_use]
 pub fn reply(response: http::Response<Incoming>) -> Response {
     let (mut parts, body) = response.into_parts();
@@ -64,7 +64,7 @@ pub fn reply(response: http::Response<Incoming>) -> Response {
     reply
 }
 
-/// Takes away what belongs to one connection.
+/// Removes the headers that belong to one connection.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)

@@ -74,7 +74,6 @@ impl FrameTracker {
         self.header_len == 0 && self.payload_left == 0
     }
 
-    /// Whether a Close frame went by.
     #[must_use]
     pub fn closed(&self) -> bool {
         self.closed
@@ -108,13 +107,11 @@ pub fn close(CloseFrame { code, reason }: &CloseFrame) -> Vec<u8> {
     encode(Frame::close(Some(CloseFrame { code: *code, reason: reason[..end].into() })))
 }
 
-/// A server's ping.
 #[must_use]
 pub fn ping() -> Vec<u8> {
     encode(Frame::ping(Vec::new()))
 }
 
-/// A frame's bytes.
 #[must_use]
 pub fn encode(frame: Frame) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(frame.len());

@@ -56,7 +56,6 @@ pub fn accepted(accept: HeaderValue) -> Response {
     reply
 }
 
-/// The headers that ask for a WebSocket.
 #[must_use]
 pub fn request_headers(key: HeaderValue) -> [(HeaderName, HeaderValue); 4] {
     [

@@ -9,31 +9,27 @@ use crate::{Body, body::streamed, server::Connection};
 
 /// One request, with its body still to come.
 pub struct IncomingRequest {
-    /// Its method.
     pub method: Method,
     /// Its path as it came, percent-encoding included.
     pub path: String,
-    /// What is behind the question mark; empty without one.
+    /// What follows the question mark; empty without one.
     pub query: String,
-    /// Its headers.
     pub headers: HeaderMap,
-    /// The connection that it came over.
     pub connection: Connection,
-    /// The way to another protocol, if one was asked for.
+    /// The connection after a switch of protocols, if the client asked for one.
     pub upgrade: Option<OnUpgrade>,
-    /// Its body.
     pub body: Body,
 }
 
 impl IncomingRequest {
-    /// This path with this request's query.
+    /// A path with this request's query.
     #[must_use]
     pub fn target(&self, path: &str) -> String {
         if self.query.is_empty() { path.to_owned() } else { format!("{path}?{}", self.query) }
     }
 }
 
-/// Takes any request of [`crate::server::serve`].
+/// A filter for any request of [`crate::server::serve`].
 pub fn incoming_request() -> impl Filter<Extract = (IncomingRequest,), Error = Rejection> + Clone {
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     warp::method()

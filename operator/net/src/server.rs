@@ -24,15 +24,14 @@ use crate::transport::Io;
 
 /// The most bytes of a request's line and headers, and of what is read ahead of a slow handler.
 const MAX_BUFFER: usize = 32 * 1024;
-/// The most headers of a request.
 const MAX_HEADERS: usize = 128;
 /// How long the accept loop rests when the process has no descriptor left.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 
-/// What a request knows of its connection: the extension of that type.
+/// A request's connection, as an extension of the request.
 #[derive(Clone, Debug)]
 pub struct Connection {
-    /// The other end.
+    /// The client's address.
     pub peer: SocketAddr,
     authenticated: Arc<AtomicBool>,
 }
@@ -44,13 +43,12 @@ impl Connection {
         self.authenticated.load(Ordering::Acquire)
     }
 
-    /// Marks the connection as proven.
     pub fn authenticate(&self) {
         self.authenticated.store(true, Ordering::Release);
     }
 }
 
-/// What a listener gives to those that connect.
+/// What a listener grants its clients.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// How long a connection may take until the headers of a request are there, of the first or of the next.

@@ -11,9 +11,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
 
 /// How a connection to one peer is opened.
 pub trait Dial: Clone + Send + Sync + 'static {
-    /// The connection.
     type Io: Io;
 
-    /// Opens one.
     fn dial(&self) -> impl Future<Output = io::Result<Self::Io>> + Send;
 }

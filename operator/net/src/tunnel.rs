@@ -38,7 +38,6 @@ pub type UpgradedIo = TokioIo<Upgraded>;
 /// One end of a tunnel.
 #[derive(Debug)]
 pub struct Endpoint<T = UpgradedIo> {
-    /// Its connection.
     pub io: T,
     /// What has been read from it and is still to be carried.
     pub read: Bytes,
@@ -55,7 +54,6 @@ impl Endpoint {
     }
 }
 
-/// How a tunnel ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
     /// Whether the client sent a Close frame.
@@ -249,9 +247,9 @@ async fn down(
 enum Passed {
     /// All of it is written.
     All,
-    /// This is not written yet.
+    /// This part is not written yet.
     Unwritten(Vec<u8>),
-    /// There was nothing: the end, or the connection broke.
+    /// Nothing more comes: the end of the stream, or an error.
     End(io::Result<()>),
 }
 

@@ -15,10 +15,9 @@ use crate::{
     versions::{describe, first_version},
 };
 
-/// What a session gets.
+/// What a session gets: a version of a class, in a region.
 #[derive(Clone, Debug)]
 pub struct Placement<'a> {
-    /// The class it is taken from.
     pub class: &'a BrowserClass,
     /// The version of it.
     pub version: &'a BrowserVersion,
@@ -28,7 +27,6 @@ pub struct Placement<'a> {
     pub providers: Vec<&'a str>,
     /// Which of the merged sets was matched; the first is 0.
     pub matched: usize,
-    /// That set.
     pub capabilities: CapabilitySet,
 }
 

@@ -18,7 +18,7 @@ pub(crate) fn first_version<'a>(
             browser_version: &version.version,
             platform_name: &class.spec.platform_name,
         };
-        match capabilities::matches(set, offer) {
+        match capabilities::match_capabilities(set, offer) {
             Ok(()) => return Ok(version),
             Err(miss) => {
                 first.get_or_insert(miss);

@@ -28,12 +28,10 @@ const LIMITS: Limits = Limits { idle: Duration::from_secs(60), connections: 64 }
 pub struct Ready(Arc<AtomicBool>);
 
 impl Ready {
-    /// Says whether it should.
     pub fn set(&self, ready: bool) {
         self.0.store(ready, Ordering::Release);
     }
 
-    /// Whether it should.
     #[must_use]
     pub fn get(&self) -> bool {
         self.0.load(Ordering::Acquire)

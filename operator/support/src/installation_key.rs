@@ -8,12 +8,10 @@ use k8s_openapi::{
 };
 use kube::{Api, Client, api::PostParams};
 
-/// The Secret's name.
 pub const SECRET_NAME: &str = "browser-operator-installation-key";
 const SECRET_FIELD: &str = "key";
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Why there is no key.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The API server did not answer, or refused.
@@ -29,7 +27,7 @@ pub enum Error {
     Random(#[source] getrandom::Error),
 }
 
-/// The key, made now if there is none yet. For the controller.
+/// The key, created if there is none yet. For the controller.
 ///
 /// # Errors
 /// The API server refuses, or the Secret there is not a key.
@@ -57,7 +55,7 @@ pub async fn ensure(client: Client, namespace: &str) -> Result<InstallationKey, 
     }
 }
 
-/// The key, waited for until the controller has made it. For the gateway.
+/// Waits for the key that the controller creates. For the gateway.
 ///
 /// # Errors
 /// The Secret there is not a key.

@@ -1,27 +1,24 @@
-//! One of several replicas works, by a Lease. It only saves work: two that work at once do no harm.
+//! Leader election by a Lease. It only saves work: two replicas that work at once do no harm.
 
 use kube::Client;
 use kube_lease_manager::{LeaseManagerBuilder, LeaseManagerError};
 use tokio_util::sync::CancellationToken;
 
-/// How long the others wait for one that does not say that it goes, in seconds.
+/// After how many seconds without renewal another replica takes the Lease.
 const DURATION: u64 = 15;
-/// How long before that the Lease is renewed, in seconds.
+/// How many seconds before that it is renewed.
 const GRACE: u64 = 5;
 
-/// Which Lease.
 #[derive(Clone, Debug)]
 pub struct Lease {
-    /// Its namespace.
     pub namespace: String,
-    /// Its name.
     pub name: String,
-    /// Who this is: one that comes back under the same name has it at once.
+    /// Who holds it. A replica that restarts under the same name has it at once.
     pub identity: String,
 }
 
-/// Works whenever this replica holds the Lease, until `stop`; then the Lease is given back. `work` runs until its token
-/// is cancelled.
+/// Runs `work` whenever this replica holds the Lease, until `stop`; then releases the Lease. `work` must return when its
+/// token is cancelled.
 ///
 /// # Errors
 /// The Lease cannot be made or read at the beginning.

@@ -2,7 +2,6 @@
 
 use tracing_subscriber::EnvFilter;
 
-/// How a log line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// One JSON object a line.

@@ -1,4 +1,4 @@
-//! Watching one kind, for as long as the process runs.
+//! Watches of one kind, for as long as the process runs.
 
 use std::{fmt::Debug, time::Duration};
 
@@ -38,7 +38,7 @@ where
     until(stop, watcher(api, config)).filter_map(|event| ready(parsed(event)))
 }
 
-/// The same in one namespace.
+/// The events of a kind in one namespace.
 pub fn events_in<K>(
     client: &Client,
     namespace: &str,
@@ -56,7 +56,7 @@ where
     until(stop, watcher(Api::<K>::namespaced(client.clone(), namespace), config))
 }
 
-/// The same of the metadata alone.
+/// The events of a kind's metadata in every namespace.
 pub fn metadata<K>(
     client: &Client,
     config: Config,

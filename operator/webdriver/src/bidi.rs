@@ -22,7 +22,6 @@ pub enum ClientMessage<'a> {
     Invalid {
         /// The message's id, where it has a usable one.
         id: Option<u64>,
-        /// What is wrong.
         error: WebDriverError,
     },
 }
@@ -32,13 +31,11 @@ pub enum ClientMessage<'a> {
 pub struct Command<'a> {
     /// Echoed in the answer.
     pub id: u64,
-    /// Its name.
     pub method: String,
     envelope: Envelope<'a>,
 }
 
 impl Command<'_> {
-    /// The parameters as a value.
     #[must_use]
     pub fn params(&self) -> Map<String, Value> {
         // `parse` has seen that it is an object.
@@ -52,7 +49,6 @@ impl Command<'_> {
     }
 }
 
-/// Reads one text message.
 #[must_use]
 pub fn parse(text: &str) -> ClientMessage<'_> {
     let invalid = |id, code, message: &str| ClientMessage::Invalid {
@@ -176,7 +172,6 @@ pub fn not_text() -> String {
     failure(None, &WebDriverError::invalid_argument("messages must be text frames"))
 }
 
-/// A success response.
 #[must_use]
 pub fn success(id: u64, result: &Value) -> String {
     json!({"type": "success", "id": id, "result": result}).to_string()

@@ -9,10 +9,8 @@ macro_rules! codes {
         pub enum ErrorCode { $($(#[$doc])* $name,)+ }
 
         impl ErrorCode {
-            /// Every code.
             pub const ALL: &'static [Self] = &[$(Self::$name,)+];
 
-            /// The JSON error code.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text,)+ }
@@ -53,13 +51,10 @@ codes! {
     NoSuchAlert = 404 "no such alert",
     /// No cookie of that name.
     NoSuchCookie = 404 "no such cookie",
-    /// No element was found.
     NoSuchElement = 404 "no such element",
-    /// No such frame.
     NoSuchFrame = 404 "no such frame",
     /// The element has no shadow root.
     NoSuchShadowRoot = 404 "no such shadow root",
-    /// No such window.
     NoSuchWindow = 404 "no such window",
     /// A script did not end in time.
     ScriptTimeout = 500 "script timeout",
@@ -94,23 +89,15 @@ codes! {
     NoSuchHandle = 500 "no such handle",
     /// The history has no such entry.
     NoSuchHistoryEntry = 500 "no such history entry",
-    /// No such network intercept.
     NoSuchIntercept = 500 "no such intercept",
     /// No such collector of network data.
     NoSuchNetworkCollector = 500 "no such network collector",
-    /// No such network data.
     NoSuchNetworkData = 500 "no such network data",
-    /// No such node.
     NoSuchNode = 500 "no such node",
-    /// No such request.
     NoSuchRequest = 500 "no such request",
-    /// No such preload script.
     NoSuchScript = 500 "no such script",
-    /// No such storage partition.
     NoSuchStoragePartition = 500 "no such storage partition",
-    /// No such user context.
     NoSuchUserContext = 500 "no such user context",
-    /// No such web extension.
     NoSuchWebExtension = 500 "no such web extension",
     /// The browser does not close.
     UnableToCloseBrowser = 500 "unable to close browser",
@@ -134,19 +121,15 @@ impl ErrorCode {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {message}", code.as_str())]
 pub struct WebDriverError {
-    /// What kind of error.
     pub code: ErrorCode,
-    /// For a person.
     pub message: String,
 }
 
 impl WebDriverError {
-    /// An error with its text.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }
 
-    /// `invalid argument`.
     pub fn invalid_argument(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::InvalidArgument, message)
     }

@@ -16,13 +16,9 @@ pub enum Route<'a> {
     /// `POST /session`.
     NewSession,
     /// `DELETE /session/{id}`.
-    DeleteSession {
-        /// The session's id.
-        id: &'a str,
-    },
+    DeleteSession { id: &'a str },
     /// Any other command of a session.
     Command {
-        /// The session's id.
         id: &'a str,
         /// The path behind `/session/{id}`, with its slash.
         rest: &'a str,
@@ -174,15 +170,9 @@ pub enum Socket<'a> {
     /// `/session`: no session yet.
     Bare,
     /// `/session/{id}`.
-    Session {
-        /// The session's id.
-        id: &'a str,
-    },
+    Session { id: &'a str },
     /// `/session/{id}/se/cdp`: the browser's DevTools, where Selenium's clients look for them.
-    DevTools {
-        /// The session's id.
-        id: &'a str,
-    },
+    DevTools { id: &'a str },
     /// Not a resource.
     Unknown,
 }

@@ -12,7 +12,6 @@ use crate::transport::Io;
 
 /// The most bytes of a reply before a connection is proven.
 const MAX_REPLY: usize = 4096;
-/// The bytes of a challenge.
 const CHALLENGE_BYTES: usize = 16;
 
 pub(super) async fn prove_both_ends(io: &mut impl Io, token: &PodToken) -> io::Result<()> {

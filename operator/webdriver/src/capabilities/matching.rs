@@ -20,11 +20,9 @@ const MAX_WANTED: usize = 100;
 /// The first capability of a set that an offer cannot give.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mismatch {
-    /// Its name.
     pub capability: String,
     /// What was asked for, as JSON, cut to a length that a person reads.
     pub wanted: String,
-    /// What there is.
     pub offered: String,
 }
 
@@ -32,7 +30,7 @@ pub struct Mismatch {
 ///
 /// # Errors
 /// The first capability that does not match.
-pub fn matches(set: &CapabilitySet, offer: Offer<'_>) -> Result<(), Mismatch> {
+pub fn match_capabilities(set: &CapabilitySet, offer: Offer<'_>) -> Result<(), Mismatch> {
     for (name, value) in set {
         let text = value.as_str();
         let (matched, offered) = match name.as_str() {
@@ -90,7 +88,7 @@ mod tests {
             (json!({"browserName": "chrome", "browserVersion": ">=100"}), None),
             (json!({"goog:chromeOptions": {}, "custom:name": 1}), None),
         ] {
-            let found = matches(set.as_object().unwrap(), offer).err();
+            let found = match_capabilities(set.as_object().unwrap(), offer).err();
             assert_eq!(found.map(|m| m.capability).as_deref(), capability, "{set}");
         }
     }

@@ -5,7 +5,7 @@ mod process;
 mod set;
 mod validate;
 
-pub use matching::{Mismatch, Offer, matches};
+pub use matching::{Mismatch, Offer, match_capabilities};
 pub use process::process;
 pub use set::{
     CAPABILITY_PARAMETERS, CapabilitySet, OWN_PREFIX, SELENIUM_PREFIX, asks_for_bidi, for_driver,

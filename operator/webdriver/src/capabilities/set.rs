@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value};
 
-/// One set of capabilities.
 pub type CapabilitySet = Map<String, Value>;
 
 /// The prefix of the operator's own capabilities; they are never forwarded to a driver.
