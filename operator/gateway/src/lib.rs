@@ -1,5 +1,5 @@
-//! From HTTP requests to objects, and traffic through. Any number of replicas, all alike: what a replica knows comes from
-//! its watch.
+//! The gateway: clients' APIs become BrowserSessions, and their traffic goes to the sessions' pods. All replicas are alike: what
+//! one knows comes from its watches.
 
 mod auth;
 mod front;
@@ -24,38 +24,36 @@ use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use metrics::Metrics;
-pub use urls::Configured;
+pub use urls::UrlSettings;
 
 use crate::{
-    auth::ApiKeys,
-    session::{Directory, Sessions, classes::Classes},
+    auth::{ApiKeys, Authorizer},
+    front::bidi::BareSocketLimits,
+    session::{Classes, Directory, SessionCreator},
     state::Gateway,
 };
 
-/// How long Close frames and last replies may take to leave.
-const FAREWELL: Duration = Duration::from_secs(4);
-/// How long a client's connection may be silent between two commands, and how long one's headers may take; with these, those
-/// that never send a whole request hold at most 256 MiB.
+/// How long Close frames and last answers may take to be sent.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(4);
+/// `idle` bounds the pause between two requests and the time that headers may take; so clients that never send a whole request
+/// hold at most 256 MiB.
 const LIMITS: Limits = Limits { idle: Duration::from_secs(30), connections: 8192 };
 
-/// What the administrator decides.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The operator's own namespace, where the API keys are.
     pub namespace: String,
-    /// The namespace of sessions whose client does not say who it is; `None`: it gets none.
+    /// The namespace of sessions whose client sends no credentials; `None`: such a client gets none.
     pub anonymous_namespace: Option<String>,
-    /// The URLs that clients reach the gateway by.
-    pub urls: Configured,
-    /// Whether `GET /json/version` makes a session, for CDP clients that have only this gateway's URL.
+    pub urls: UrlSettings,
+    /// Whether `GET /json/version` creates a session, for CDP clients that know only this gateway's URL.
     pub cdp_on_demand: bool,
-    /// Web origins whose pages may ask.
+    /// The web origins whose pages may send requests.
     pub allowed_origins: Vec<String>,
-    /// What time it is.
     pub clock: fn() -> Timestamp,
     /// How long a client waits for its session.
     pub create_timeout: Duration,
-    /// How long tunnels may go on after `stop`.
+    /// How long tunnels stay open after `stop`.
     pub drain: Duration,
 }
 
@@ -64,16 +62,15 @@ pub fn metrics(registry: &mut Registry) -> Metrics {
     Metrics::register(registry)
 }
 
-/// The two ways to the API server: watches and writes do not wait for each other.
+/// Two clients of the API server, so that watches and writes do not wait for each other.
 #[derive(Clone)]
 pub struct Clients {
-    /// For the watches.
     pub watching: Client,
-    /// For everything else.
+    /// For everything but watches.
     pub writing: Client,
 }
 
-/// Runs until `stop`, then lets tunnels go on for a while.
+/// Serves until `stop`, and then keeps tunnels open for [`Settings::drain`].
 pub async fn run(
     clients: Clients,
     key: InstallationKey,
@@ -85,37 +82,38 @@ pub async fn run(
 ) {
     let Clients { watching: watch_client, writing: client } = clients;
     let tasks = TaskTracker::new();
+    let stop_watches = CancellationToken::new();
+    let (sessions_synced, keys_synced) = (CancellationToken::new(), CancellationToken::new());
     let directory = Arc::new(Directory::new(key));
-    let watching = CancellationToken::new();
-    let (sessions_seen, keys_seen) = (CancellationToken::new(), CancellationToken::new());
-    let watcher = tokio::spawn(session::watch(
-        directory.clone(),
-        watch_client.clone(),
-        sessions_seen.clone(),
-        watching.clone(),
-    ));
-
-    let classes = Arc::new(Classes::new(client.clone()));
-    let classes_watcher =
-        tokio::spawn(classes.clone().watch(watch_client.clone(), watching.clone()));
-    let keys = Arc::new(ApiKeys::default());
-    let keys_watcher = tokio::spawn({
-        let (keys, stop, namespace) = (keys.clone(), watching.clone(), settings.namespace.clone());
-        let seen = keys_seen.clone();
-        async move { keys.watch(watch_client, &namespace, seen, stop).await }
+    let sessions_watch = tokio::spawn({
+        let (directory, client, stop) =
+            (directory.clone(), watch_client.clone(), stop_watches.clone());
+        let synced = sessions_synced.clone();
+        async move { directory.watch(client, synced, stop).await }
     });
-    // A replica that has not seen every session would say of some that there are none, and of keys likewise.
+    let classes = Arc::new(Classes::new(client.clone()));
+    let classes_watch =
+        tokio::spawn(classes.clone().watch(watch_client.clone(), stop_watches.clone()));
+    let keys = Arc::new(ApiKeys::default());
+    let keys_watch = tokio::spawn({
+        let (keys, stop, namespace) =
+            (keys.clone(), stop_watches.clone(), settings.namespace.clone());
+        let synced = keys_synced.clone();
+        async move { keys.watch(watch_client, &namespace, synced, stop).await }
+    });
+    // Before its first list a replica would refuse sessions and keys that exist.
     tasks.spawn({
         let (ready, stop) = (ready.clone(), stop.clone());
         async move {
-            let seen = async { tokio::join!(sessions_seen.cancelled(), keys_seen.cancelled()) };
-            if stop.run_until_cancelled(seen).await.is_some() {
+            let synced =
+                async { tokio::join!(sessions_synced.cancelled(), keys_synced.cancelled()) };
+            if stop.run_until_cancelled(synced).await.is_some() {
                 ready.set(true);
             }
         }
     });
     let closing = CancellationToken::new();
-    let sessions = Sessions {
+    let sessions = SessionCreator {
         client: client.clone(),
         directory: directory.clone(),
         classes: classes.clone(),
@@ -125,7 +123,7 @@ pub async fn run(
     };
     let drain = settings.drain;
     let gateway = Arc::new(Gateway {
-        authorizer: auth::Authorizer { client, anonymous: settings.anonymous_namespace, keys },
+        authorizer: Authorizer { client, anonymous_namespace: settings.anonymous_namespace, keys },
         sessions,
         directory,
         classes,
@@ -134,7 +132,7 @@ pub async fn run(
         allowed_origins: settings.allowed_origins,
         clock: settings.clock,
         metrics,
-        bare: front::bidi::Limits::default(),
+        bare_sockets: BareSocketLimits::default(),
         tasks: tasks.clone(),
         stop: stop.clone(),
         closing: closing.clone(),
@@ -153,13 +151,13 @@ pub async fn run(
     if timeout(drain, tasks.wait()).await.is_err() {
         tracing::info!(left = tasks.len(), "sockets are closed, and whoever waits is told");
         closing.cancel();
-        if timeout(FAREWELL, tasks.wait()).await.is_err() {
+        if timeout(CLOSE_TIMEOUT, tasks.wait()).await.is_err() {
             tracing::info!(left = tasks.len(), "connections are cut");
         }
     }
-    watching.cancel();
-    for watcher in [watcher, classes_watcher, keys_watcher] {
-        if let Err(error) = watcher.await {
+    stop_watches.cancel();
+    for watch in [sessions_watch, classes_watch, keys_watch] {
+        if let Err(error) = watch.await {
             tracing::warn!(error = &error as &dyn std::error::Error, "a watch ended badly");
         }
     }

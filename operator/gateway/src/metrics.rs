@@ -1,4 +1,4 @@
-//! What the gateway counts. Labels are closed sets.
+//! The metrics of the gateway. Labels are closed sets.
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue},
@@ -6,7 +6,6 @@ use prometheus_client::{
     registry::Registry,
 };
 
-/// Which front a session came through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub(crate) enum Front {
     Classic,
@@ -16,7 +15,6 @@ pub(crate) enum Front {
     Cdp,
 }
 
-/// What became of a request for a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub(crate) enum Outcome {
     Created,
@@ -29,7 +27,6 @@ struct Labels {
     outcome: Outcome,
 }
 
-/// The gateway's metrics.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     requested: Family<Labels, Counter>,
@@ -56,16 +53,16 @@ impl Metrics {
         self.requested.get_or_create(&Labels { front, outcome }).inc();
     }
 
-    /// Counts a tunnel until what is returned is dropped.
-    pub(crate) fn tunnel(&self) -> Tunnel {
+    /// Counts a tunnel until the guard is dropped.
+    pub(crate) fn tunnel(&self) -> TunnelGuard {
         self.tunnels.inc();
-        Tunnel(self.tunnels.clone())
+        TunnelGuard(self.tunnels.clone())
     }
 }
 
-pub(crate) struct Tunnel(Gauge);
+pub(crate) struct TunnelGuard(Gauge);
 
-impl Drop for Tunnel {
+impl Drop for TunnelGuard {
     fn drop(&mut self) {
         self.0.dec();
     }

@@ -1,4 +1,4 @@
-//! What the fronts share: who may do what, the sessions, the settings.
+//! What every front needs.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,79 +9,67 @@ use webdriver::error::WebDriverError;
 
 use crate::{
     auth::Authorizer,
-    front::bidi,
+    front::bidi::BareSocketLimits,
     metrics::Metrics,
-    session::{
-        Directory, LiveSession, Sessions,
-        classes::{self, Classes},
-    },
-    traffic::TunnelShutdown,
-    urls::Configured,
+    session::{Classes, Directory, LiveSession, SessionCreator, classes::has_room},
+    traffic::TunnelEnd,
+    urls::UrlSettings,
 };
 
-/// How long the directory may take to say that a pod is gone: the kubelet looks every second, and a busy node takes several.
-const SAY_SO: Duration = Duration::from_secs(10);
+/// How long the directory may take to learn that a pod is gone: the kubelet looks every second, and a busy node takes several.
+const END_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the fronts need.
 pub struct Gateway {
-    /// Who may have what.
     pub authorizer: Authorizer,
-    /// Makes sessions.
-    pub sessions: Sessions,
-    /// Finds sessions.
+    pub sessions: SessionCreator,
     pub directory: Arc<Directory>,
-    /// What browsers there are.
     pub classes: Arc<Classes>,
-    /// The URLs that clients reach this by.
-    pub urls: Configured,
-    /// Whether `/json/version` makes sessions.
+    pub urls: UrlSettings,
+    /// Whether `GET /json/version` creates a session.
     pub cdp_on_demand: bool,
-    /// Web origins whose pages may ask; no other page may.
+    /// The web origins whose pages may send requests; no other page may.
     pub allowed_origins: Vec<String>,
-    /// What time it is.
     pub clock: fn() -> Timestamp,
-    /// What is counted.
     pub metrics: Metrics,
-    /// What sockets without a session may take.
-    pub bare: bidi::Limits,
+    pub bare_sockets: BareSocketLimits,
     /// Owns every tunnel.
     pub tasks: TaskTracker,
     /// Cancelled when this replica takes no new sessions.
     pub stop: CancellationToken,
-    /// Cancelled when it lets go of those that it carries.
+    /// Cancelled when this replica closes its tunnels.
     pub closing: CancellationToken,
 }
 
 impl Gateway {
-    /// What ends a tunnel of this session.
-    pub fn cuts(&self, entry: &Arc<LiveSession>) -> TunnelShutdown {
-        TunnelShutdown { entry: entry.clone(), closing: self.closing.clone() }
+    pub fn tunnel_end(&self, session: &Arc<LiveSession>) -> TunnelEnd {
+        TunnelEnd { session: session.clone(), closing: self.closing.clone() }
     }
 
-    /// Whether this replica makes sessions now, and in words: both protocols' status.
+    /// Whether this replica creates sessions now, and a message: the status of WebDriver, Classic and BiDi.
     pub fn status(&self) -> (bool, &'static str) {
-        let live = self.directory.live();
+        let sessions = self.directory.sessions_per_class();
         if self.stop.is_cancelled() {
             (false, "this replica is shutting down")
-        } else if self.classes.all().iter().any(|class| classes::has_room(class, &live)) {
+        } else if self.classes.all().iter().any(|class| has_room(class, &sessions)) {
             (true, "sessions can be created")
         } else {
             (false, "every BrowserClass is at its capacity; a session waits for its turn")
         }
     }
 
-    /// A pod that does not answer is most often gone, and the directory will say so, and why. `None`: it does not.
-    pub async fn why_over(&self, entry: &LiveSession) -> Option<WebDriverError> {
-        let over = timeout(SAY_SO, entry.over.cancelled());
-        let over = self.closing.run_until_cancelled(over).await;
-        over.is_some_and(|over| over.is_ok()).then(|| self.directory.why(&entry.session_id))
+    /// The end of a session whose pod does not answer: most often the pod is gone, and the directory soon learns why. `None`: the
+    /// session has not ended.
+    pub async fn end_of_unreachable(&self, session: &LiveSession) -> Option<WebDriverError> {
+        let ended = timeout(END_TIMEOUT, session.ended.cancelled());
+        let ended = self.closing.run_until_cancelled(ended).await;
+        ended
+            .is_some_and(|ended| ended.is_ok())
+            .then(|| self.directory.end_error(&session.session_id))
     }
 
-    /// Whether it may make one at all.
-    ///
     /// # Errors
-    /// It is shutting down.
-    pub fn accepts(&self) -> Result<(), WebDriverError> {
+    /// This replica is shutting down, and creates no session.
+    pub fn check_accepting(&self) -> Result<(), WebDriverError> {
         if self.stop.is_cancelled() {
             return Err(WebDriverError::session_not_created("this replica is shutting down"));
         }

@@ -9,7 +9,7 @@ use serde_json::Value;
 /// The base of the URLs in a reply, `ws` or `wss`, without a slash at its end: the configured URL, else what a proxy that is
 /// trusted says, else the URL that a Selenium client says it used, else the request's Host.
 pub fn socket_base(
-    configured: &Configured,
+    configured: &UrlSettings,
     remote_url: Option<&str>,
     headers: &HeaderMap,
     peer: IpAddr,
@@ -27,14 +27,14 @@ pub fn socket_base(
 
 /// What the administrator says of the way to this gateway.
 #[derive(Clone, Debug, Default)]
-pub struct Configured {
+pub struct UrlSettings {
     /// The URL that clients reach it by, without a slash at its end.
     pub external: Option<String>,
     /// The proxies whose `X-Forwarded-*` are believed.
     pub trusted_proxies: Vec<IpNet>,
 }
 
-impl Configured {
+impl UrlSettings {
     /// Whether it is a proxy before this gateway.
     pub fn trusts(&self, peer: IpAddr) -> bool {
         // A socket that listens on both families shows an IPv4 peer as an IPv6 one.
@@ -109,7 +109,7 @@ mod tests {
             (None, trusted, &bare, Some("nonsense"), "ws://gateway:4444"),
             (None, trusted, &bare, None, "ws://gateway:4444"),
         ] {
-            let configured = Configured {
+            let configured = UrlSettings {
                 external: external.map(ToOwned::to_owned),
                 trusted_proxies: vec![trusted.parse().unwrap()],
             };

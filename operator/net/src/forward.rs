@@ -7,24 +7,8 @@ use warp::{Reply, reply::Response};
 
 use crate::Body;
 
-/// The API key of Browserbase's clients.
-pub const BROWSERBASE_KEY: HeaderName = HeaderName::from_static("x-bb-api-key");
-/// The key of one session, of the same.
-pub const SIGNING_KEY: HeaderName = HeaderName::from_static("x-bb-signing-key");
-/// The id of a session, of the same: whoever has it may drive it.
-pub const SESSION_ID: HeaderName = HeaderName::from_static("session-id");
-/// The API key of Browser Use's clients.
-pub const BROWSER_USE_KEY: HeaderName = HeaderName::from_static("x-browser-use-api-key");
-
-/// What a client proves itself with to the gateway, and nobody behind it may see.
-const CREDENTIALS: [HeaderName; 6] = [
-    header::AUTHORIZATION,
-    header::COOKIE,
-    BROWSERBASE_KEY,
-    SIGNING_KEY,
-    SESSION_ID,
-    BROWSER_USE_KEY,
-];
+/// What a client proves itself with by HTTP's own means, and nobody behind a gateway may see.
+const CREDENTIALS: [HeaderName; 2] = [header::AUTHORIZATION, header::COOKIE];
 
 /// Headers that belong to one connection (RFC 9110, section 7.6.1), and `Host`, which the client sets anew.
 const HOP_BY_HOP: [HeaderName; 8] = [

@@ -84,7 +84,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         namespace,
         clock,
         anonymous_namespace,
-        urls: gateway::Configured {
+        urls: gateway::UrlSettings {
             external: external_url.map(|url| url.trim_end_matches('/').to_owned()),
             trusted_proxies,
         },

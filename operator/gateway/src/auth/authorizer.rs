@@ -55,7 +55,7 @@ pub struct Authorizer {
     /// The cluster.
     pub client: Client,
     /// The namespace of callers who do not say who they are.
-    pub anonymous: Option<String>,
+    pub anonymous_namespace: Option<String>,
     /// The API keys.
     pub keys: Arc<ApiKeys>,
 }
@@ -72,7 +72,7 @@ impl Authorizer {
         verb: &str,
     ) -> Result<Caller, Error> {
         let Some(credential) = credential.filter(|credential| credential != ANONYMOUS) else {
-            return anonymous(self.anonymous.as_deref(), wanted);
+            return anonymous(self.anonymous_namespace.as_deref(), wanted);
         };
         if credential.is_empty() {
             return Err(Error::Unauthenticated("there is no key or token in what was sent"));

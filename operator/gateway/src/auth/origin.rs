@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, Method, header, uri::Authority};
 
-use crate::urls::Configured;
+use crate::urls::UrlSettings;
 
 /// The namespace that the chart's documentation installs into.
 const OWN_NAMESPACE: &str = "browser-operator";
@@ -29,7 +29,7 @@ pub fn rebound_host<'a>(
     method: &Method,
     headers: &'a HeaderMap,
     peer: IpAddr,
-    urls: &Configured,
+    urls: &UrlSettings,
 ) -> Option<&'a str> {
     if !matches!(*method, Method::GET | Method::HEAD) || urls.trusts(peer) {
         return None;

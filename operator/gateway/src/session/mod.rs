@@ -1,13 +1,27 @@
-//! Sessions as this replica knows and creates them. Knows no front.
+//! The sessions of the cluster as this replica knows them, and how one is created. Knows no front.
 
+mod abandon_guard;
 pub mod classes;
 mod create;
+mod create_error;
 mod directory;
-pub mod share;
+mod index;
+mod live;
+mod not_ready;
+mod request;
+mod share;
+mod share_state;
 mod vendor_capabilities;
 
 pub use self::{
-    create::{AbandonGuard, CreateError, Sessions, WaitPolicy},
-    directory::{Directory, LiveSession, NotReady, SharedSession, watch},
-    vendor_capabilities::SessionRequest,
+    abandon_guard::AbandonGuard,
+    classes::Classes,
+    create::{SessionCreator, WaitPolicy},
+    create_error::CreateError,
+    directory::Directory,
+    index::SharedSession,
+    live::LiveSession,
+    request::SessionRequest,
+    share::Share,
+    share_state::UnwrittenViews,
 };

@@ -1,10 +1,13 @@
-//! The operator's own capabilities, `browser-operator:...`: fields of the object, for clients that write no object.
+//! The operator's vendor capabilities, `browser-operator:...` (WebDriver, section "Extension capabilities"): fields of the object's
+//! spec, for clients that write no object.
 
 use crds::{BrowserSessionSpec, Capabilities, capabilities::CapabilitySet, names::Protocol};
 use serde_json::{Map, Value};
 use webdriver::{capabilities::OWN_PREFIX, error::WebDriverError};
 
-/// Which capability is which field of the spec. Every field has one; `NOT_CAPABILITIES` in the tests names the exceptions.
+use super::request::SessionRequest;
+
+/// Each capability behind the prefix, and its field of the spec. Every field has one; `NOT_CAPABILITIES` in the tests names the exceptions.
 const FIELDS: [(&str, &str); 21] = [
     ("class", "className"),
     ("className", "className"),
@@ -30,50 +33,36 @@ const FIELDS: [(&str, &str); 21] = [
 ];
 const NAMESPACE: &str = "namespace";
 
-/// What a gateway's client gets where it says nothing: a record that does not stay for ever, and an end if it never
-/// comes back.
+/// Defaults of the gateway alone: a record does not stay for ever, and a session ends whose client never comes back.
 const TTL_SECONDS: i32 = 3600;
 const CONNECT_TIMEOUT_SECONDS: i32 = 300;
 
-/// What a client asks for.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SessionRequest {
-    /// The namespace that it names.
-    pub namespace: Option<String>,
-    /// The object's spec.
-    pub spec: BrowserSessionSpec,
-    /// How it will be reached.
-    pub protocol: Protocol,
-    /// What its front wants to find again.
-    pub front: Option<Value>,
-}
-
 impl SessionRequest {
-    /// Reads a request's capabilities, which have been validated: ours become fields, the rest stays as it is.
+    /// Reads the capabilities of a request, which have been validated: ours become fields, the rest stays as it is.
     ///
     /// # Errors
-    /// `invalid argument`, with the name of one that is not ours to have or has a wrong value.
+    /// `invalid argument`, with the name of a capability that is not known or has a wrong value.
     pub fn from_capabilities(
         capabilities: &Value,
         protocol: Protocol,
     ) -> Result<Self, WebDriverError> {
         let mut capabilities: Capabilities = serde_json::from_value(capabilities.clone())
             .map_err(|error| WebDriverError::invalid_argument(error.to_string()))?;
-        let mut own = take(capabilities.always_match.as_mut());
-        // Some clients put everything into firstMatch. The object has each field once.
+        let mut ours = take_ours(capabilities.always_match.as_mut());
+        // Some clients put everything into firstMatch, but the object has each field once.
         let alternatives = capabilities.first_match.iter_mut().flatten();
-        let mut alternatives = alternatives.map(|alternative| take(Some(alternative)));
+        let mut alternatives = alternatives.map(|alternative| take_ours(Some(alternative)));
         if let Some(first) = alternatives.next() {
             if alternatives.any(|other| other != first) {
                 return Err(WebDriverError::invalid_argument(format!(
                     "capabilities {OWN_PREFIX}... must be the same in every firstMatch, or stand in alwaysMatch"
                 )));
             }
-            own.extend(first);
+            ours.extend(first);
         }
         let mut namespace = None;
         let mut spec = Map::new();
-        for (name, value) in own {
+        for (name, value) in ours {
             if name == NAMESPACE {
                 let Value::String(value) = value else {
                     return Err(WebDriverError::invalid_argument(format!(
@@ -108,8 +97,8 @@ impl SessionRequest {
     }
 }
 
-/// Takes ours out of a set, with their names behind the prefix. Null is as if absent.
-fn take(set: Option<&mut CapabilitySet>) -> Vec<(String, Value)> {
+/// Takes our capabilities out of a set, with their names behind the prefix. Null counts as absent.
+fn take_ours(set: Option<&mut CapabilitySet>) -> Vec<(String, Value)> {
     let Some(set) = set else { return Vec::new() };
     let names: Vec<String> =
         set.keys().filter(|name| name.starts_with(OWN_PREFIX)).cloned().collect();
@@ -133,7 +122,7 @@ mod tests {
 
     #[test]
     fn our_capabilities_become_fields_and_the_rest_stays() {
-        let wanted = SessionRequest::from_capabilities(&json!({
+        let request = SessionRequest::from_capabilities(&json!({
             "alwaysMatch": {
                 "browserName": "chrome", "browser-operator:region": "eu", "browser-operator:class": "c",
                 "browser-operator:timeoutSeconds": 60, "browser-operator:namespace": "team-a",
@@ -142,21 +131,21 @@ mod tests {
             "firstMatch": [{}],
         }), Protocol::Classic)
         .unwrap();
-        assert_eq!(wanted.namespace.as_deref(), Some("team-a"));
-        assert_eq!(wanted.spec.region.as_deref(), Some("eu"));
-        assert_eq!(wanted.spec.class_name.as_deref(), Some("c"));
-        assert_eq!(wanted.spec.timeout_seconds, 60);
-        assert_eq!(wanted.spec.connect_timeout_seconds, 300);
-        assert_eq!(wanted.spec.ttl_seconds_after_finished, Some(3600));
+        assert_eq!(request.namespace.as_deref(), Some("team-a"));
+        assert_eq!(request.spec.region.as_deref(), Some("eu"));
+        assert_eq!(request.spec.class_name.as_deref(), Some("c"));
+        assert_eq!(request.spec.timeout_seconds, 60);
+        assert_eq!(request.spec.connect_timeout_seconds, 300);
+        assert_eq!(request.spec.ttl_seconds_after_finished, Some(3600));
         assert_eq!(
-            wanted.spec.capabilities.to_json(),
+            request.spec.capabilities.to_json(),
             json!({"alwaysMatch": {"browserName": "chrome"}, "firstMatch": [{}]})
         );
     }
 
     #[test]
     fn a_client_may_put_them_into_first_match() {
-        let wanted = SessionRequest::from_capabilities(
+        let request = SessionRequest::from_capabilities(
             &json!({"firstMatch": [
                 {"browserName": "chrome", "browser-operator:region": "eu"},
                 {"browserName": "firefox", "browser-operator:region": "eu"},
@@ -164,9 +153,9 @@ mod tests {
             Protocol::Classic,
         )
         .unwrap();
-        assert_eq!(wanted.spec.region.as_deref(), Some("eu"));
+        assert_eq!(request.spec.region.as_deref(), Some("eu"));
         assert_eq!(
-            wanted.spec.capabilities.to_json(),
+            request.spec.capabilities.to_json(),
             json!({"firstMatch": [{"browserName": "chrome"}, {"browserName": "firefox"}]})
         );
     }

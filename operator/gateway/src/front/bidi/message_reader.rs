@@ -1,5 +1,5 @@
-//! WebSocket messages of a client that has no session yet (RFC 6455). Pure: bytes in, messages out, and what was sent
-//! behind them stays as bytes, so that the socket can become a tunnel at any message's end.
+//! Reads the WebSocket messages of a client that has no session yet (RFC 6455). Pure: bytes in, messages out. The bytes behind a
+//! message stay as they are, so that the socket can become a tunnel there.
 
 use std::io::Cursor;
 
@@ -9,7 +9,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::{
     coding::{Control, Data, OpCode},
 };
 
-/// The largest message before there is a session: a session.new with its capabilities.
+/// The most bytes of a message: a session.new with its capabilities.
 pub const MAX_MESSAGE: usize = 1 << 20;
 
 /// A message, or a control frame.
@@ -21,11 +21,11 @@ pub enum Received {
     Binary,
     /// A ping, to be answered with the same bytes.
     Ping(Vec<u8>),
-    /// The client says goodbye, with this code; 1005 where it says none (section 7.1.5).
+    /// A Close frame with this code; 1005 where it has none (section 7.1.5).
     Close(u16),
 }
 
-/// What the client may not do; the socket is closed with this code.
+/// A breach of the protocol: the socket is closed with this code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Violation(pub u16);
 
@@ -35,30 +35,26 @@ const PROTOCOL_ERROR: Violation = Violation(1002);
 const NOT_UTF8: Violation = Violation(1007);
 const TOO_BIG: Violation = Violation(1009);
 
-/// What has come in.
 #[derive(Debug, Default)]
 pub struct Reader {
-    /// Bytes that have been read and not looked at.
+    /// Bytes that belong to no message yet.
     pub buffer: BytesMut,
     /// The message whose frames are coming in, and whether it is text.
     message: Option<(bool, Vec<u8>)>,
 }
 
 impl Reader {
-    /// With what had been read before there was a reader.
+    /// `read` is what had been read from the socket before.
     pub fn new(read: Bytes) -> Self {
         Self { buffer: BytesMut::from(read), message: None }
     }
 
-    /// How many bytes are held for messages that are not whole, or not looked at.
+    /// How many bytes it holds.
     pub fn held(&self) -> usize {
         self.buffer.len() + self.message.as_ref().map_or(0, |(_, message)| message.len())
     }
 
     /// The next message in the buffer; `None`: more bytes are needed.
-    ///
-    /// # Errors
-    /// The client broke the protocol.
     pub fn next(&mut self) -> Result<Option<Received>, Violation> {
         loop {
             let Some((header, payload)) = self.frame()? else { return Ok(None) };
@@ -127,12 +123,12 @@ impl Reader {
 }
 
 /// The bytes of a text message to the client.
-pub fn text(message: String) -> Vec<u8> {
+pub fn text_frame(message: String) -> Vec<u8> {
     bytes_of(Frame::message(message, OpCode::Data(Data::Text), true))
 }
 
 /// The bytes of the answer to a ping.
-pub fn pong(payload: Vec<u8>) -> Vec<u8> {
+pub fn pong_frame(payload: Vec<u8>) -> Vec<u8> {
     bytes_of(Frame::pong(payload))
 }
 

@@ -1,6 +1,12 @@
 //! WebDriver BiDi.
 
+mod bare;
+mod limits;
 mod message_reader;
+mod new_session;
 mod socket;
 
-pub use self::socket::{Limits, of_session, socket};
+pub use self::{
+    limits::BareSocketLimits,
+    socket::{of_session, socket},
+};

@@ -1,11 +1,10 @@
 //! What the shared code needs to know of Browser Use.
 
-use net::forward::BROWSER_USE_KEY;
-
+use super::headers;
 use crate::{front::hosted::api::HostedApi, metrics::Front};
 
 pub const API: HostedApi = HostedApi {
-    key_header: BROWSER_USE_KEY,
+    key_header: headers::API_KEY,
     front: Front::BrowserUse,
     body_paths: &[("spec.features.solveCaptchas", &["solveCaptchas"])],
 };

@@ -3,6 +3,7 @@
 mod api;
 mod create;
 mod field_types;
+pub mod headers;
 mod list;
 pub mod openapi;
 mod problem;

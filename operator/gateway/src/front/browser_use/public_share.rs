@@ -5,13 +5,16 @@ use serde_json::{Value, json};
 
 use super::resource;
 use crate::{
-    front::hosted::{
-        links::http_base,
-        problem::Problem,
-        records::{self, Record},
-        request::Request,
+    front::{
+        hosted::{
+            links::http_base,
+            problem::Problem,
+            records::{self, Record},
+            request::Request,
+        },
+        share::store,
     },
-    session::share::{self, Share},
+    session::Share,
     state::Gateway,
 };
 
@@ -21,7 +24,7 @@ pub async fn create(gateway: &Gateway, request: &Request, id: &str) -> Result<Va
     if let Some(obstacle) = obstacle(&record) {
         return Err(Problem::Refused(obstacle.to_owned()));
     }
-    let created = share::create(&gateway.sessions.client, &record.object).await;
+    let created = store::create(&gateway.sessions.client, &record.object).await;
     let created = created.map_err(|error| records::write_failed(&error))?;
     Ok(view(gateway, request, &record, &created))
 }
@@ -35,7 +38,7 @@ pub async fn get(gateway: &Gateway, request: &Request, id: &str) -> Result<Value
 
 pub async fn delete(gateway: &Gateway, request: &Request, id: &str) -> Result<(), Problem> {
     let record = resource::find(gateway, request, id, "patch").await?;
-    let deleted = share::delete(&gateway.sessions.client, &record.object).await;
+    let deleted = store::delete(&gateway.sessions.client, &record.object).await;
     deleted.map_err(|error| records::write_failed(&error))
 }
 
@@ -67,7 +70,7 @@ fn view(gateway: &Gateway, request: &Request, record: &Record, share: &Share) ->
 }
 
 fn token(gateway: &Gateway, record: &Record, share: &Share) -> String {
-    gateway.directory.share(&record.object.uid().unwrap_or_default(), share)
+    gateway.directory.share_token(&record.object.uid().unwrap_or_default(), share)
 }
 
 fn share_url(gateway: &Gateway, request: &Request, token: &str) -> String {

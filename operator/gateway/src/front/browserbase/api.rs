@@ -1,11 +1,10 @@
 //! What the shared code needs to know of Browserbase.
 
-use net::forward::BROWSERBASE_KEY;
-
+use super::headers;
 use crate::{front::hosted::api::HostedApi, metrics::Front};
 
 pub const API: HostedApi = HostedApi {
-    key_header: BROWSERBASE_KEY,
+    key_header: headers::API_KEY,
     front: Front::Browserbase,
     body_paths: &[
         ("spec.region", &["region"]),

@@ -3,6 +3,7 @@
 mod api;
 mod create;
 mod debug;
+pub mod headers;
 mod list;
 mod metadata_query;
 pub mod openapi;

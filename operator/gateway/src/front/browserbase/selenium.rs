@@ -4,15 +4,12 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, Method, StatusCode};
-use net::{
-    body::drain,
-    forward::{BROWSERBASE_KEY, SESSION_ID, SIGNING_KEY},
-    request::IncomingRequest,
-};
+use net::{body::drain, request::IncomingRequest};
 use serde_json::json;
 use warp::{Reply, reply::Response};
 use webdriver::{error::WebDriverError, reply, route};
 
+use super::headers::{API_KEY, SESSION_ID, SIGNING_KEY};
 use crate::{auth, front::classic, state::Gateway, urls};
 
 const PREFIX: &str = "/webdriver";
@@ -68,14 +65,18 @@ enum Refusal {
 async fn authorized_id(gateway: &Gateway, headers: &HeaderMap) -> Result<String, Refusal> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(key) = text(SIGNING_KEY) {
-        return gateway.directory.open_link(key, (gateway.clock)().as_second()).ok_or_else(|| {
-            Refusal::Unauthenticated(format!("{SIGNING_KEY} is no session's, or its time is over"))
-        });
+        return gateway
+            .directory
+            .verify_signing_key(key, (gateway.clock)().as_second())
+            .ok_or_else(|| {
+                Refusal::Unauthenticated(format!(
+                    "{SIGNING_KEY} is no session's, or its time is over"
+                ))
+            });
     }
-    let (Some(key), Some(id)) = (text(BROWSERBASE_KEY), text(SESSION_ID)) else {
-        let message = format!(
-            "here sessions are joined: send {SIGNING_KEY}, or {BROWSERBASE_KEY} and {SESSION_ID}"
-        );
+    let (Some(key), Some(id)) = (text(API_KEY), text(SESSION_ID)) else {
+        let message =
+            format!("here sessions are joined: send {SIGNING_KEY}, or {API_KEY} and {SESSION_ID}");
         return Err(Refusal::Unauthenticated(message));
     };
     let caller = gateway

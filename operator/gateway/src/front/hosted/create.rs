@@ -64,7 +64,7 @@ async fn try_create_and_wait(
     spec: BrowserSessionSpec,
     front_state: Value,
 ) -> Result<(Record, AbandonGuard), Problem> {
-    gateway.accepts().map_err(|error| Problem::Failed(error.message))?;
+    gateway.check_accepting().map_err(|error| Problem::Failed(error.message))?;
     let session_request = SessionRequest {
         namespace: None,
         spec,
@@ -96,11 +96,11 @@ fn problem(error: &CreateError, api: &HostedApi) -> Problem {
         CreateError::Invalid(_) => Problem::Refused(message),
         CreateError::Quota(_) => Problem::OutOfCapacity(message),
         CreateError::NotReady(end) if end.is_out_of_capacity() => Problem::OutOfCapacity(message),
-        CreateError::Late(Some(end), _) if end.is_out_of_capacity() => {
+        CreateError::TimedOut(Some(end), _) if end.is_out_of_capacity() => {
             Problem::OutOfCapacity(message)
         }
         CreateError::NotReady(_)
-        | CreateError::Late(..)
+        | CreateError::TimedOut(..)
         | CreateError::Cluster(_)
         | CreateError::ShuttingDown => Problem::Failed(message),
     }

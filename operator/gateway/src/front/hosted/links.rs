@@ -16,5 +16,5 @@ pub fn http_base(gateway: &Gateway, request: &Request) -> String {
 /// A signing key that makes a URL a credential for this session, until the session expires.
 pub fn signing_key(gateway: &Gateway, record: &Record) -> String {
     let uid = record.object.metadata.uid.as_deref().unwrap_or_default();
-    gateway.directory.link(uid, record.expires().as_second())
+    gateway.directory.signing_key(uid, record.expires().as_second())
 }

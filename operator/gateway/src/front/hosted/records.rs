@@ -88,7 +88,7 @@ fn not_found() -> Problem {
 }
 
 fn record(gateway: &Gateway, object: BrowserSession) -> Record {
-    let id = gateway.directory.id_of(&object.uid().unwrap_or_default());
+    let id = gateway.directory.session_id(&object.uid().unwrap_or_default());
     Record { id, object }
 }
 
@@ -157,7 +157,7 @@ pub async fn release(gateway: &Gateway, found: Record) -> Result<Record, Problem
         .await
         .map_err(|error| write_failed(&error))?;
     // While no controller runs, the session ends later; the client need not wait for that.
-    let _ = tokio::time::timeout(RELEASE_TIMEOUT, gateway.directory.ended(&uid)).await;
+    let _ = tokio::time::timeout(RELEASE_TIMEOUT, gateway.directory.wait_for_end(&uid)).await;
     get(gateway, &namespace, &name).await
 }
 

@@ -1,0 +1,38 @@
+//! How much of this replica's memory sockets without a session may take together: nobody has said yet who they are.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// How many there may be.
+const MAX_SOCKETS: usize = 4096;
+/// How many of them may hold more than [`SMALL`] bytes of unanswered messages.
+const MAX_LARGE: usize = 96;
+/// Bytes of unanswered messages that each may hold.
+pub const SMALL: usize = 16 << 10;
+
+pub struct BareSocketLimits {
+    sockets: Arc<Semaphore>,
+    large: Arc<Semaphore>,
+}
+
+impl Default for BareSocketLimits {
+    fn default() -> Self {
+        Self {
+            sockets: Arc::new(Semaphore::new(MAX_SOCKETS)),
+            large: Arc::new(Semaphore::new(MAX_LARGE)),
+        }
+    }
+}
+
+impl BareSocketLimits {
+    /// `None`: there are too many sockets.
+    pub fn acquire_socket(&self) -> Option<OwnedSemaphorePermit> {
+        self.sockets.clone().try_acquire_owned().ok()
+    }
+
+    /// `None`: too many sockets hold large messages.
+    pub fn acquire_large(&self) -> Option<OwnedSemaphorePermit> {
+        self.large.clone().try_acquire_owned().ok()
+    }
+}

@@ -1,0 +1,176 @@
+//! `/cdp/{id}/...`: a session's DevTools, for whoever has its signing key. `/json/version` without a session creates one, because that
+//! is all that a client with only a base URL asks for.
+
+use std::sync::Arc;
+
+use http::{Method, StatusCode};
+use net::{body::drain, handshake, request::IncomingRequest};
+use serde_json::{Value, json};
+use warp::{Reply, reply::Response};
+
+use super::dev_tools::{self, insert_urls};
+use crate::{
+    front::{
+        bidi,
+        browserbase::headers::SIGNING_KEY,
+        hosted::on_demand::{OnDemand, create_on_demand},
+    },
+    state::Gateway,
+    urls,
+};
+
+/// Whether a path belongs to this front.
+pub fn is_path(path: &str) -> bool {
+    path.starts_with("/cdp/") || path.starts_with("/json/") || path == "/json"
+}
+
+/// Answers a request that is no handshake.
+pub async fn run(gateway: Arc<Gateway>, incoming: IncomingRequest) -> Response {
+    let path = incoming.path.trim_end_matches('/').to_owned();
+    if incoming.method != Method::GET {
+        return refuse(incoming, StatusCode::METHOD_NOT_ALLOWED, "this path can only be read")
+            .await;
+    }
+    if let Some(rest) = path.strip_prefix("/cdp/") {
+        let (id, rest) = split(rest);
+        return match signing_key(&gateway, id, &incoming) {
+            Ok(signing_key) => of_session(&gateway, id, rest, &signing_key, incoming).await,
+            Err(error) => refuse(incoming, StatusCode::UNAUTHORIZED, error.to_string()).await,
+        };
+    }
+    match path.as_str() {
+        "/json/version" if gateway.cdp_on_demand => on_demand(&gateway, incoming).await,
+        "/json/version" => {
+            let message = "sessions are not made by this path here: see the gateway's cdpOnDemand";
+            refuse(incoming, StatusCode::NOT_FOUND, message).await
+        }
+        _ => {
+            let message = "without a session there is only /json/version, which makes one; pages are listed below the session's own URL";
+            refuse(incoming, StatusCode::NOT_FOUND, message).await
+        }
+    }
+}
+
+/// Answers a handshake below `/cdp/`.
+pub async fn socket(gateway: Arc<Gateway>, incoming: IncomingRequest) -> Response {
+    let path = incoming.path.trim_end_matches('/').to_owned();
+    let (id, rest) = split(path.strip_prefix("/cdp/").unwrap_or_default());
+    if let Err(error) = signing_key(&gateway, id, &incoming) {
+        let status = StatusCode::UNAUTHORIZED;
+        return warp::reply::with_status(error.to_string(), status).into_response();
+    }
+    let key = match handshake::key(&incoming.headers) {
+        Ok(key) => key.clone(),
+        Err(error) => return handshake::refused(error),
+    };
+    let Some(upgrade) = incoming.upgrade else { return StatusCode::BAD_REQUEST.into_response() };
+    bidi::of_session(&gateway, id, &format!("/cdp{rest}"), &key, upgrade).await
+}
+
+fn split(path: &str) -> (&str, &str) {
+    path.split_at(path.find('/').unwrap_or(path.len()))
+}
+
+/// The signing key of a request, if it is for this session. It may stand in the query, because clients keep a URL as it is.
+fn signing_key(
+    gateway: &Gateway,
+    id: &str,
+    incoming: &IncomingRequest,
+) -> Result<String, SigningKeyError> {
+    let in_query = url::form_urlencoded::parse(incoming.query.as_bytes())
+        .find(|(name, _)| name == "signingKey")
+        .map(|(_, value)| value.into_owned());
+    let in_header = || {
+        let value = incoming.headers.get(SIGNING_KEY)?.to_str().ok()?;
+        Some(value.to_owned())
+    };
+    let key = in_query.or_else(in_header).ok_or(SigningKeyError::Missing)?;
+    let now = (gateway.clock)().as_second();
+    match gateway.directory.verify_signing_key(&key, now) {
+        Some(session) if session == id => Ok(key),
+        _ => Err(SigningKeyError::Invalid),
+    }
+}
+
+async fn of_session(
+    gateway: &Gateway,
+    id: &str,
+    rest: &str,
+    signing_key: &str,
+    incoming: IncomingRequest,
+) -> Response {
+    let base = base(gateway, &incoming);
+    let session = match gateway.directory.find(id).await {
+        Ok(session) if session.bidi_only => {
+            let message =
+                "this session was made on a bare socket, and is reachable over that alone";
+            return refuse(incoming, StatusCode::NOT_FOUND, message).await;
+        }
+        Ok(session) => session,
+        Err(error) => return refuse(incoming, StatusCode::NOT_FOUND, error.message).await,
+    };
+    drain(incoming.body).await;
+    match dev_tools::get(&session, rest).await {
+        Ok((status, body)) => match serde_json::from_slice(&body) {
+            Ok(mut value) => {
+                insert_urls(&mut value, &format!("{base}/cdp/{id}"), signing_key);
+                warp::reply::with_status(warp::reply::json(&value), status).into_response()
+            }
+            // The agent's words, such as that Firefox has no DevTools.
+            Err(_) => warp::reply::with_status(body.to_vec(), status).into_response(),
+        },
+        Err(error) => bad_gateway(&error),
+    }
+}
+
+/// Creates a session for a client that knows only this gateway's URL; it ends with its socket.
+async fn on_demand(gateway: &Gateway, incoming: IncomingRequest) -> Response {
+    let base = base(gateway, &incoming);
+    let headers = incoming.headers;
+    drain(incoming.body).await;
+    let OnDemand { session, signing_key, guard } = match create_on_demand(gateway, &headers).await {
+        Ok(created) => created,
+        Err(problem) => {
+            let body = warp::reply::json(&json!({"error": problem.message()}));
+            let status = problem.status(StatusCode::BAD_REQUEST);
+            return warp::reply::with_status(body, status).into_response();
+        }
+    };
+    match dev_tools::get(&session, "/json/version").await {
+        Ok((status, body)) => {
+            if status.is_success() {
+                guard.disarm();
+            }
+            let mut value: Value = serde_json::from_slice(&body).unwrap_or_default();
+            insert_urls(&mut value, &format!("{base}/cdp/{}", session.session_id), &signing_key);
+            warp::reply::with_status(warp::reply::json(&value), status).into_response()
+        }
+        Err(error) => bad_gateway(&error),
+    }
+}
+
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+enum SigningKeyError {
+    #[error("the signingKey of the session's URL is missing")]
+    Missing,
+    #[error("the signingKey is not of this session, or its time is over")]
+    Invalid,
+}
+
+fn bad_gateway(error: &dev_tools::Error) -> Response {
+    warp::reply::with_status(error.to_string(), StatusCode::BAD_GATEWAY).into_response()
+}
+
+fn base(gateway: &Gateway, incoming: &IncomingRequest) -> String {
+    let peer = incoming.connection.peer.ip();
+    urls::socket_base(&gateway.urls, None, &incoming.headers, peer)
+}
+
+async fn refuse(
+    incoming: IncomingRequest,
+    status: StatusCode,
+    message: impl Into<String>,
+) -> Response {
+    drain(incoming.body).await;
+    warp::reply::with_status(message.into(), status).into_response()
+}

@@ -1,0 +1,34 @@
+//! Answers with an error.
+
+use http::{HeaderValue, StatusCode, header};
+use net::{body::drain, request::IncomingRequest};
+use warp::{Reply, reply::Response};
+use webdriver::{error::WebDriverError, reply};
+
+use crate::auth;
+
+pub fn failure(error: &WebDriverError) -> Response {
+    reply::failure(error).into_response()
+}
+
+/// Answers with an error once the request's body has been read.
+pub async fn refuse(incoming: IncomingRequest, error: &WebDriverError) -> Response {
+    drain(incoming.body).await;
+    failure(error)
+}
+
+/// A client that may not create sessions: its error, with the HTTP status that says why.
+pub fn refuse_caller(error: &auth::Error) -> Response {
+    let status = match error {
+        auth::Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+        auth::Error::Forbidden(_) => StatusCode::FORBIDDEN,
+        auth::Error::Unknown(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    let mut response = failure(&WebDriverError::session_not_created(error.to_string()));
+    *response.status_mut() = status;
+    if status == StatusCode::UNAUTHORIZED {
+        let scheme = HeaderValue::from_static("Bearer, Basic realm=\"browser-operator\"");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+    }
+    response
+}
