@@ -85,7 +85,7 @@ async fn authorized_id(gateway: &Gateway, headers: &HeaderMap) -> Result<String,
         .await
         .map_err(Refusal::Caller)?;
     let session = gateway.directory.find(id).await.map_err(Refusal::Session)?;
-    // A session of another namespace must not be told from one that does not exist.
+    // A session of another namespace must look like one that does not exist.
     if session.namespace == caller.namespace {
         Ok(id.to_owned())
     } else {

@@ -1,5 +1,5 @@
-//! Reads a JSON object field by field and collects every fault, also of fields that nobody reads. The same reading, done on
-//! nothing, gives the object's schema for `/openapi.json`: so a field's name, type, bounds and description stand in one place.
+//! Reads a JSON object field by field and collects every fault, unknown fields included. Run without an object, the same reader
+//! yields the schema for `/openapi.json`: a field's name, type, bounds and description stand in one place.
 
 use serde_json::{Map, Value, json};
 
@@ -7,7 +7,8 @@ use super::problem::{Fault, Problem};
 
 /// An object of a request.
 pub trait Body: Sized {
-    /// Reads every field, whatever the others hold: what a fault leaves out is `None` or a default.
+    /// Reads every field, also after a fault, which leaves `None` or a default behind. No field may be read only if another has
+    /// some value: the schema would miss it.
     fn read(fields: &mut Fields) -> Self;
 }
 
@@ -137,12 +138,12 @@ impl Fields {
         self.optional(name, field_type, description).unwrap_or(default)
     }
 
-    /// Notes a fault that only shows beside other fields, or other facts.
+    /// Notes a fault that only shows in the light of other fields or of the caller.
     pub fn fault(&mut self, name: &str, kind: &'static str, message: impl Into<String>) {
         self.field(name).fault(kind, message);
     }
 
-    /// Refuses fields that nobody has read, and returns all faults if there are any.
+    /// Returns all faults if there are any; a field that was not read is one.
     pub fn finish(mut self) -> Result<(), Problem> {
         self.refuse_unknown();
         if self.faults.is_empty() { Ok(()) } else { Err(Problem::Invalid(self.faults)) }
@@ -215,7 +216,7 @@ fn describe_field(field_type: &impl FieldType, description: &str) -> Value {
     schema
 }
 
-/// A type whose schema says what an absent field is as.
+/// Adds a default to a type's schema: what an absent field is treated as.
 pub fn absent_as<T: FieldType>(
     field_type: T,
     default: impl Into<Value>,

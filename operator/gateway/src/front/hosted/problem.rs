@@ -45,7 +45,7 @@ impl Problem {
         Self::Invalid(vec![Fault { path, message: message.into(), kind }])
     }
 
-    /// All of it in one line.
+    /// Every message, in one line.
     pub fn message(&self) -> String {
         match self {
             Self::Invalid(faults) => {

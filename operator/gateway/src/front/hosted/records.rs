@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::problem::Problem;
 use crate::{auth::Caller, state::Gateway};
 
-/// How long a released session's status may take to say that it has ended.
+/// How long a release waits for the end to stand in the status.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A session's object, and its id.

@@ -133,7 +133,7 @@ pub fn switched_off() -> Unsupported<impl FieldType<Output = bool>> {
     }
 }
 
-/// A switch that is always on, and so is no loss to whoever leaves it so.
+/// A switch that is always on: only turning it off asks for something.
 pub fn switched_on() -> Unsupported<impl FieldType<Output = bool>> {
     Unsupported {
         field_type: boolean(),
