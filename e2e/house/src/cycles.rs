@@ -180,9 +180,12 @@ mod tests {
         let found = circles_of(&[
             (
                 "lib.rs",
-                "//! [`a::A`]\nmod a; mod folder; mod shared; pub use a::A; pub(crate) use folder::child::{Child, help};",
+                "//! [`a::A`]\nmod a; mod folder; mod shared; pub use a::{A, matches}; pub(crate) use folder::child::{Child, help};",
             ),
-            ("a.rs", "use crate::{folder::Child, shared::Shared}; pub struct A(Child, Shared);"),
+            (
+                "a.rs",
+                "use crate::{folder::Child, shared::Shared}; pub struct A(Child, Shared); pub fn matches() {}",
+            ),
             ("folder/mod.rs", "pub mod child; pub use child::Child;"),
             (
                 "folder/child.rs",
@@ -192,7 +195,8 @@ mod tests {
             ),
             (
                 "shared.rs",
-                "use std::fmt; #[derive(fmt::Debug)] pub struct Shared; pub mod a { pub struct Other; }",
+                "use std::fmt; #[derive(fmt::Debug)] pub struct Shared; pub mod a { pub struct Other; }\n\
+             fn is_a(b: u8) -> bool { matches!(b, 1) }",
             ),
         ]);
         assert!(found.is_empty(), "{found:?}");

@@ -2,11 +2,11 @@
 //!
 //! A name that this crate does not define is another crate's, and resolves to nothing.
 
-use crate::tree::{Definition, FileId, ModuleId, ROOT, Tree};
+use crate::tree::{Definition, FileId, Kind, ModuleId, ROOT, Tree};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
-    Item { file: FileId, is_type: bool },
+    Item { file: FileId, kind: Kind },
     Module(ModuleId),
 }
 
@@ -60,13 +60,13 @@ fn descend(
             .into_iter()
             .flat_map(|target| match target {
                 // A variant or an associated item: it counts to the type.
-                Target::Item { is_type: true, .. } => vec![target],
+                Target::Item { kind: Kind::Type, .. } => vec![target],
                 Target::Item { .. } => Vec::new(),
                 Target::Module(module) => {
                     let found = lookup(tree, module, segment, pending);
                     if found.is_empty() && is_last && pending.is_empty() {
                         // Defined by a macro or a derive in that module.
-                        vec![Target::Item { file: tree.modules[module].file, is_type: true }]
+                        vec![Target::Item { file: tree.modules[module].file, kind: Kind::Type }]
                     } else {
                         found
                     }
@@ -79,11 +79,14 @@ fn descend(
     at
 }
 
-/// What `name` stands for in `module`: its own items and imports, else what globs bring in.
-pub fn lookup_name(tree: &Tree, module: ModuleId, name: &str) -> Vec<Target> {
-    lookup(tree, module, name, &mut Vec::new())
+/// The macros that `name` stands for in `module`.
+pub fn lookup_macro(tree: &Tree, module: ModuleId, name: &str) -> Vec<Target> {
+    let mut found = lookup(tree, module, name, &mut Vec::new());
+    found.retain(|target| matches!(target, Target::Item { kind: Kind::Macro, .. }));
+    found
 }
 
+/// What `name` stands for in `module`: its own items and imports, else what globs bring in.
 fn lookup(tree: &Tree, module: ModuleId, name: &str, pending: &mut Pending) -> Vec<Target> {
     let asked = (module, name.to_owned());
     if pending.contains(&asked) {
@@ -97,8 +100,8 @@ fn lookup(tree: &Tree, module: ModuleId, name: &str, pending: &mut Pending) -> V
         .into_iter()
         .flatten()
         .flat_map(|definition| match definition {
-            Definition::Item { file, is_type } => {
-                vec![Target::Item { file: *file, is_type: *is_type }]
+            Definition::Item { file, kind } => {
+                vec![Target::Item { file: *file, kind: *kind }]
             }
             Definition::Module(id) => vec![Target::Module(*id)],
             Definition::Import(path) => follow(tree, module, &path.segments, pending),

@@ -9,7 +9,7 @@ use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 use syn::{Attribute, Block, Item, Meta, Stmt};
 
-use crate::names::{Target, lookup_name, resolve, resolve_from};
+use crate::names::{Target, lookup_macro, resolve, resolve_from};
 use crate::tree::{FileId, Import, ModuleId, Tree, imports, is_test};
 
 /// One place where a file refers to another.
@@ -106,7 +106,7 @@ impl Visitor<'_> {
     fn called_macro(&mut self, name: &str, line: usize) {
         let modules = std::iter::successors(Some(self.module), |m| self.tree.modules[*m].parent);
         let found =
-            modules.map(|m| lookup_name(self.tree, m, name)).find(|found| !found.is_empty());
+            modules.map(|m| lookup_macro(self.tree, m, name)).find(|found| !found.is_empty());
         self.refer(&found.unwrap_or_default(), line, &[name.to_owned()]);
     }
 

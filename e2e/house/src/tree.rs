@@ -33,9 +33,17 @@ pub struct Module {
     pub items: Vec<Item>,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Also of a trait: what paths can go through.
+    Type,
+    Value,
+    Macro,
+}
+
 #[derive(Clone)]
 pub enum Definition {
-    Item { file: FileId, is_type: bool },
+    Item { file: FileId, kind: Kind },
     Module(ModuleId),
     Import(PathTo),
 }
@@ -128,8 +136,8 @@ impl Tree {
                     }
                 }
                 item => {
-                    for (name, is_type, exported) in defined(&item) {
-                        let definition = Definition::Item { file, is_type };
+                    for (name, kind, exported) in defined(&item) {
+                        let definition = Definition::Item { file, kind };
                         if exported && id != ROOT {
                             self.define(ROOT, name.clone(), definition.clone());
                         }
@@ -261,13 +269,17 @@ pub fn attributes(item: &Item) -> &[Attribute] {
     }
 }
 
-/// The names that an item defines: (name, whether it is a type, whether the crate's root has it, too).
-fn defined(item: &Item) -> Vec<(String, bool, bool)> {
+/// The names that an item defines: (name, kind, whether the crate's root has it, too).
+fn defined(item: &Item) -> Vec<(String, Kind, bool)> {
     let exported = attributes(item).iter().any(|a| a.path().is_ident("macro_export"));
-    let is_type = !matches!(item, Item::Const(_) | Item::Fn(_) | Item::Macro(_) | Item::Static(_));
-    let kind = kube_kind(attributes(item));
-    let names = ident(item).map(ToString::to_string).into_iter().chain(kind);
-    names.map(|name| (name, is_type, exported)).collect()
+    let kind = match item {
+        Item::Macro(_) => Kind::Macro,
+        Item::Const(_) | Item::Fn(_) | Item::Static(_) => Kind::Value,
+        _ => Kind::Type,
+    };
+    let generated = kube_kind(attributes(item));
+    let names = ident(item).map(ToString::to_string).into_iter().chain(generated);
+    names.map(|name| (name, kind, exported)).collect()
 }
 
 /// The name that an item defines.
