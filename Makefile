@@ -54,7 +54,7 @@ fmt:
 lint:
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
-	for rule in tour subjects; do $(HOUSE) $$rule; done
+	for rule in cycles tour subjects; do $(HOUSE) $$rule; done
 
 .PHONY: unit
 unit: ## Run the unit and doc tests
