@@ -12,26 +12,26 @@ pub type CapabilitySet = serde_json::Map<String, serde_json::Value>;
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Capabilities {
-    /// What every browser that is tried must have.
+    /// What the browser must match in any case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "capability_set")]
     pub always_match: Option<CapabilitySet>,
 
-    /// Alternatives, the best first; the first that can be had is taken.
+    /// Alternatives in order of preference: the first that a class can match is taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "capability_sets")]
     pub first_match: Option<Vec<CapabilitySet>>,
 }
 
 impl Capabilities {
-    /// The value of a manifest that says nothing: any browser, with BiDi.
+    /// The default of a manifest: any browser, with BiDi.
     #[must_use]
     pub fn any_with_bidi() -> Self {
         let set = CapabilitySet::from_iter([("webSocketUrl".to_owned(), true.into())]);
         Self { always_match: Some(set), first_match: None }
     }
 
-    /// The JSON of this value, as it stands in the body of New Session.
+    /// As in the body of New Session.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
         let mut json = serde_json::Map::new();
@@ -50,8 +50,8 @@ const MAX_SAFE_INTEGER: i64 = 9_007_199_254_740_991;
 const PROMPTS: [&str; 5] =
     ["accept", "dismiss", "accept and notify", "dismiss and notify", "ignore"];
 
-/// The standard's own capabilities have their types here, so that admission refuses a wrong one; extension
-/// capabilities (`vendor:name`) are free. What a schema cannot say, the controller checks.
+/// Standard capabilities have a schema, so that the API server refuses a wrong type; extension capabilities (`vendor:name`)
+/// are free. The controller checks what a schema cannot express.
 fn capability_set(_: &mut SchemaGenerator) -> Schema {
     let milliseconds = || {
         serde_json::json!({
@@ -69,7 +69,7 @@ fn capability_set(_: &mut SchemaGenerator) -> Schema {
             "acceptInsecureCerts": boolean(),
             "browserName": string(),
             "browserVersion": string(),
-            // No enum: the API server takes no null for one, whatever it lists.
+            // Not an enum: the API server refuses null for one, even where it is nullable.
             "pageLoadStrategy": {"type": "string", "pattern": "^(none|eager|normal)$", "nullable": true},
             "platformName": string(),
             "proxy": {"type": "object", "nullable": true, "x-kubernetes-preserve-unknown-fields": true},
@@ -99,7 +99,7 @@ fn capability_sets(generator: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// A free JSON object: kept as it is.
+/// A JSON object without a schema, stored as it is.
 pub(crate) fn free_object(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
@@ -109,7 +109,7 @@ pub(crate) fn free_object(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// A resource quantity: a string, or a whole number where a manifest writes one.
+/// A resource quantity; a manifest may write a whole number without quotes.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(from = "NumberOrText")]
 pub struct Quantity(pub String);

@@ -1,4 +1,4 @@
-//! `BrowserClass`: what browsers can be had in this cluster.
+//! `BrowserClass`: which browsers this cluster offers.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{capabilities::Quantity, names};
 
-/// A kind of browser that sessions can be made from: which image and versions, where it may run, what it may use.
+/// A kind of browser that sessions can ask for: its image and versions, where it may run, and what it may use.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[kube(
     group = "browser-operator.io",
     version = "v1alpha1",
     kind = "BrowserClass",
     plural = "browserclasses",
-    doc = "A kind of browser that sessions can be made from. The annotation browser-operator.io/is-default-class: \"true\" makes it the one that is tried first.",
+    doc = "A kind of browser that sessions can ask for. The annotation browser-operator.io/is-default-class: \"true\" makes it the default class.",
     derive = "PartialEq",
     shortname = "bc",
     category = "browsers",
@@ -46,78 +46,77 @@ pub struct BrowserClassSpec {
     #[schemars(length(min = 1, max = 32), regex(pattern = "^[a-z0-9]+$"))]
     pub platform_name: String,
 
-    /// The WebDriver server that the image has and its agent starts. Absent: the browser's own, chromedriver for chrome and
-    /// geckodriver for firefox.
+    /// The WebDriver server that the image contains and the agent starts. Absent: chromedriver for chrome, geckodriver for
+    /// firefox.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub driver: Option<Driver>,
 
-    /// The versions that can be had; the first is the default.
+    /// The versions on offer; the first is the default.
     #[schemars(length(min = 1, max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["version".into()]))]
     pub versions: Vec<BrowserVersion>,
 
-    /// When the kubelet fetches the image. Absent: Kubernetes' own rule.
+    /// When the kubelet pulls the image. Absent: Kubernetes' own default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_pull_policy: Option<PullPolicy>,
 
-    /// Secrets with which the image is fetched, in each session's namespace.
+    /// Secrets to pull the image with. Each session's namespace must have them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub image_pull_secrets: Vec<LocalObjectReference>,
 
-    /// Which sandbox confines the page. `browser`: the browser's own, which needs the seccomp profile in
-    /// `seccompProfile` on the nodes. `container`: only the container's, under the runtime's default profile.
+    /// Which sandbox confines a page. `browser`: the browser's own, which needs the profile of `seccompProfile` on every node.
+    /// `container`: the container alone, under the runtime's default profile.
     #[serde(default)]
     pub sandbox: Sandbox,
 
-    /// The seccomp profile for `sandbox: browser`, a path below the kubelet's seccomp folder.
+    /// The seccomp profile for `sandbox: browser`: a path relative to the kubelet's seccomp directory.
     #[serde(default = "default_seccomp_profile")]
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(validation = Rule::new("!self.startsWith('/') && !self.contains('..')").message("seccompProfile must be a path below the kubelet's seccomp folder"))]
     pub seccomp_profile: String,
 
-    /// What a browser's container is promised and may use.
+    /// The resource requests and limits of a browser's container.
     #[serde(default)]
     pub resources: Resources,
 
-    /// The size of /dev/shm, counted as the container's memory.
+    /// The size of /dev/shm. It counts towards the container's memory.
     #[serde(default = "default_shared_memory")]
     pub shared_memory: Quantity,
 
-    /// How much the browser may write to disk: its profile, its cache and its downloads together.
+    /// How much a browser may write to disk: profile, cache and downloads together.
     #[serde(default = "default_scratch")]
     pub scratch: Quantity,
 
-    /// Where browsers of this class can run. None: anywhere, and no session may ask for a region.
+    /// Where browsers of this class can run. Empty: on any node, and a session that asks for a region is refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub regions: Vec<Region>,
 
-    /// The region of a session that names none. Absent: the first of `regions`.
+    /// The region of a session that asks for none. Absent: the first of `regions`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub default_region: Option<String>,
 
-    /// The operating systems that a session may ask its browser to name as its own (`spec.os`), beside the one that it
-    /// runs on.
+    /// The operating systems that a session may have its browser report (`spec.os`), besides the one it runs on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub operating_systems: Vec<OperatingSystem>,
 
-    /// Who does for a session what browsers do not do by themselves (`spec.features`). None: no session may ask for it.
+    /// Who provides the features of `spec.features`, which no browser has by itself. A feature without a provider is refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub providers: Vec<Provider>,
 
-    /// How many sessions of this class may live at a time; more wait for their turn. Absent: no limit.
+    /// How many sessions of this class may run at a time; further ones wait in a queue. Absent: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub capacity: Option<i32>,
 
-    /// How long a browser may take to start, in seconds, from the creation of its pod.
+    /// How many seconds a browser may take to start, counted from the creation of its pod.
     #[serde(default = "default_start_timeout")]
     #[schemars(range(min = 1, max = 3600))]
     pub start_timeout_seconds: i32,
@@ -142,7 +141,7 @@ fn default_start_timeout() -> i32 {
     60
 }
 
-/// The browsers that there are drivers for.
+/// The browsers that the operator can drive.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BrowserName {
@@ -153,7 +152,7 @@ pub enum BrowserName {
 }
 
 impl BrowserName {
-    /// WebDriver's word.
+    /// The value of the capability browserName.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -176,27 +175,27 @@ pub enum Driver {
 /// One version of the browser.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 pub struct BrowserVersion {
-    /// The version, for example `156.0.8078.79`. The capability browserVersion is matched against it.
+    /// For example `156.0.8078.79`. The capability browserVersion is matched against it.
     #[schemars(length(min = 1, max = 64), regex(pattern = r"^[0-9]+(\.[0-9a-z]+)*$"))]
     pub version: String,
-    /// The image that has it, with its driver and the operator's agent.
+    /// An image with this version, its driver and the operator's agent.
     #[schemars(length(min = 1, max = 512))]
     pub image: String,
 }
 
-/// When the kubelet fetches an image.
+/// When the kubelet pulls an image.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 pub enum PullPolicy {
-    /// For each pod.
+    /// For every pod.
     Always,
-    /// Where the node lacks it.
+    /// If the node does not have it.
     IfNotPresent,
-    /// Not at all: it must be there.
+    /// Never: the node must have it.
     Never,
 }
 
 impl PullPolicy {
-    /// Kubernetes' word.
+    /// The value of a container's `imagePullPolicy`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -218,14 +217,14 @@ pub enum Sandbox {
     Container,
 }
 
-/// What a container is promised and may use; the same words as in a pod.
+/// Resource requests and limits, as in a pod.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct Resources {
-    /// Promised.
+    /// What the scheduler reserves.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(length(max = 16))]
     pub requests: BTreeMap<String, Quantity>,
-    /// At most.
+    /// What the container may use at most.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(length(max = 16))]
     pub limits: BTreeMap<String, Quantity>,
@@ -235,23 +234,23 @@ pub struct Resources {
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Region {
-    /// What sessions call it.
+    /// The name that `spec.region` of a session gives.
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
-    /// The labels of its nodes.
+    /// The labels that its nodes have.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(length(max = 32))]
     pub node_selector: BTreeMap<String, String>,
-    /// Which nodes beside these labels, and which pods beside or away from which others, as in a pod.
+    /// Further rules for its nodes, and rules for pods beside or apart from each other, as in a pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub affinity: Option<Affinity>,
-    /// The taints of its nodes that browsers tolerate.
+    /// The taints of its nodes that browser pods tolerate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub tolerations: Vec<Toleration>,
 }
 
-/// What a browser says that it runs on.
+/// The operating system that a browser reports.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OperatingSystem {
@@ -268,10 +267,10 @@ pub enum OperatingSystem {
 }
 
 impl OperatingSystem {
-    /// Every one.
+    /// All of them.
     pub const ALL: [Self; 5] = [Self::Linux, Self::Windows, Self::Mac, Self::Mobile, Self::Tablet];
 
-    /// The API's word.
+    /// The value in the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -284,33 +283,33 @@ impl OperatingSystem {
     }
 }
 
-/// What no browser does by itself, and a provider may.
+/// What no browser does by itself, but a provider may.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Feature {
-    /// Solves the captchas that pages show.
+    /// Solve the captchas that pages show.
     SolveCaptchas,
-    /// Keeps pages from finding out that a program drives the browser.
+    /// Hide from pages that a program drives the browser.
     AdvancedStealth,
-    /// Is known to those who check browsers as one that may be let in.
+    /// Be known as trustworthy to services that verify browsers.
     Verified,
 }
 
-/// Who gives a class's sessions features: a program in the class's image, which finds what a session asks for in the
-/// environment variable BROWSER_OPERATOR_FEATURES, or a controller of yours, which watches the sessions that have its name
-/// in `status.providers`.
+/// Who provides features: a program in the class's image, which reads the session's `spec.features` from the environment
+/// variable BROWSER_OPERATOR_FEATURES, or a controller that you run, which watches the sessions that have its name in
+/// `status.providers`.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 pub struct Provider {
-    /// Its name, a DNS name of yours.
+    /// A DNS name that you own.
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub name: String,
-    /// What it does.
+    /// What it provides.
     #[schemars(length(min = 1, max = 8))]
     pub features: Vec<Feature>,
 }
 
 impl BrowserClassSpec {
-    /// The WebDriver server of its image.
+    /// The WebDriver server in its image.
     #[must_use]
     pub fn driver(&self) -> Driver {
         self.driver.unwrap_or(match self.browser_name {
@@ -319,7 +318,7 @@ impl BrowserClassSpec {
         })
     }
 
-    /// Who gives a feature.
+    /// Who provides a feature.
     #[must_use]
     pub fn provider(&self, feature: Feature) -> Option<&Provider> {
         self.providers.iter().find(|provider| provider.features.contains(&feature))
@@ -327,7 +326,7 @@ impl BrowserClassSpec {
 }
 
 impl BrowserClass {
-    /// Whether it is annotated as the default.
+    /// Whether it is annotated as the default class.
     #[must_use]
     pub fn is_default(&self) -> bool {
         self.annotations().get(names::DEFAULT_CLASS_ANNOTATION).is_some_and(|value| value == "true")

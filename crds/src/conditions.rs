@@ -1,32 +1,32 @@
-//! Status conditions, kept the way kubectl, kstatus and other controllers expect them.
+//! Status conditions, as kubectl, kstatus and other controllers expect them.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::Reason;
 
-/// The authority: `True` while the browser can be driven.
+/// `True` while the browser can be driven. This condition is the authority; the phase is a summary.
 pub const READY: &str = "Ready";
-/// Present and `True` once the session can never be Ready (again); absent otherwise.
+/// `True` once the session can never become Ready (again); absent before.
 pub const STALLED: &str = "Stalled";
 
-/// What was concluded about a session.
+/// What the controller concluded about a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// Whether the browser can be driven.
     pub ready: bool,
-    /// Whether that is final.
+    /// Whether the session can never become Ready (again).
     pub stalled: bool,
-    /// Why, in one word.
+    /// The reason of both conditions.
     pub reason: Reason,
-    /// Why, for a person.
+    /// The explanation for people.
     pub message: String,
 }
 
-/// The longest message of a condition, in characters: the object has a size too.
+/// The longest message of a condition, in characters; the schema of Condition allows 32768.
 const MAX_MESSAGE: usize = 4096;
 
-/// The conditions to publish. A transition time is `now` only where the status flipped.
+/// The conditions to publish. A transition time becomes `now` only if the status flipped.
 #[must_use]
 pub fn conditions(
     previous: &[Condition],

@@ -1,11 +1,11 @@
-//! The CustomResourceDefinitions, as YAML files.
+//! The CustomResourceDefinitions of this API, as YAML files.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 
 use crate::{BrowserClass, BrowserSession};
 
-/// Every definition of the group, in the order to apply them.
+/// All definitions of the group.
 #[must_use]
 pub fn all() -> Vec<CustomResourceDefinition> {
     vec![BrowserClass::crd(), BrowserSession::crd()]
@@ -14,7 +14,7 @@ pub fn all() -> Vec<CustomResourceDefinition> {
 /// The file name and content of each definition.
 ///
 /// # Errors
-/// A definition that YAML cannot hold, which would be a defect of this crate.
+/// A definition cannot be written as YAML, which would be a bug of this crate.
 pub fn files() -> Result<Vec<(String, String)>, serde_saphyr::ser::Error> {
     all()
         .into_iter()

@@ -1,7 +1,7 @@
 //! The API of browser-operator: group `browser-operator.io`, version `v1alpha1`.
 //!
-//! Types, the rules that the API server enforces on them, and the words of their status. The YAML under
-//! `crds/yaml` is generated from this crate by `browser-operator crd`.
+//! The types, the validation rules that the API server enforces, and the conditions and reasons of the status.
+//! `browser-operator crd` generates the YAML under `crds/yaml` from this crate.
 
 #![warn(missing_docs)]
 #![allow(
@@ -13,18 +13,21 @@ pub mod capabilities;
 pub mod class;
 pub mod conditions;
 pub mod definitions;
+pub mod features;
 pub mod names;
 pub mod proxy;
 pub mod reason;
 pub mod session;
+pub mod status;
 
 pub use capabilities::Capabilities;
 pub use class::{
     BrowserClass, BrowserClassSpec, BrowserVersion, Driver, Feature, OperatingSystem, Region,
     Sandbox,
 };
+pub use features::Features;
 pub use reason::Reason;
 pub use session::{
-    BrowserSession, BrowserSessionSpec, BrowserSessionStatus, Expose, ExposeType, Features, Phase,
-    Recording, RecordingMode, Viewport,
+    BrowserSession, BrowserSessionSpec, Expose, ExposeType, Recording, RecordingMode, Viewport,
 };
+pub use status::{BrowserSessionStatus, Phase};

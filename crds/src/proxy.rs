@@ -1,71 +1,71 @@
-//! `spec.proxy`: which way the browser's requests take.
+//! `spec.proxy`: the routes of the browser's requests.
 
 use k8s_openapi::api::core::v1::{LocalObjectReference, SecretKeySelector};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-/// Where the browser's traffic goes: the first rule whose pattern matches a request decides.
+/// The routes of the browser's requests. The first rule whose pattern matches a request decides.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct Proxy {
-    /// The rules, in order.
+    /// Tried in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128))]
     pub rules: Vec<ProxyRule>,
 
-    /// The route of a request that no rule matches. Absent: direct.
+    /// The route of requests that no rule matches. Absent: direct.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<ProxyRoute>,
 }
 
-/// A route for the requests to some hosts.
+/// A route for requests to certain hosts.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProxyRule {
-    /// Which hosts: a name, `*.` and a name for all below it, an IP address, or a regular expression; a scheme before it and a
-    /// port behind it narrow it down. Absent: every host.
+    /// The hosts: a name, `*.` and a name for all its subdomains, an IP address, or a regular expression, optionally with a
+    /// scheme and a port. Absent: every host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub domain_pattern: Option<String>,
 
-    /// The IP address to connect to in place of what the host's name resolves to.
+    /// The IP address to use for these hosts, instead of resolving their names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 45))]
     pub resolve: Option<String>,
 
-    /// Headers that requests to these hosts get on their way; the browser never sees them.
+    /// Headers to add to requests to these hosts. The browser never sees their values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub request_headers: Vec<RequestHeader>,
 
-    /// The way that the requests take.
+    /// How these requests reach their servers.
     #[serde(flatten)]
     pub route: ProxyRoute,
 }
 
-/// One way to the servers.
+/// How requests reach their servers.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProxyRoute {
-    /// What kind of way it is.
+    /// The kind of route.
     #[serde(rename = "type")]
     pub type_: ProxyType,
 
-    /// The URL of an `external` proxy, with the scheme http, https, socks5 or socks5h, and without credentials.
+    /// The URL of an `external` proxy. Schemes: http, https, socks5, socks5h. Without credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048))]
     pub server: Option<String>,
 
-    /// A Secret of the session's namespace with the `username` and the `password` for an `external` proxy. It needs the
+    /// A Secret in the session's namespace with the keys `username` and `password` for an `external` proxy. It must have the
     /// label `browser-operator.io/use: proxy`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "local_object_reference")]
     pub credentials_secret_ref: Option<LocalObjectReference>,
 
-    /// Accept the certificates of an `external` proxy, and of the servers behind it, whoever signed them.
+    /// Accept any certificate of an `external` proxy and of the servers behind it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ignore_certificate_errors: Option<bool>,
 
-    /// Where a `managed` proxy must be. Absent: anywhere.
+    /// The place of a `managed` proxy. Absent: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub geolocation: Option<Geolocation>,
 }
@@ -78,27 +78,27 @@ pub enum ProxyType {
     Direct,
     /// Through the proxy in `server`.
     External,
-    /// Through one of the cluster's own proxies.
+    /// Through one of the proxies that the cluster's administrator configured.
     Managed,
-    /// The same as `direct`, in Browserbase's word.
+    /// Browserbase's name for `direct`.
     None,
-    /// Not at all: the request fails.
+    /// Nowhere: the request fails.
     Block,
 }
 
-/// A place on earth.
+/// A geographical place.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 pub struct Geolocation {
-    /// The country, two letters (ISO 3166-1 alpha-2).
+    /// Two letters (ISO 3166-1 alpha-2).
     #[schemars(length(min = 2, max = 2), regex(pattern = "^[A-Za-z]{2}$"))]
     pub country: String,
 
-    /// A state of the USA, two letters.
+    /// Two letters; only with the country US.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 2), regex(pattern = "^[A-Za-z]{2}$"))]
     pub state: Option<String>,
 
-    /// The city's name, with spaces where it has some.
+    /// With spaces between words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     pub city: Option<String>,
@@ -112,13 +112,13 @@ pub struct RequestHeader {
     #[schemars(length(min = 1, max = 256))]
     pub name: String,
 
-    /// The key of a Secret of the session's namespace that has the value. The Secret needs the label
+    /// The key of a Secret in the session's namespace that has the value. The Secret must have the label
     /// `browser-operator.io/use: proxy`.
     #[schemars(schema_with = "secret_key_selector")]
     pub secret_key_ref: SecretKeySelector,
 }
 
-/// Kubernetes' own type, whose schema bounds nothing.
+/// The schema of the Kubernetes type has no maximum lengths.
 fn local_object_reference(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
@@ -128,7 +128,7 @@ fn local_object_reference(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// The same, for one key of a Secret.
+/// See `local_object_reference`.
 fn secret_key_selector(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",

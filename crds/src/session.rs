@@ -1,6 +1,6 @@
-//! `BrowserSession`: what a user asks for, and what the operator has seen.
+//! `BrowserSession`: one browser for one client.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,17 +9,18 @@ use crate::{
     capabilities::{Capabilities, CapabilitySet, free_object},
     class::{Feature, OperatingSystem},
     conditions,
+    features::Features,
     names::{PROTOCOL_ANNOTATION, Protocol},
     proxy::Proxy,
+    status::{BrowserSessionStatus, Phase},
 };
 
-/// The most seconds that any of a session's limits may have: a day.
+/// The maximum of a session's time limits: a day.
 pub const MAX_SECONDS: i32 = 86_400;
-/// The most bytes of `spec.userMetadata` and of `spec.newSessionParameters`, each written as JSON.
+/// The maximum size of `spec.userMetadata` and of `spec.newSessionParameters`, each as JSON.
 pub const MAX_FREE_BYTES: usize = 16 * 1024;
 
-/// One browser for one client for a bounded time. The spec never changes: for another browser, create another
-/// session.
+/// One browser for one client for a bounded time. The spec is immutable.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[kube(
     group = "browser-operator.io",
@@ -59,96 +60,90 @@ pub const MAX_FREE_BYTES: usize = 16 * 1024;
     validation = Rule::new("!self.log").message("spec.log: true is not available in this version; leave it false"),
 )]
 pub struct BrowserSessionSpec {
-    /// The BrowserClass to take the browser from. Absent: the default class is tried first, then the others by
-    /// name.
+    /// The BrowserClass. Absent: the first class that matches the capabilities, the default class before the others by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub class_name: Option<String>,
 
-    /// What the browser must be able to do, exactly as in WebDriver's New Session. Absent: any browser, with
-    /// WebDriver BiDi.
+    /// The capabilities of WebDriver's New Session. Absent: any browser, with WebDriver BiDi.
     #[serde(default = "Capabilities::any_with_bidi")]
     pub capabilities: Capabilities,
 
-    /// Members of the body of WebDriver's New Session beside `capabilities`, which the driver gets as they are: free JSON
-    /// of at most 16 KiB.
+    /// Further members of the body of WebDriver's New Session, which the driver gets as they are: JSON of at most 16 KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "free_object")]
     pub new_session_parameters: Option<CapabilitySet>,
 
-    /// A region of the class. Absent: the class's default region.
+    /// One of the class's regions. Absent: the class's default region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub region: Option<String>,
 
-    /// The hard limit of the session's life in seconds, counted from `status.startedAt`.
+    /// Ends the session this many seconds after `status.startedAt`.
     #[serde(default = "default_timeout_seconds")]
     #[schemars(range(min = 1, max = 86_400))]
     pub timeout_seconds: i32,
 
-    /// Ends the session when, after its first use, there was no command and no frame for so many seconds.
-    /// 0: never.
+    /// Ends the session after this many seconds without a command or a frame, counted from its first use. 0: never.
     #[serde(default = "default_idle_timeout_seconds")]
     #[schemars(range(min = 0, max = 86_400))]
     pub idle_timeout_seconds: i32,
 
-    /// Ends the session when nobody used it within so many seconds of `status.startedAt`. 0: wait.
+    /// Ends the session if no client uses it within this many seconds after `status.startedAt`. 0: never.
     #[serde(default)]
     #[schemars(range(min = 0, max = 86_400))]
     pub connect_timeout_seconds: i32,
 
-    /// Whether the session outlives its sockets. Absent: the protocol's own rule; true: it stays; false: it ends
-    /// with its last socket, at once after a Close frame, 30 s after a mere drop.
+    /// Whether the session outlives its sockets. true: it does. false: it ends with its last socket, at once after a Close
+    /// frame, 30 seconds after a dropped connection. Absent: as the protocol that created it says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_alive: Option<bool>,
 
-    /// The size of the page's viewport. Absent: the browser's own.
+    /// The size of the page's viewport. Absent: the browser's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub viewport: Option<Viewport>,
 
-    /// A page to open before the session is handed out: http, https or about:blank. One that does not load
-    /// does not fail the session.
+    /// A page to open before the session becomes Ready: http, https or about:blank. The session does not fail if the page
+    /// does not load.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 8192))]
     #[x_kube(validation = Rule::new("self == 'about:blank' || self.startsWith('http://') || self.startsWith('https://')").message("startUrl must be about:blank or begin with http:// or https://"))]
     pub start_url: Option<String>,
 
-    /// The operating system that the browser says it runs on, in its user agent and to scripts: one of the class's
-    /// operatingSystems. Absent: the one that it runs on.
+    /// The operating system that the browser reports in its user agent and to scripts: one of the class's
+    /// operatingSystems. Absent: the one it runs on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub os: Option<OperatingSystem>,
 
-    /// What one of the class's providers is to do for this session. A feature that the class names no provider of is
-    /// refused.
+    /// What the class's providers do for this session. A feature without a provider is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<Features>,
 
-    /// Accept certificates that nobody trusts. The same as the capability acceptInsecureCerts, for whoever
-    /// does not write capabilities.
+    /// Accept untrusted certificates, as the capability acceptInsecureCerts does.
     #[serde(default)]
     pub ignore_certificate_errors: bool,
 
-    /// Anything that you want to find again: free JSON of at most 16 KiB.
+    /// Data of your own: JSON of at most 16 KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "free_object")]
     pub user_metadata: Option<CapabilitySet>,
 
-    /// How long the record stays after the end, in seconds. Absent: it is kept.
+    /// Deletes the object this many seconds after the session's end. Absent: it is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 31_536_000))]
     pub ttl_seconds_after_finished: Option<i32>,
 
-    /// Asks for a Service of the session's own, through which clients reach the browser without the gateway.
+    /// A Service for this session alone, through which clients reach the browser without the gateway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expose: Option<Expose>,
 
-    /// Who goes first when a class is full: the higher one, among the sessions of the namespaces that have less than
-    /// their fair share of the class.
+    /// The order in the queue of a full class: higher first, among the sessions of the namespaces that have less than their
+    /// fair share of the class.
     #[serde(default)]
     #[schemars(range(min = -1000, max = 1000))]
     pub priority: i32,
 
-    /// Where the browser's traffic goes. Absent: straight to the server. Refused in this version.
+    /// The routes of the browser's requests. Absent: direct. Refused in this version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<Proxy>,
 
@@ -161,24 +156,24 @@ pub struct BrowserSessionSpec {
     #[schemars(length(max = 16), inner(length(min = 1, max = 253)))]
     pub extensions: Option<Vec<String>>,
 
-    /// The only domains that pages may be loaded from. Refused in this version.
+    /// The only domains that the browser may connect to. Refused in this version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128), inner(length(min = 1, max = 253)))]
     pub allowed_domains: Option<Vec<String>>,
 
-    /// Block advertisements. Only false in this version.
+    /// Block advertisements. Must be false in this version.
     #[serde(default)]
     pub block_ads: bool,
 
-    /// Whether the screen is recorded. Absent: never. Only the mode never in this version.
+    /// Whether the screen is recorded. Absent: never. The mode must be never in this version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recording: Option<Recording>,
 
-    /// Deprecated, and gone in the next version: use `recording`. Only false, for the objects that have it stored.
+    /// Deprecated: use `recording`. Must be false; the next version removes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<bool>,
 
-    /// Keep the browser's log. Only false in this version.
+    /// Keep the browser's log. Must be false in this version.
     #[serde(default)]
     pub log: bool,
 }
@@ -191,55 +186,8 @@ fn default_idle_timeout_seconds() -> i32 {
     300
 }
 
-/// What a provider is to do.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Features {
-    /// Solve the captchas that pages show.
-    #[serde(default)]
-    pub solve_captchas: bool,
-    /// The CSS selector of a captcha's image, where it is not to be guessed. Asks for solveCaptchas, too.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 1024))]
-    pub captcha_image_selector: Option<String>,
-    /// The CSS selector of the field that a captcha's solution goes into. Asks for solveCaptchas, too.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 1024))]
-    pub captcha_input_selector: Option<String>,
-    /// Keep pages from finding out that a program drives the browser.
-    #[serde(default)]
-    pub advanced_stealth: bool,
-    /// Be known, to those who check browsers, as one that may be let in.
-    #[serde(default)]
-    pub verified: bool,
-}
-
-impl Features {
-    /// What is asked for, and by which field of the object.
-    pub fn asked(&self) -> impl Iterator<Item = (Feature, &'static str)> {
-        [
-            (self.solve_captchas, Feature::SolveCaptchas, "spec.features.solveCaptchas"),
-            (
-                self.captcha_image_selector.is_some(),
-                Feature::SolveCaptchas,
-                "spec.features.captchaImageSelector",
-            ),
-            (
-                self.captcha_input_selector.is_some(),
-                Feature::SolveCaptchas,
-                "spec.features.captchaInputSelector",
-            ),
-            (self.advanced_stealth, Feature::AdvancedStealth, "spec.features.advancedStealth"),
-            (self.verified, Feature::Verified, "spec.features.verified"),
-        ]
-        .into_iter()
-        .filter(|(asked, ..)| *asked)
-        .map(|(_, feature, field)| (feature, field))
-    }
-}
-
 impl BrowserSessionSpec {
-    /// The features that it asks for, and by which field.
+    /// See [`Features::asked`].
     pub fn features(&self) -> impl Iterator<Item = (Feature, &'static str)> {
         self.features.iter().flat_map(Features::asked)
     }
@@ -256,15 +204,15 @@ pub struct Viewport {
     pub height: i32,
 }
 
-/// A Service of the session's own.
+/// A Service for one session alone.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 pub struct Expose {
-    /// The Service's type.
+    /// As `spec.type` of a Service.
     #[serde(default, rename = "type")]
     pub type_: ExposeType,
 }
 
-/// The type of a session's own Service.
+/// The type of a Service.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 pub enum ExposeType {
     /// An address inside the cluster.
@@ -277,7 +225,7 @@ pub enum ExposeType {
 }
 
 impl ExposeType {
-    /// The word of Service `spec.type`.
+    /// The value of a Service's `spec.type`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -288,177 +236,34 @@ impl ExposeType {
     }
 }
 
-/// When the screen is recorded.
+/// Whether the screen is recorded.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 pub struct Recording {
-    /// Whether there is a recording, and whether it is kept.
+    /// When a recording is made and kept.
     pub mode: RecordingMode,
 }
 
-/// Whether a session's recording is made and kept.
+/// When a recording is made and kept.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum RecordingMode {
     /// Nothing is recorded.
     Never,
-    /// Every session is recorded; the recording is kept only where the session failed.
+    /// The session is recorded; the recording is kept only if the session failed.
     OnFailure,
-    /// Every session is recorded, and the recording is kept.
+    /// The session is recorded, and the recording is kept.
     Always,
 }
 
-/// A profile to start from.
+/// A browser profile to start with.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 pub struct ContextRef {
     /// The BrowserContext's name.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Whether what the session changes is written back.
+    /// Whether the session's changes are saved to the profile.
     #[serde(default)]
     pub persist: bool,
-}
-
-/// What the operator has seen. Only the controller writes it.
-#[derive(KubeSchema, Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(
-    validation = Rule::new("!has(oldSelf.sessionId) || has(self.sessionId)").message("sessionId is kept once it is set"),
-    validation = Rule::new("!has(oldSelf.podName) || has(self.podName)").message("podName is kept once it is set"),
-    validation = Rule::new("!has(oldSelf.podIP) || has(self.podIP)").message("podIP is kept once it is set"),
-)]
-pub struct BrowserSessionStatus {
-    /// A summary for people; programs read `conditions`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub phase: Option<Phase>,
-
-    /// WebDriver's session id, a UUID. Whoever has it may drive the session.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 36))]
-    #[x_kube(validation = Rule::new("self == oldSelf").message("sessionId cannot change"))]
-    pub session_id: Option<String>,
-
-    /// Where to speak WebDriver BiDi with this session. Absent unless the capability webSocketUrl was asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 2048))]
-    pub web_socket_url: Option<String>,
-
-    /// Where to speak WebDriver Classic with this session. Absent for a session that was made over BiDi alone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 2048))]
-    pub web_driver_url: Option<String>,
-
-    /// Where to speak the Chrome DevTools Protocol with this session. The URL is a credential: whoever has it may drive the
-    /// session until `status.expiresAt`. Absent where the browser has no CDP, as Firefox, and for a session that was made
-    /// over BiDi alone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 2048))]
-    pub cdp_url: Option<String>,
-
-    /// The class that the browser was taken from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
-    pub class_name: Option<String>,
-
-    /// The region that it runs in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 63))]
-    pub region: Option<String>,
-
-    /// The class's providers that are to give what `spec.features` asks for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), inner(length(max = 253)))]
-    pub providers: Vec<String>,
-
-    /// Whose sandbox confines the page: the browser's own, or only the container's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sandbox: Option<crate::Sandbox>,
-
-    /// The browser's pod.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
-    #[x_kube(validation = Rule::new("self == oldSelf").message("podName cannot change"))]
-    pub pod_name: Option<String>,
-
-    /// The pod's address.
-    #[serde(default, skip_serializing_if = "Option::is_none", rename = "podIP")]
-    #[schemars(length(max = 45))]
-    #[x_kube(validation = Rule::new("self == oldSelf").message("podIP cannot change"))]
-    pub pod_ip: Option<String>,
-
-    /// The node that the pod is on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
-    pub node_name: Option<String>,
-
-    /// The Service that names the pod: the namespace's headless one, or the session's own with `spec.expose`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 63))]
-    pub service_name: Option<String>,
-
-    /// The DNS name of the browser in the cluster.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
-    pub address: Option<String>,
-
-    /// The capabilities of the browser that was matched.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "free_object")]
-    pub capabilities: Option<CapabilitySet>,
-
-    /// How many are served before this one and with it, while it waits for its turn: 1 is the next. Written when the wait
-    /// begins, and again when it has halved or doubled.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub queue_position: Option<i32>,
-
-    /// When the session became Ready for the first time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub started_at: Option<Time>,
-
-    /// When its hard limit is reached.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<Time>,
-
-    /// When it ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended_at: Option<Time>,
-
-    /// `Ready` says whether the browser can be driven; `Stalled` that it never will be (again).
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8))]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
-    pub conditions: Vec<Condition>,
-
-    /// The generation of the spec that this status speaks of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub observed_generation: Option<i64>,
-}
-
-/// A session's life in one word, for people.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Hash, Serialize)]
-pub enum Phase {
-    /// It waits for its turn.
-    Pending,
-    /// Its pod is being started.
-    Starting,
-    /// It can be driven.
-    Ready,
-    /// Its browser has ended and its client has been told; what outlives it (a recording, a log, a context) is still being
-    /// stored. Not used in this version, where nothing outlives a browser.
-    Ending,
-    /// It ended because somebody wanted it to.
-    Completed,
-    /// It ended because a limit was reached.
-    TimedOut,
-    /// It ended, or never began, because of a fault.
-    Failed,
-}
-
-impl Phase {
-    /// Whether nothing comes after it.
-    #[must_use]
-    pub fn is_terminal(self) -> bool {
-        matches!(self, Self::Completed | Self::TimedOut | Self::Failed)
-    }
 }
 
 impl BrowserSession {
@@ -474,7 +279,7 @@ impl BrowserSession {
         self.status.as_ref()?.conditions.iter().find(|c| c.type_ == conditions::READY)
     }
 
-    /// Which protocol asked for the session.
+    /// Which protocol created the session.
     #[must_use]
     pub fn protocol(&self) -> Protocol {
         let annotations = self.metadata.annotations.as_ref();
