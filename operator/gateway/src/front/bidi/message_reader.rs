@@ -4,6 +4,7 @@
 use std::io::Cursor;
 
 use bytes::{Buf, Bytes, BytesMut};
+use net::frames::encode;
 use tokio_tungstenite::tungstenite::protocol::frame::{
     Frame, FrameHeader,
     coding::{Control, Data, OpCode},
@@ -124,21 +125,12 @@ impl Reader {
 
 /// The bytes of a text message to the client.
 pub fn text_frame(message: String) -> Vec<u8> {
-    bytes_of(Frame::message(message, OpCode::Data(Data::Text), true))
+    encode(Frame::message(message, OpCode::Data(Data::Text), true))
 }
 
 /// The bytes of the answer to a ping.
 pub fn pong_frame(payload: Vec<u8>) -> Vec<u8> {
-    bytes_of(Frame::pong(payload))
-}
-
-fn bytes_of(frame: Frame) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(frame.len());
-    // Writing to memory does not fail.
-    if let Err(error) = frame.format(&mut bytes) {
-        tracing::error!(%error, "frame");
-    }
-    bytes
+    encode(Frame::pong(payload))
 }
 
 #[cfg(test)]
@@ -149,7 +141,7 @@ mod tests {
     fn frame(opcode: OpCode, payload: &[u8], is_final: bool) -> Vec<u8> {
         let header =
             FrameHeader { is_final, opcode, mask: Some([1, 2, 3, 4]), ..FrameHeader::default() };
-        bytes_of(Frame::from_payload(header, payload.to_vec().into()))
+        encode(Frame::from_payload(header, payload.to_vec().into()))
     }
 
     fn read(bytes: &[u8]) -> (Reader, Result<Option<Received>, Violation>) {
@@ -194,7 +186,7 @@ mod tests {
 
     #[test]
     fn whoever_breaks_the_protocol_is_told_which_rule() {
-        let unmasked = bytes_of(Frame::message("x", TEXT, true));
+        let unmasked = encode(Frame::message("x", TEXT, true));
         let too_big = [0x81, 0xff, 0, 0, 0, 0, 0x10, 0, 0, 0, 1, 2, 3, 4];
         for (bytes, code) in [
             (unmasked, 1002),
