@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Opens a page in a session that exists, over plain WebDriver BiDi, and saves a screenshot.
+"""Opens a page in an existing session, over plain WebDriver BiDi, and saves a screenshot.
 
     bidi.py <status.webSocketUrl> <page> <file.png>
 
-Needs websocket-client, which Selenium brings. The session stays as it is.
+Needs websocket-client, which Selenium installs. The session continues afterwards.
 """
 
 import base64
@@ -14,7 +14,7 @@ import sys
 import websocket
 
 socket_url, page, file = sys.argv[1:]
-# Client libraries send no Origin: that header is how the gateway knows a web page.
+# Client libraries send no Origin: the gateway takes a request with that header for a web page's.
 socket = websocket.create_connection(socket_url, timeout=60, suppress_origin=True)
 ids = itertools.count(1)
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The open-source browser-use, as far as it gets a browser: its own client of the cloud, and its own way to the socket.
+"""The open-source browser-use without its agent, which needs a model: its cloud client gets a browser and a socket.
 
-Its agent needs a model, and is left out. Its client has the cloud's address built in; this gives it the gateway's.
+The client's default base URL is the cloud's; this program passes the gateway's.
 
     GATEWAY_URL=http://... BROWSER_USE_API_KEY=... SITE_URL=http://... browser_use_open_source.py
 """
@@ -18,21 +18,21 @@ from browser_use.browser.cloud.views import CreateBrowserRequest
 
 
 def socket_url(cdp_url):
-    """Where the socket is: what is asked stands below the URL's path, and keeps its query."""
+    """Reads the socket's URL from json/version, below the path of `cdp_url` and with its query."""
     url = urlsplit(cdp_url)
     version = urlunsplit(url._replace(path=f"{url.path.rstrip('/')}/json/version"))
     return httpx.get(version).json()["webSocketDebuggerUrl"]
 
 
 def drive(url, page):
-    """A tab of its own, on that page: gives its title."""
-    # With an Origin, this would be a web page that asks, and the gateway would refuse it.
+    """Opens the page in a new tab and returns its title."""
+    # The gateway refuses requests with an Origin, because they come from web pages.
     socket = websocket.create_connection(url, timeout=30, suppress_origin=True)
 
     heard = []
 
     def hear(name, value):
-        # An event may come before the answer that was waited for.
+        # Events may arrive before the awaited reply.
         while not (found := [message for message in heard if message.get(name) == value]):
             heard.append(json.loads(socket.recv()))
         return found[0]

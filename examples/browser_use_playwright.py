@@ -12,7 +12,7 @@ from browser_use_sdk.v4 import BrowserUse as BrowserUseV4
 from playwright.sync_api import sync_playwright
 
 gateway, site, build = os.environ["GATEWAY_URL"], os.environ["SITE_URL"], os.environ.get("BUILD", "none")
-# The version is a part of the base URL, the key is read from the environment.
+# The base URL contains the API version. The SDK reads the key from the environment.
 client = BrowserUse(base_url=f"{gateway}/api/v2")
 
 browser = client.browsers.create(timeout=5, proxy_country_code=None, metadata={"build": build})
@@ -25,12 +25,12 @@ with sync_playwright() as playwright:
     print("title:", page.title())
     page.fill("#name", "playwright")
     page.click("#submit")
-    # What it says is written by the page's script.
+    # The page's script writes the text.
     page.locator("#sent:not(:empty)").wait_for()
     print("sent:", page.text_content("#sent"))
     connection.close()
 
-# The other versions have the same browsers.
+# The other API versions serve the same browsers.
 with BrowserUseV3(base_url=f"{gateway}/api/v3") as v3, BrowserUseV4(base_url=f"{gateway}/api/v4") as v4:
     print("v3:", v3.browsers.get(str(browser.id)).status.value)
     print("ended:", v4.browsers.stop(str(browser.id)).status.value)

@@ -1,4 +1,4 @@
-// A program for Browser Use's cloud, with Puppeteer. The key is read from the environment.
+// A program for Browser Use's cloud, with Puppeteer. The SDK reads the key from the environment.
 //
 //   GATEWAY_URL=http://... BROWSER_USE_API_KEY=... SITE_URL=http://... node browser_use_puppeteer.mjs
 import process from 'node:process';
@@ -11,7 +11,7 @@ const client = new BrowserUse({baseUrl: `${gateway}/api/v3`});
 
 const made = await client.browsers.create({timeout: 5, browserScreenWidth: 1024, browserScreenHeight: 768});
 console.log('session:', made.id);
-// Puppeteer's browserURL loses the path, and with it which browser is meant: the socket's URL has all of it.
+// Puppeteer's browserURL drops the path, which identifies the browser, so use the socket's URL.
 const browser = await puppeteer.connect({browserWSEndpoint: made.cdpUrl.replace(/^http/, 'ws')});
 const [page] = await browser.pages();
 await page.goto(`${site}/`);

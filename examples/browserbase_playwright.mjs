@@ -1,4 +1,4 @@
-// A program for Browserbase, with Playwright. Base URL and key are read from the environment.
+// A program for Browserbase, with Playwright. The SDK reads base URL and key from the environment.
 //
 //   BROWSERBASE_BASE_URL=http://... BROWSERBASE_API_KEY=... SITE_URL=http://... node browserbase_playwright.mjs
 import process from 'node:process';
@@ -20,8 +20,8 @@ await page.goto(`${site}/`);
 console.log('title:', await page.title());
 await page.fill('#name', 'playwright');
 await page.click('#submit');
-// What it says is written by the page's script.
+// The page's script writes the text.
 await page.locator('#sent:not(:empty)').waitFor();
 console.log('sent:', await page.textContent('#sent'));
-// It was not made to be kept: this ends it.
+// keepAlive is false by default, so this ends the session.
 await browser.close();

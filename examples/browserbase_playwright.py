@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A program for Browserbase, with Playwright: its base URL is the gateway's, its key one of `browser-operator key create`.
+"""A program for Browserbase, with Playwright. Base URL: the gateway's. Key: from `browser-operator key create`.
 
     BROWSERBASE_BASE_URL=http://... BROWSERBASE_API_KEY=... SITE_URL=http://... browserbase_playwright.py
 """
@@ -10,7 +10,7 @@ from browserbase import Browserbase
 from playwright.sync_api import sync_playwright
 
 site, build = os.environ["SITE_URL"], os.environ.get("BUILD", "none")
-# Both are read from the environment.
+# The SDK reads base URL and key from the environment.
 bb = Browserbase()
 
 session = bb.sessions.create(
@@ -26,20 +26,20 @@ print("found:", *(one.id for one in found))
 
 with sync_playwright() as playwright:
     browser = playwright.chromium.connect_over_cdp(session.connect_url)
-    # Both are there.
+    # The browser starts with one context and one page.
     page = browser.contexts[0].pages[0]
     page.goto(f"{site}/")
     print("title:", page.title())
     page.fill("#name", "playwright")
     page.click("#submit")
-    # What it says is written by the page's script.
+    # The page's script writes the text.
     page.locator("#sent:not(:empty)").wait_for()
     print("sent:", page.text_content("#sent"))
     print("viewport:", page.evaluate("`${innerWidth}x${innerHeight}`"))
     print("debug:", bb.sessions.debug(session.id).pages[0].title)
     browser.close()
 
-# It was made to be kept, so somebody else may go on; until it is released.
+# With keep_alive the session outlives its connections, until it is released.
 print("kept:", bb.sessions.retrieve(session.id).status)
 print("ended:", bb.sessions.update(session.id, status="REQUEST_RELEASE").status)
 project = bb.projects.list()[0]

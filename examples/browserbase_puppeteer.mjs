@@ -1,4 +1,4 @@
-// A program for Browserbase, with Puppeteer. Base URL and key are read from the environment.
+// A program for Browserbase, with Puppeteer. The SDK reads base URL and key from the environment.
 //
 //   BROWSERBASE_BASE_URL=http://... BROWSERBASE_API_KEY=... SITE_URL=http://... node browserbase_puppeteer.mjs
 import process from 'node:process';

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A program for Browserbase, with Selenium: it joins the session that the API has made.
+"""A program for Browserbase, with Selenium, which connects to the session that the API created.
 
     BROWSERBASE_BASE_URL=http://... BROWSERBASE_API_KEY=... SITE_URL=http://... browserbase_selenium.py
 """
@@ -14,7 +14,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 
 class BrowserbaseConnection(RemoteConnection):
-    """Shows the session's own key with every request."""
+    """Sends the session's signing key with every request."""
 
     def __init__(self, url, signing_key):
         super().__init__(url)

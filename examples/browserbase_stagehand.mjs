@@ -1,5 +1,5 @@
-// Stagehand on Browserbase, as far as it goes without a model. Base URL and key are read from the environment; without
-// disableAPI it would send its work to a service of Browserbase's own, which the gateway is not.
+// Stagehand for Browserbase, without the parts that need a model. It reads base URL and key from the environment. Without
+// disableAPI it would send its work to another Browserbase service, which the gateway does not provide.
 //
 //   BROWSERBASE_BASE_URL=http://... BROWSERBASE_API_KEY=... SITE_URL=http://... node browserbase_stagehand.mjs
 import process from 'node:process';
@@ -21,7 +21,7 @@ await page.goto(`${process.env.SITE_URL}/`);
 console.log('title:', await page.title());
 await page.locator('#name').fill('stagehand');
 await page.locator('#submit').click();
-// click() does not wait for what it begins, and a look at a page that is about to go is an error.
+// click() does not wait for the navigation, and reading a page that is being replaced is an error.
 for await (const _ of setInterval(20, null, {signal: AbortSignal.timeout(10_000)})) {
   if (page.url().includes('second')) break;
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Playwright with nothing but the gateway's URL: it asks for /json/version, and that makes a session of its own.
+"""Playwright with only the gateway's URL: its request for /json/version creates a session.
 
     GATEWAY_URL=http://... SITE_URL=http://... [API_KEY=...] cdp_playwright.py
 """
@@ -17,7 +17,7 @@ with sync_playwright() as playwright:
     print("title:", page.title())
     page.fill("#name", "playwright")
     page.click("#submit")
-    # What it says is written by the page's script.
+    # The page's script writes the text.
     page.locator("#sent:not(:empty)").wait_for()
     print("sent:", page.text_content("#sent"))
     browser.close()

@@ -1,5 +1,5 @@
-// Puppeteer with nothing but the gateway's URL: it asks for /json/version, and that makes a session of its own. It sends
-// no key there, so this is for a gateway that takes clients without one.
+// Puppeteer with only the gateway's URL: its request for /json/version creates a session. Puppeteer sends no key with that
+// request, so the gateway needs an anonymous namespace.
 //
 //   GATEWAY_URL=http://... SITE_URL=http://... node cdp_puppeteer.mjs
 import process from 'node:process';
@@ -8,7 +8,7 @@ import puppeteer from 'puppeteer-core';
 
 const {GATEWAY_URL: browserURL, SITE_URL: site} = process.env;
 const browser = await puppeteer.connect({browserURL});
-// The id stands in the socket's URL.
+// The socket's URL contains the id.
 console.log('session:', new URL(browser.wsEndpoint()).pathname.split('/')[2]);
 const [page] = await browser.pages();
 await page.goto(`${site}/`);

@@ -1,4 +1,4 @@
-// A stock Puppeteer client over WebDriver BiDi: a socket, on which it makes its own session.
+// An unmodified Puppeteer client over WebDriver BiDi. It opens a socket and creates its session on it.
 //
 //   GATEWAY_URL=http://... SITE_URL=http://... [BROWSER=firefox] [BUILD=4711] node puppeteer_bidi.mjs [file.png]
 import path from 'node:path';
@@ -12,12 +12,12 @@ const picture = path.resolve(process.argv[2] ?? 'page.png');
 const browser = await puppeteer.connect({
   browserWSEndpoint: `${gateway.replace(/^http/, 'ws')}/session`,
   protocol: 'webDriverBiDi',
-  // Puppeteer does not tell the session's id; by what is in its metadata, kubectl finds it all the same.
+  // Puppeteer does not expose the session's id. kubectl finds the session by its metadata instead.
   capabilities: {alwaysMatch: {browserName, 'browser-operator:userMetadata': {build}}},
 });
 try {
   const page = await browser.newPage();
-  // What an element says, as soon as it says something.
+  // Waits until an element has a text, and returns it.
   const text = async id => {
     await page.waitForFunction(id => document.querySelector(id)?.textContent, {}, id);
     return page.$eval(id, element => element.textContent);
@@ -45,7 +45,7 @@ try {
   await page.click('#open');
   await page.waitForFunction(() => document.querySelector('#closed').textContent === '1');
 
-  // BiDi names files, it does not carry them: this one is in the browser's pod.
+  // BiDi does not upload files. This path is in the browser's pod.
   await page.goto(`${site}/upload.html`);
   await (await page.$('#file')).uploadFile('/etc/debian_version');
   console.log('uploaded:', await text('#read'));
@@ -59,7 +59,7 @@ try {
   });
   await page.goto(`${site}/fetch.html`);
   console.log('intercepted:', await text('#answer'));
-  // The page may have its answer before the command that gave it has one, and close() would break that off.
+  // The page may get its response before the command that sent it has returned. close() would interrupt that command.
   await Promise.all(handled);
 } finally {
   await browser.close();

@@ -1,4 +1,4 @@
-// A stock Selenium client: a remote WebDriver like any other.
+// An unmodified Selenium client, with the gateway as its remote WebDriver.
 //
 //   GATEWAY_URL=http://... SITE_URL=http://... [BROWSER=firefox] node selenium_page.mjs [file.png]
 import {writeFile} from 'node:fs/promises';
@@ -20,12 +20,12 @@ const driver = await new Builder()
   .usingServer(gateway)
   .forBrowser(name)
   .setCapability('webSocketUrl', true)
-  // With BiDi on, a browser closes alerts by itself unless it is told to leave them to us.
+  // With BiDi on, a browser closes alerts by itself unless this capability says otherwise.
   .setAlertBehavior('ignore')
   .build();
 try {
   console.log('session:', (await driver.getSession()).getId());
-  // What an element says, as soon as it says something.
+  // Waits until an element has a text, and returns it.
   const text = async id => {
     const element = await driver.wait(until.elementLocated(By.id(id)), 10_000);
     await driver.wait(until.elementTextMatches(element, /./), 10_000);
@@ -54,7 +54,7 @@ try {
   console.log('alert:', await alert.getText());
   await alert.accept();
 
-  // The file is here and the browser is elsewhere: Selenium sends it over.
+  // The file is on this machine and the browser in a pod: Selenium uploads it.
   driver.setFileDetector(new FileDetector());
   await driver.get(`${site}/upload.html`);
   await driver.findElement(By.id('file')).sendKeys(picture);
@@ -76,7 +76,7 @@ try {
   });
   await driver.get(`${site}/fetch.html`);
   console.log('intercepted:', await text('answer'));
-  // The page may have its answer before the command that gave it has one, and quit() would break that off.
+  // The page may get its response before the command that sent it has returned. quit() would interrupt that command.
   await provided;
 } finally {
   await driver.quit();

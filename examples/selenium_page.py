@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A stock Selenium client: a remote WebDriver like any other.
+"""An unmodified Selenium client, with the gateway as its remote WebDriver.
 
     GATEWAY_URL=http://... SITE_URL=http://... [BROWSER=firefox] selenium_page.py [file.png]
 """
@@ -17,7 +17,7 @@ picture = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "page.png")
 firefox = os.environ.get("BROWSER") == "firefox"
 options = webdriver.FirefoxOptions() if firefox else webdriver.ChromeOptions()
 options.enable_bidi = True
-# With BiDi on, a browser closes alerts by itself unless it is told to leave them to us.
+# With BiDi on, a browser closes alerts by itself unless this capability says otherwise.
 options.unhandled_prompt_behavior = "ignore"
 
 with webdriver.Remote(command_executor=gateway, options=options) as driver:
@@ -46,7 +46,7 @@ with webdriver.Remote(command_executor=gateway, options=options) as driver:
     print("alert:", alert.text)
     alert.accept()
 
-    # The file is here and the browser is elsewhere: Selenium sends it over.
+    # The file is on this machine and the browser in a pod: Selenium uploads it.
     driver.get(f"{site}/upload.html")
     driver.find_element(By.ID, "file").send_keys(picture)
     print("uploaded:", wait.until(lambda driver: driver.find_element(By.ID, "read").text))

@@ -1,4 +1,4 @@
-// A stock WebdriverIO client, without its test runner.
+// An unmodified WebdriverIO client, without its test runner.
 //
 //   GATEWAY_URL=http://... SITE_URL=http://... [BROWSER=firefox] node webdriverio_page.mjs [file.png]
 import path from 'node:path';
@@ -20,7 +20,7 @@ const browser = await remote({
 });
 try {
   console.log('session:', browser.sessionId);
-  // What an element says, as soon as it says something.
+  // Waits until an element has a text, and returns it.
   const text = async id => {
     await browser.waitUntil(async () => (await browser.$(id).getText()) !== '');
     return browser.$(id).getText();
@@ -48,8 +48,8 @@ try {
   await browser.$('#open').click();
   await browser.waitUntil(async () => (await browser.$('#closed').getText()) === '1');
 
-  // The file is here and the browser is elsewhere: WebdriverIO sends it over, but only to Chrome. With other browsers,
-  // this one is where they are.
+  // The file is on this machine and the browser in a pod. WebdriverIO uploads files only to Chrome; for other browsers
+  // this test names a file that the pod has.
   await browser.url(`${site}/upload.html`);
   const file = browserName === 'chrome' ? await browser.uploadFile(picture) : '/etc/debian_version';
   await browser.$('#file').setValue(file);
