@@ -17,13 +17,13 @@ if [[ -z $sources ]]; then
     sources=$(module Dir)
 fi
 
-# kubectl reads YAML where python3 has no reader; the label is only what makes it print.
+# Converts YAML to JSON by kubectl, because python3 has no YAML reader. The label only makes kubectl print the object.
 json() { kubectl label --local --filename "$1" --output json browser-operator.io/read=yes; }
 fail() {
     echo "check.sh: $*" >&2
     exit 1
 }
-# render NAME CHART [FLAG ...]: into $work/NAME.yaml. helm's word on stderr about the link in the chart is no news.
+# render NAME CHART [FLAG ...]: into $work/NAME.yaml. Hides helm's expected warning about the chart's link.
 render() {
     local name=$1 chart=$2
     shift 2
@@ -54,7 +54,7 @@ lacks default --external-url
 has default '--gateway-url=http://browser-operator-gateway.browser-operator.svc.cluster.local:4444'
 has default 'browser-operator.io/is-default-class: "true"'
 
-# What is packaged is what is here: the link to the definitions has become files.
+# A packaged chart renders the same, although it contains the definitions instead of a link to them.
 render packaged-crds "$work"/browser-operator-crds-*.tgz
 diff "$work/crds.yaml" "$work/packaged-crds.yaml"
 render packaged "$work"/browser-operator-[0-9]*.tgz
@@ -94,7 +94,7 @@ conforms "$work"/*.yaml
 cat "$work/crds.yaml" "$work/default.yaml" >"$work/all"
 json "$work/all" | python3 "$charts/rules.py" "$work/crds.json"
 
-# The checks themselves: what is wrong must be refused.
+# Tests of the checks themselves: they must refuse wrong input.
 for wrong in 's/ replicas: 2/ replicaz: 2/' 's/ sandbox: browser/ sandbox: none/' 's/ sharedMemory:/ sharedMemori:/'; do
     sed "$wrong" "$work/default.yaml" >"$work/wrong.yaml"
     ! cmp --quiet "$work/default.yaml" "$work/wrong.yaml" || fail "$wrong changes nothing"

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Holds the rendered charts to what no schema can say.
+"""Checks rules on the rendered charts that a schema cannot express.
 
 usage: rules.py GENERATED <RENDERED
 
-Both are JSON documents: the CustomResourceDefinitions of crds/yaml, and all that both charts render.
+Both are JSON documents: the CustomResourceDefinitions of crds/yaml, and all objects of both charts.
 """
 
 import pathlib
@@ -33,7 +33,7 @@ def check_roles(objects):
             if role["kind"] == "ClusterRole":
                 assert "secrets" not in rule["resources"], f"{role['metadata']['name']} has secrets of every namespace"
             elif "secrets" in rule["resources"] and rule["verbs"] == ["list", "watch"]:
-                # The API keys; a right to watch cannot be held to a label.
+                # The API keys; RBAC cannot restrict watch to a label.
                 assert role["metadata"]["name"] == "browser-operator-gateway", rule
             elif "secrets" in rule["resources"] and rule["verbs"] != ["create"]:
                 assert (rule["verbs"], rule.get("resourceNames")) == (["get"], [KEY]), rule
@@ -51,7 +51,7 @@ def check_pods(objects):
     assert set(workloads) == expected, workloads.keys()
     for name, workload in workloads.items():
         template = workload["spec"]["template"]
-        # That label is the browser pods': the controller would take this one for such a pod.
+        # That value marks browser pods: the controller would treat this pod as one.
         assert template["metadata"]["labels"].get("app.kubernetes.io/managed-by") != "browser-operator", name
         spec, node = template["spec"], name == "browser-operator-node"
         assert spec["automountServiceAccountToken"] is not node, name
@@ -88,7 +88,7 @@ def check_policies(objects):
     assert spec["failurePolicy"] == "Fail", spec
     (rule,) = spec["matchConstraints"]["resourceRules"]
     assert (rule["operations"], rule["resources"]) == (["CREATE", "UPDATE"], ["browsersessions"]), rule
-    # Exempt is the account that the gateway's pods run as, and nobody else.
+    # The policy exempts only the ServiceAccount of the gateway's pods.
     (gateway,) = [o for o in objects if o["kind"] == "Deployment" and o["metadata"]["name"] == "browser-operator-gateway"]
     account = gateway["spec"]["template"]["spec"]["serviceAccountName"]
     username = f"system:serviceaccount:{gateway['metadata']['namespace']}:{account}"

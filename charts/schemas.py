@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Writes the JSON schemas by which kubeconform judges the charts, so that judging them needs no network.
+"""Writes the JSON schemas that kubeconform checks the charts with, so that the check needs no network.
 
 usage: schemas.py SWAGGER OUT <CRDS
 
-SWAGGER is Kubernetes' own api/openapi-spec/swagger.json; CRDS are CustomResourceDefinitions as JSON documents. Both
-become one schema for each kind in OUT, named as kubeconform looks for them; an unknown field is an error in all.
+SWAGGER is Kubernetes' api/openapi-spec/swagger.json; CRDS are CustomResourceDefinitions as JSON documents. The script writes
+one schema for each kind to OUT, with the file name that kubeconform expects. The schemas refuse unknown fields.
 """
 
 import json
@@ -12,20 +12,20 @@ import pathlib
 import sys
 
 INT_OR_STRING = {"anyOf": [{"type": "integer"}, {"type": "string"}]}
-# The swagger file calls these strings, but a manifest may have numbers.
+# The swagger file declares these as strings, but manifests may contain numbers.
 LOOSE = {
     "io.k8s.apimachinery.pkg.util.intstr.IntOrString": INT_OR_STRING,
     "io.k8s.apimachinery.pkg.api.resource.Quantity": {"anyOf": [{"type": "number"}, {"type": "string"}]},
 }
 OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
-# Those of OpenAPI's words that are JSON Schema's too.
+# The OpenAPI keywords that JSON Schema has too.
 KEPT = ("type", "required", "enum", "pattern", "minLength", "maxLength", "minimum", "maximum", "minItems", "maxItems",
         "minProperties", "maxProperties", "uniqueItems", "$ref")
 PREFIX = "#/definitions/"
 
 
 def strict(schema):
-    """The JSON schema of an OpenAPI schema, without room for fields that it does not name."""
+    """Converts an OpenAPI schema to a JSON schema that refuses unknown fields."""
     if schema.get("x-kubernetes-int-or-string"):
         return {**INT_OR_STRING, **{word: schema[word] for word in KEPT if word in schema and word != "type"}}
     out = {word: schema[word] for word in KEPT if word in schema}
@@ -55,7 +55,7 @@ def references(schema):
 
 
 def documents(text):
-    """The JSON values that stand one after the other in a text."""
+    """The JSON values of a text that contains several, one after the other."""
     decoder, text = json.JSONDecoder(), text.lstrip()
     while text:
         value, end = decoder.raw_decode(text)
@@ -85,7 +85,7 @@ def main(swagger, out):
 
     for name, schema in definitions.items():
         kinds = schema.get("x-kubernetes-group-version-kind", [])
-        # What has many groups (DeleteOptions, ...) is no manifest.
+        # Kinds of several groups (DeleteOptions, ...) are not manifests.
         if len(kinds) == 1 and "metadata" in schema.get("properties", {}):
             write(kinds[0]["group"], kinds[0]["version"], kinds[0]["kind"], stricts[name])
     for crd in documents(sys.stdin.read()):

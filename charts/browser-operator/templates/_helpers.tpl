@@ -2,7 +2,7 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 50 | trimSuffix "-" }}
 {{- end }}
 
-{{- /* The usual full name; short enough for the longest suffix. */ -}}
+{{- /* The usual full name, truncated to leave room for the longest suffix. */ -}}
 {{- define "browser-operator.fullname" -}}
 {{- $name := include "browser-operator.name" . }}
 {{- if .Values.fullnameOverride }}
@@ -14,7 +14,7 @@
 {{- end }}
 {{- end }}
 
-{{- /* Called with (list . "component"). managed-by must never be browser-operator: that is the browsers' own label. */ -}}
+{{- /* Called with (list . "component"). managed-by must never be browser-operator: that value marks browser pods. */ -}}
 {{- define "browser-operator.labels" -}}
 {{- $root := index . 0 -}}
 helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
@@ -36,13 +36,13 @@ image: {{ printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Va
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 {{- end }}
 
-{{- /* Where in-cluster clients find the gateway, or where outside ones do if the values say so. */ -}}
+{{- /* The gateway's URL: gateway.externalUrl, or else its DNS name in the cluster. */ -}}
 {{- define "browser-operator.gatewayUrl" -}}
 {{- $name := printf "%s-gateway.%s.svc.%s" (include "browser-operator.fullname" .) .Release.Namespace .Values.clusterDomain }}
 {{- default (printf "http://%s:%v" $name .Values.gateway.service.port) .Values.gateway.externalUrl }}
 {{- end }}
 
-{{- /* The flags that every role has, and its second port. */ -}}
+{{- /* The flags that every component has, among them its admin port. */ -}}
 {{- define "browser-operator.commonArgs" -}}
 - --admin-listen=0.0.0.0:8080
 - --log-format={{ .Values.log.format }}
@@ -95,7 +95,7 @@ labels:
   {{- end }}
 {{- end }}
 
-{{- /* Where a component's pods go. Called with (list . values). */ -}}
+{{- /* Scheduling fields of a component's pods. Called with (list . values). */ -}}
 {{- define "browser-operator.scheduling" -}}
 {{- $root := index . 0 }}
 {{- $values := index . 1 }}
