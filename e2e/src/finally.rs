@@ -1,4 +1,4 @@
-//! What is done after a test whatever becomes of it.
+//! Clean-up that runs whatever becomes of a test.
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 

@@ -1,4 +1,4 @@
-//! Objects that tests make.
+//! Objects that tests create.
 
 use anyhow::{Context, Result};
 use crds::{BrowserClass, BrowserSession};

@@ -1,4 +1,4 @@
-//! Waiting for what must come, by watch.
+//! Waits for conditions, on watches.
 
 use std::{collections::BTreeMap, fmt::Debug, pin::pin, time::Duration};
 

@@ -16,7 +16,7 @@ use kube::{
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// An id of the right form that nobody has.
+/// A well-formed id that no session has.
 const UNKNOWN_ID: &str = "00000000-0000-8000-8000-000000000000";
 
 fn check_envelope(reply: &Reply) -> Result<()> {

@@ -146,7 +146,7 @@ async fn one_of_two_waits_and_takes_over() -> Result<()> {
                 let now = DeleteParams::default().grace_period(0);
                 pods.delete(&first.name_any(), &now).await?;
                 holds(&other.name_any()).await?;
-                // One that says that it goes gives the Lease back, once it knows that it has it.
+                // A controller that shuts down gives the Lease back, once it knows that it holds it.
                 let renewed = |lease: Option<&Lease>| {
                     lease.and_then(|lease| lease.spec.as_ref()).is_some_and(|spec| {
                         let of = |time: &Option<MicroTime>| time.as_ref().map(|time| time.0);

@@ -108,7 +108,7 @@ async fn a_cdp_client_finds_the_page_and_drives_it() -> Result<()> {
         let title = tools.ask_in(Some(page), "Runtime.evaluate", title).await?;
         assert_eq!(title["result"]["value"], "browser-operator");
 
-        // It ends with its session, and says why.
+        // It ends with its session, and its Close frame has the reason.
         let session = namespace.cluster.session_with_id(&created.id).await?;
         client.delete(&format!("/session/{}", created.id)).await?;
         assert_eq!(tools.closed().await?, (1000, "ClientEnded".to_owned()));
@@ -376,7 +376,7 @@ async fn a_client_that_reads_nothing_is_cut_off() -> Result<()> {
             read += 1;
         }
         ensure!(read < 6, "it was cut off after {read} messages");
-        // And nobody else was held up.
+        // And nobody else was delayed.
         namespace.cluster.anonymous().title(&live.id).await.map(drop)
     })
     .await

@@ -32,7 +32,7 @@ const AGENT_PORT: u16 = 4444;
 /// Both tests count what is in the whole cluster.
 static ALONE: Mutex<()> = Mutex::const_new(());
 
-/// What a leak would make more of.
+/// Counts that a leak would raise.
 struct Before {
     files: BTreeMap<String, usize>,
     services: usize,
@@ -95,7 +95,7 @@ async fn nothing_is_left(namespace: &Namespace, before: &Before) -> Result<()> {
     Ok(())
 }
 
-/// Every session that was made has its record, and all of them ended because their client wanted it.
+/// Every session has its record, and all ended because their client wanted it.
 async fn none_lost(namespace: &Namespace, made: usize) -> Result<()> {
     let ended = |session: &BrowserSession| {
         session.is_terminal()
@@ -127,7 +127,7 @@ async fn sessions_one_after_another_leave_nothing() -> Result<()> {
     let _alone = ALONE.lock().await;
     with_namespace(async |namespace| {
         let (client, page) = (namespace.client().await?, namespace.cluster.page("/"));
-        // The first makes what stays: the namespace's Service, connections, buffers.
+        // The first session creates what stays: the namespace's Service, connections, buffers.
         let id = client.new_session(json!({})).await?.id;
         client.delete(&format!("/session/{id}")).await?;
         namespace.nothing_left().await?;

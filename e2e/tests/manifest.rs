@@ -1,4 +1,4 @@
-//! From a manifest to a page, and to an end.
+//! From a manifest to a page, and to the end.
 
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ async fn the_address_in_status_is_the_pods_own_name() -> Result<()> {
             "{address}"
         );
 
-        // What DNS says comes from these.
+        // DNS answers come from these.
         let slices =
             Api::<EndpointSlice>::namespaced(namespace.cluster.client.clone(), &namespace.name);
         let has_name = |slice: &EndpointSlice| {
@@ -218,7 +218,7 @@ async fn an_exposed_session_has_a_service_of_its_own_and_answers_to_its_id_alone
 
         let (id, other) = (&live.id, uuid::Uuid::from_u128(7).to_string());
         let direct = Classic::new(&format!("http://{}", agent::address(&ip)), None);
-        // kube-proxy learns of it a moment later.
+        // kube-proxy programs it a moment later.
         eventually(Duration::from_secs(20), async || direct.open(id, &cluster.page("/")).await)
             .await?;
         assert_eq!(direct.title(id).await?, "browser-operator");

@@ -1,4 +1,4 @@
-//! Who is served when there is not room for all: the order, the positions, and what a restart does to them.
+//! Admission when capacity is short: the order, the positions, and what a restart does to them.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -112,7 +112,7 @@ async fn one_namespace_does_not_starve_another() -> Result<()> {
                         .count()
                         .saturating_sub(before);
                     println!("while the {SMALL} were served, {since} of the other {BIG} were");
-                    // Half of the class is theirs: as many of the others get their turn meanwhile, and those that had it.
+                    // Half of the class is theirs: as many of the others are admitted meanwhile, and those that were before.
                     ensure!(
                         since <= 2 * SMALL + CAPACITY,
                         "{since} of the others were served before"
@@ -155,7 +155,7 @@ async fn the_queue_is_the_objects_and_survives_a_restart() -> Result<()> {
                     let words = format!("position in the queue: {}", position(&told).context("one")?);
                     ensure!(ready.message.contains(&words), "{}", ready.message);
                 }
-                // A client that leaves takes its place along.
+                // A client that leaves gives up its place.
                 let end = json!({"metadata": {"annotations": {crds::names::END_ANNOTATION: "ClientGaveUp"}}});
                 namespace
                     .sessions()
@@ -216,7 +216,7 @@ async fn a_quota_makes_sessions_wait_and_holds_up_nobody_else() -> Result<()> {
                     }
                     other.create_ready("other", spec.clone()).await?;
 
-                    // Who comes after the restart knows whose turn it is.
+                    // The controller after the restart knows whose turn it is.
                     operator::restart(&namespace.cluster, "controller").await?;
                     let client = namespace.cluster.anonymous();
                     client.delete(&format!("/session/{}", first.id)).await?;

@@ -1,4 +1,4 @@
-//! How a browser is really confined, as its kernel says.
+//! How a browser is confined, according to the kernel.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use e2e::{
 use reqwest::Method;
 use serde_json::json;
 
-/// Prints what the kernel knows of every process in the container, but for its own shell.
+/// Prints the kernel's view of every process in the container but its own shell.
 const LOOK: &str = r#"
 for process in /proc/[0-9]*; do
     [ "$process" = "/proc/$$" ] && continue
@@ -272,7 +272,7 @@ async fn the_agents_port_gives_nothing_to_whoever_has_no_token() -> Result<()> {
             404
         );
 
-        // And none of it did any harm.
+        // And none of it had an effect.
         namespace.cluster.anonymous().title(&live.id).await.map(drop)
     })
     .await

@@ -1,4 +1,4 @@
-//! A cluster from nothing.
+//! Boots a cluster.
 
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};

@@ -55,7 +55,7 @@ pub fn remove(name: Name) -> Result<()> {
     loop {
         for root in &roots {
             for pid in processes(root) {
-                // It may end by itself in between; that is as good.
+                // It may exit by itself in between.
                 let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
             }
         }

@@ -254,7 +254,7 @@ fn kubelet(name: Name) -> Value {
         "volumePluginDir": "/var/lib/kubelet/plugins-exec",
         // The machine's disk is not ours: however full it is, pods stay and images too.
         "evictionHard": {"memory.available": "200Mi"},
-        // How soon a pod is evicted that writes more than it may: every ten seconds the kubelet looks at such figures.
+        // How soon a pod is evicted that writes more than it may.
         "volumeStatsAggPeriod": "10s",
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,

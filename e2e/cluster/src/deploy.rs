@@ -1,4 +1,4 @@
-//! What runs in the cluster: DNS, the page server, the operator.
+//! Deploys DNS, the page server and the operator.
 
 use anyhow::{Context, Result};
 use std::fs;

@@ -1,4 +1,4 @@
-//! The end of a cluster, whatever state it is in. All it needs is the name.
+//! Removes a cluster by its name alone, whatever state it is in.
 
 use anyhow::{Context, Result};
 use std::fs;
@@ -24,7 +24,7 @@ pub fn down(name: Name) -> Result<()> {
         return Ok(());
     }
     step(&format!("stop cluster {}", name.text()), || {
-        // A record that can't be read says nothing; the cgroups say it all.
+        // The cgroups have every process, also where the record cannot be read.
         if let Ok(Some(record)) = record::load(name) {
             // The kernel kills the whole namespace with its first process.
             record.init.kill();

@@ -1,4 +1,4 @@
-//! The way into a running cluster's namespaces.
+//! Runs commands in a running cluster's Linux namespaces.
 
 use anyhow::{Context, Result, bail};
 use std::process::{Command, ExitCode};

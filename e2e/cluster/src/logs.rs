@@ -1,4 +1,4 @@
-//! The ends of the components' logs.
+//! Prints the ends of the components' logs.
 
 use anyhow::{Context, Result};
 use std::fs;

@@ -57,7 +57,7 @@ impl Process {
     /// Kills it unless the id has been reused.
     pub fn kill(self) {
         if self.alive() {
-            // It may end by itself in between; that is as good.
+            // It may exit by itself in between.
             let _ = kill(Pid::from_raw(self.pid), Signal::SIGKILL);
         }
     }

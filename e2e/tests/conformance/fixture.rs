@@ -13,9 +13,9 @@ use crate::{
     reply::{INVALID_ARGUMENT, NOT_CREATED, check_envelope, expect, shortened},
 };
 
-/// An id of the right form that nobody has.
+/// A well-formed id that no session has.
 pub const UNKNOWN_ID: &str = "00000000-0000-8000-8000-000000000000";
-/// A browserName that nothing matches: what is refused for it alone has a right form.
+/// A browserName that nothing matches: capabilities that are refused for it alone are well-formed.
 pub const NO_BROWSER: &str = "no such browser";
 
 pub struct Fixture {
@@ -62,7 +62,7 @@ impl Fixture {
         self.namespace.cluster.page(path)
     }
 
-    /// Sends a command. Whatever the rule is about, the reply must have its envelope.
+    /// Sends a command, and checks the reply's envelope.
     pub async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Reply> {
         self.send_text(method, path, body.map(Value::to_string)).await
     }
@@ -93,22 +93,19 @@ impl Fixture {
         Ok(reply.body["value"].take())
     }
 
-    /// GET that must succeed.
     pub async fn get(&self, path: &str) -> Result<Value> {
         self.value(Method::GET, path, None).await
     }
 
-    /// POST that must succeed.
     pub async fn post(&self, path: &str, body: Value) -> Result<Value> {
         self.value(Method::POST, path, Some(&body)).await
     }
 
-    /// DELETE that must succeed.
     pub async fn delete(&self, path: &str) -> Result<Value> {
         self.value(Method::DELETE, path, None).await
     }
 
-    /// Sends a command that must be refused so.
+    /// Sends a command that must get this error.
     pub async fn fails(
         &self,
         method: Method,
@@ -124,7 +121,7 @@ impl Fixture {
         with(set, "browserName", self.browser.name())
     }
 
-    /// New Session that must be refused so. One that is made all the same is deleted.
+    /// New Session that must get this error. A session created all the same is deleted.
     pub async fn refuses(&self, body: &Value, refusal: (u16, &str)) -> Result<()> {
         self.refuses_text(body.to_string(), refusal).await
     }
@@ -144,27 +141,25 @@ impl Fixture {
         self.refuses(&json!({"capabilities": capabilities}), INVALID_ARGUMENT).await
     }
 
-    /// Capabilities of a right form that nothing matches.
+    /// Well-formed capabilities that nothing matches.
     pub async fn unmatched(&self, capabilities: Value) -> Result<()> {
         self.refuses(&json!({"capabilities": capabilities}), NOT_CREATED).await
     }
 
-    /// A set of a right form. It needs no browser: it is refused, but for the browserName that is added.
+    /// A well-formed set. No browser is needed: the browserName that is added matches nothing.
     pub async fn valid(&self, set: &Value) -> Result<()> {
         self.unmatched(json!({"alwaysMatch": with(set, "browserName", NO_BROWSER)})).await
     }
 
-    /// Makes a session with a body of the rule's own.
     pub async fn create(&self, body: &Value) -> Result<Session> {
         Session::new(self.value(Method::POST, "/session", Some(body)).await?)
     }
 
-    /// Makes a session of this browser.
     pub async fn new_session(&self, set: &Value) -> Result<Session> {
         self.create(&json!({"capabilities": {"alwaysMatch": self.of_browser(set)}})).await
     }
 
-    /// Makes a session of this browser for as long as the check takes.
+    /// Creates a session of this browser for the length of the check.
     pub async fn with_session<T>(
         &self,
         set: Value,
@@ -174,7 +169,7 @@ impl Fixture {
         self.with_removal(session, check).await
     }
 
-    /// Runs a check on a session, and removes it.
+    /// Runs a check on a session, then deletes the session.
     pub async fn with_removal<T>(
         &self,
         session: Session,
@@ -208,7 +203,7 @@ impl Fixture {
         Ok(self.any_plain().await?.read().await)
     }
 
-    /// The same session for one rule alone, which may do in it what the others get over.
+    /// The same session under a write lock: this rule may change in it what does not disturb others.
     pub async fn plain_alone(&self) -> Result<RwLockWriteGuard<'_, Session>> {
         Ok(self.any_plain().await?.write().await)
     }
@@ -223,7 +218,6 @@ impl Fixture {
         self.bare.get_or_try_init(async || Ok(Mutex::new(self.new_bare().await?))).await
     }
 
-    /// A socket without a session.
     pub async fn bare_socket(&self) -> Result<Bidi> {
         Bidi::connect_as(&self.namespace.cluster.bare_socket_url(), Some(&self.token)).await
     }
@@ -235,7 +229,6 @@ impl Fixture {
         Ok(Bare { bidi, result })
     }
 
-    /// The parameters of a `session.new` for this browser.
     pub fn wanted_by_bidi(&self) -> Value {
         json!({"capabilities": {"alwaysMatch": self.of_browser(&json!({}))}})
     }

@@ -1,4 +1,4 @@
-//! Which sockets there are (WebDriver BiDi, "Transport"; B.1).
+//! The handshake of sockets (WebDriver BiDi, "Transport"; B.1).
 
 use std::time::Duration;
 

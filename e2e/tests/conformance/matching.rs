@@ -1,4 +1,4 @@
-//! What can be had (WebDriver, "matching capabilities"; A.4).
+//! Matching capabilities (WebDriver, "matching capabilities"; A.4).
 
 use anyhow::{Context, Result, ensure};
 use reqwest::Method;

@@ -1,4 +1,4 @@
-//! In which order a request is judged (A.1): path, method, session, body.
+//! The order in which a request is checked (A.1): path, method, session, body.
 
 use anyhow::{Context, Result, ensure};
 use reqwest::Method;
@@ -13,9 +13,9 @@ use crate::{
     rule::{Rule, rule},
 };
 
-/// What a path that is no command's gets.
+/// The error of an unknown path.
 const UNKNOWN_COMMAND: (u16, &str) = (404, "unknown command");
-/// What a command's path with another method gets.
+/// The error of a known path with an unknown method.
 const UNKNOWN_METHOD: (u16, &str) = (405, "unknown method");
 /// The key of an element's reference.
 pub const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -108,7 +108,7 @@ async fn trailing_slash(fixture: &Fixture) -> Result<()> {
     rows.done()
 }
 
-/// Every method but `own`, one of nobody's among them.
+/// Every method but `own`, and an invented one.
 fn methods_but(own: &Method) -> Result<Vec<Method>> {
     let mut methods = vec![
         Method::GET,

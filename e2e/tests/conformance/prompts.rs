@@ -58,7 +58,7 @@ async fn right(fixture: &Fixture) -> Result<()> {
     taken(fixture, "unhandledPromptBehavior", values.into()).await
 }
 
-/// What becomes of a confirm() that the next command finds open: what the page got, and whether the command was told.
+/// What happens to an open confirm(): what the page got, and whether the next command failed for it.
 async fn confirm(fixture: &Fixture, session: &Session) -> Result<(Value, bool)> {
     let run = async |script: &str| {
         let body = json!({"script": script, "args": []});

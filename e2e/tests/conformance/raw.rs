@@ -10,9 +10,8 @@ use tokio::{
     time::timeout,
 };
 
-/// How long an answer may take, of a server that has nothing to wait for.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection that says nothing counts as left open.
+/// After this silence a connection counts as left open.
 const SILENCE: Duration = Duration::from_secs(2);
 /// Any 16 bytes in base64 will do.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -28,7 +27,6 @@ pub const PONG: u8 = 0xA;
 /// The bit of a message's last frame.
 const LAST: u8 = 0x80;
 
-/// What came back on a connection.
 pub struct Http {
     pub bytes: Vec<u8>,
     /// Whether the server closed it.
@@ -64,7 +62,7 @@ pub async fn dial(url: &str) -> Result<TcpStream> {
 }
 
 impl Http {
-    /// Sends bytes, and hears until the server closes the connection or says nothing more.
+    /// Sends bytes, and reads until the server closes the connection or falls silent.
     pub async fn talk(url: &str, bytes: &[u8]) -> Result<Self> {
         let mut stream = dial(url).await?;
         stream.write_all(bytes).await.context("send")?;

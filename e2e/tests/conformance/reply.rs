@@ -4,14 +4,11 @@ use anyhow::{Context, Result, ensure};
 use e2e::Reply;
 use serde_json::Value;
 
-/// The refusal of what is malformed.
 pub const INVALID_ARGUMENT: (u16, &str) = (400, "invalid argument");
-/// The refusal of what cannot be had.
 pub const NOT_CREATED: (u16, &str) = (500, "session not created");
-/// The refusal of a session that is none.
 pub const INVALID_SESSION: (u16, &str) = (404, "invalid session id");
 
-/// Checks that a reply is this refusal.
+/// Checks that a reply has this status and error code.
 pub fn expect(reply: &Reply, refusal: (u16, &str)) -> Result<()> {
     let seen = (reply.status, reply.error());
     // A browser's stack trace would only be in the way.
@@ -19,7 +16,6 @@ pub fn expect(reply: &Reply, refusal: (u16, &str)) -> Result<()> {
     Ok(())
 }
 
-/// The beginning of a text.
 pub fn shortened(text: &str) -> String {
     text.chars().take(200).collect()
 }

@@ -54,7 +54,7 @@ pub async fn all<T>(
     rows.done()
 }
 
-/// What a value must be.
+/// A condition on a value.
 pub type Is = fn(&Value) -> bool;
 
 /// The elements of a list that is written as JSON.

@@ -1,4 +1,4 @@
-//! The form of what New Session is asked for (WebDriver, "validate capabilities"; A.4).
+//! Validating capabilities (WebDriver, "validate capabilities"; A.4).
 
 use anyhow::{Result, ensure};
 use e2e::with_namespace;

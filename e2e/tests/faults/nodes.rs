@@ -1,4 +1,4 @@
-//! What happens to a browser's node.
+//! Faults of a browser's node.
 
 use anyhow::{Context, Result};
 use crds::{Phase, Reason};
@@ -77,7 +77,7 @@ async fn a_session_whose_node_is_out_of_reach_ends_and_its_client_is_told() -> R
                 let outcome = faults.without(&["kubelet"], lost).await;
                 change(namespace, node, json!({"taints": null})).await?;
                 outcome?;
-                // It comes back, and finds that the pod is to go.
+                // It comes back, and finds that its pod is to be deleted.
                 let end = ended_everywhere(namespace, "s", Phase::Failed, Reason::NodeLost)
                     .await
                     .map(drop);

@@ -21,7 +21,7 @@ use crate::helpers::{both, ended_everywhere, first_pod, while_driven};
 /// How often the controller is killed.
 const ROUNDS: usize = 2;
 
-/// A controller that is at work.
+/// The controller that holds the Lease.
 async fn controller(namespace: &Namespace) -> Result<Pod> {
     eventually(READY_LIMIT, async || {
         let pods = operator::pods(&namespace.cluster, "controller").await?;
@@ -50,7 +50,7 @@ async fn a_controller_that_is_killed_loses_no_start_and_no_end() -> Result<()> {
                 });
                 ended?;
                 killed?;
-                // This one it has not even seen.
+                // The controller has not even seen this one.
                 namespace.create(&format!("waiting-{round}"), json!({})).await?;
             }
             for round in 0..ROUNDS {
@@ -93,10 +93,10 @@ async fn a_gateway_that_is_killed_loses_no_session_and_its_clients_go_on_through
 
         faults.kill(&gateways[0], OPERATOR, Signal::SIGKILL)?;
 
-        // It could say nothing; its client sees the end of the connection.
+        // Killed, it sent no Close frame: its client sees the connection end.
         let end = broken.closed(Duration::from_secs(5)).await;
         ensure!(end.is_err(), "a process that was killed said {end:?}");
-        // Whoever was on the other goes on.
+        // Clients of the other replica go on.
         for (socket, context) in &mut sockets {
             ensure!(socket.evaluate(context, "left").await? == "here");
         }

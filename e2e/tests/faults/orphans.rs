@@ -1,4 +1,4 @@
-//! A node is gone for good, with what was on it.
+//! A node is gone for good, with its pods.
 
 use std::time::Duration;
 

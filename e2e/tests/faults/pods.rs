@@ -1,4 +1,4 @@
-//! What happens to a browser's pod, and to the processes in it.
+//! Faults of a browser's pod and its processes.
 
 use anyhow::{Context, Result, ensure};
 use crds::{Phase, Reason};

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::helpers::{Rows, both, ended_everywhere, pod_of, while_driven};
 
-/// Takes memory until there is none, and holds it.
+/// Allocates memory until there is none, and holds it.
 const EAT: &str = r#"
 globalThis.eaten = [];
 setInterval(() => eaten.push(new Uint8Array(32 << 20).fill(1)), 10);
@@ -93,13 +93,13 @@ async fn a_page_that_spins_has_no_more_of_the_processors_than_its_class_allows()
                 let pod = pod_of(namespace, &spinning).await?;
                 while_driven(namespace, &neighbour.id, async || {
                     let (begun, before) = (Instant::now(), faults.processor_time(&pod)?);
-                    // A share is a share of a time.
+                    // A CPU share is measured over a time.
                     sleep(MEASURED_TIME).await;
                     let used = faults.processor_time(&pod)? - before;
                     let share = used.as_secs_f64() / begun.elapsed().as_secs_f64();
                     println!("a page that spins had {share:.2} of a processor");
                     ensure!(share <= CPU_LIMIT + SLACK, "it had {share:.2}");
-                    // Else it did not spin; how much it gets the machine's other work decides.
+                    // Otherwise it did not spin; above that, its share depends on the machine's other work.
                     ensure!(share >= CPU_LIMIT / 4.0, "it had only {share:.2}");
                     Ok(())
                 })

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::{apart, object, released, time};
 
-/// Asked so often, every replica has answered.
+/// Requests after which every replica behind the Service has answered one.
 const REQUESTS_FOR_ALL_REPLICAS: usize = 6;
 
 /// What a session has in every answer; the last may be null.
@@ -74,7 +74,7 @@ async fn a_session_is_made_found_stopped_and_deleted() -> Result<()> {
                 (&shown["persistMemory"], &shown["startedAt"]),
                 (&json!(false), &made["startedAt"])
             );
-            // Ids are UUIDs, however they are written.
+            // Ids are UUIDs in any spelling.
             assert_eq!(
                 client.get(&format!("/api/v2/sessions/{}", id.to_uppercase())).await?["id"],
                 *id
@@ -168,7 +168,7 @@ async fn a_browser_is_the_same_under_every_version() -> Result<()> {
                     .await?;
                 assert_eq!(reply["result"]["product"], version["Browser"]);
             }
-            // Without its query it is nobody's.
+            // Without its query it authorizes nobody.
             let bare = cdp.split('?').next().context("a path")?;
             client.expect(401, Method::GET, &format!("{bare}/json/version"), None).await?;
 
@@ -303,7 +303,7 @@ async fn a_share_shows_a_session_to_everybody_and_lets_nobody_drive_it() -> Resu
             assert_eq!(client.get(&path).await?["publicShareUrl"], url);
             ensure!(!url.contains(&id(&made)?.replace('-', "")), "it tells the id: {url}");
 
-            // Whoever has it, from wherever: a link on another site.
+            // It works for whoever has it, also as a link on another site.
             let anybody = reqwest::Client::builder().no_proxy().build()?;
             let look = async |url: &str| {
                 anybody.get(url).header("sec-fetch-site", "cross-site").send().await
@@ -355,7 +355,7 @@ async fn a_share_shows_a_session_to_everybody_and_lets_nobody_drive_it() -> Resu
                 Ok(())
             })
             .await?;
-            // What was taken back stays so.
+            // A revoked share stays revoked.
             let old = share["shareUrl"].as_str().context("shareUrl")?;
             assert_eq!(look(old).await?.status(), 404);
             let refused = client.expect(422, Method::POST, &shares, None).await?;

@@ -55,7 +55,7 @@ async fn a_session_is_made_found_driven_and_released() -> Result<()> {
             let (id, object) = (id(&made)?, object(&namespace, &made).await?);
             let path = format!("/v1/sessions/{id}");
 
-            // The same, whichever call shows it.
+            // Every call shows the same.
             let shown = client.get(&path).await?;
             for field in REQUIRED.iter().chain(&["connectUrl", "seleniumRemoteUrl", "signingKey"]) {
                 ensure!(

@@ -53,7 +53,7 @@ async fn every_field_is_the_objects() -> Result<()> {
                 ("/v1/sessions", browserbase, same),
                 (
                     "/api/v2/browsers",
-                    // As the open-source client writes it.
+                    // As the open-source client sends it.
                     json!({"timeout": 1, "profile_id": null, "proxy_country_code": null, "enable_recording": false}),
                     json!({
                         "timeout": 60, "idle": 0, "connect": 300, "ttl": 3600, "keepAlive": true, "viewport": null,

@@ -18,7 +18,7 @@ use kube::{
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// Both clients try again unless they are told not to.
+/// Both clients retry unless the reply forbids it.
 fn is_final(reply: &Reply) -> Result<()> {
     ensure!(reply.status == 429, "{} {}", reply.status, reply.body);
     assert_eq!(reply.header("x-should-retry"), "false");
@@ -80,7 +80,7 @@ async fn a_full_class_is_429_and_nothing_waits() -> Result<()> {
                     ensure!(message.contains(Reason::CapacityReached.as_str()), "{message}");
                     nothing_waits(&namespace, &id(&made)?).await?;
                     client.release(&id(&made)?).await?;
-                    // There is room again.
+                    // There is capacity again.
                     let made = client.browserbase(body).await?;
                     client.release(&id(&made)?).await.map(drop)
                 })

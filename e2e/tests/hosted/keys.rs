@@ -53,7 +53,7 @@ async fn a_session_of_another_namespace_is_none() -> Result<()> {
                         (404, "invalid session id"),
                         "{joined:?}"
                     );
-                    // Nothing of that touched it.
+                    // None of that touched the session.
                     assert_eq!(us.get(&format!("/v1/sessions/{id}")).await?["status"], "RUNNING");
                     // A link is for one session.
                     let other = us.browserbase(json!({"keepAlive": true})).await?;
@@ -96,7 +96,7 @@ async fn a_key_is_shown_once_listed_and_taken_back() -> Result<()> {
         let refused =
             driver.send(Method::POST, "/session", Some(&json!({"capabilities": {}}))).await?;
         assert_eq!(refused.error(), "session not created");
-        // What it made goes on, and so does its URL: that is for the session, not for the key.
+        // Its session goes on, and so does the URL: that belongs to the session, not to the key.
         let url = made["connectUrl"].as_str().context("connectUrl")?;
         e2e::Bidi::connect(url).await?.send_command("Browser.getVersion", json!({})).await?;
 

@@ -11,7 +11,7 @@ use kube::api::ListParams;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// A create call, and its service's way to refuse.
+/// A create call, with its service's shape of errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Call {
     Browserbase,
@@ -289,7 +289,7 @@ async fn who_has_no_key_gets_nothing() -> Result<()> {
                     }
                     client.expect(401, Method::GET, "/json/version", None).await?;
                 }
-                // With the right key it is another matter.
+                // The right key is accepted.
                 let known = Hosted::new(&gateway.url(), Some(&key.text));
                 known.get("/v1/projects").await?;
                 let bearer = format!("Bearer {}", key.text);
