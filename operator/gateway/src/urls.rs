@@ -1,4 +1,4 @@
-//! Under which URL a client finds its session again.
+//! This gateway's URL, as a client can reach it.
 
 use std::net::IpAddr;
 
@@ -6,18 +6,18 @@ use http::{HeaderMap, uri::Authority};
 use ipnet::IpNet;
 use serde_json::Value;
 
-/// The base of the URLs in a reply, `ws` or `wss`, without a slash at its end: the configured URL, else what a proxy that is
-/// trusted says, else the URL that a Selenium client says it used, else the request's Host.
+/// This gateway's URL, `ws://...` or `wss://...`, without a slash at its end: the configured one, else what a trusted proxy says, else
+/// what a Selenium client says that it used (`remote_url`), else the request's Host.
 pub fn socket_base(
-    configured: &UrlSettings,
+    settings: &UrlSettings,
     remote_url: Option<&str>,
     headers: &HeaderMap,
     peer: IpAddr,
 ) -> String {
-    let base = configured
+    let base = settings
         .external
         .clone()
-        .or_else(|| configured.trusts(peer).then(|| forwarded(headers)).flatten())
+        .or_else(|| settings.trusts(peer).then(|| forwarded(headers)).flatten())
         .or_else(|| remote_url.and_then(base_of))
         .or_else(|| text(headers, "host").map(|host| format!("http://{host}")))
         .unwrap_or_default();
@@ -25,7 +25,6 @@ pub fn socket_base(
     base.replacen("http", "ws", 1)
 }
 
-/// What the administrator says of the way to this gateway.
 #[derive(Clone, Debug, Default)]
 pub struct UrlSettings {
     /// The URL that clients reach it by, without a slash at its end.
@@ -35,7 +34,7 @@ pub struct UrlSettings {
 }
 
 impl UrlSettings {
-    /// Whether it is a proxy before this gateway.
+    /// Whether a peer is a proxy whose headers are believed.
     pub fn trusts(&self, peer: IpAddr) -> bool {
         // A socket that listens on both families shows an IPv4 peer as an IPv6 one.
         let peer = peer.to_canonical();
@@ -43,8 +42,7 @@ impl UrlSettings {
     }
 }
 
-/// What a proxy says of the URL that its client used; `None` where it says no host. Of a list the first counts: it is the
-/// client's own.
+/// The URL that a proxy's client used; `None` where the proxy names no host. The first entry of a list is the client's.
 fn forwarded(headers: &HeaderMap) -> Option<String> {
     let first =
         |name| text(headers, name).map(|value| value.split(',').next().unwrap_or("").trim());

@@ -9,19 +9,19 @@ use support::signals;
 
 use super::common::LogArgs;
 
-/// The exit code of an agent that was told to stop and not why: that of a process that SIGTERM ends.
-const TOLD_TO_STOP: i32 = 143;
+/// The exit code of a process that SIGTERM ends.
+const SIGTERM_EXIT_CODE: i32 = 143;
 
 /// Flags of the agent. None of them is a secret.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Where controller and gateway come in.
+    /// The address for the controller and the gateways.
     #[arg(long, default_value = "0.0.0.0:4444")]
     listen: SocketAddr,
-    /// The SHA-256 of the token that they show, in hexadecimal.
+    /// The SHA-256 of the token that they authenticate with, in hexadecimal.
     #[arg(long)]
     token_sha256: String,
-    /// What to have ready before the bind, as JSON.
+    /// What to prepare before the bind, as JSON.
     #[arg(long)]
     prepare: String,
     /// The driver's program.
@@ -30,7 +30,7 @@ pub struct Args {
     /// The browser's program. Absent: the driver's choice.
     #[arg(long, env = "BROWSER_BINARY")]
     browser: Option<PathBuf>,
-    /// Where the last word goes.
+    /// The file for the termination message.
     #[arg(long, default_value = "/dev/termination-log")]
     termination_log: PathBuf,
     /// How long to wait for a session, in seconds.
@@ -41,9 +41,6 @@ pub struct Args {
 }
 
 /// Runs the agent until its session ends.
-///
-/// # Errors
-/// It could not begin, or could not leave its last word.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let Args {
         listen,
@@ -56,7 +53,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         logs,
     } = args;
     logs.start();
-    // What the page gets hold of must not read this process, which knows the session's id.
+    // Whatever breaks out of the browser must not read this process, which knows the session's id.
     nix::sys::prctl::set_dumpable(false).context("make this process undumpable")?;
     let config = agent::Config {
         listen,
@@ -69,10 +66,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         unbound_timeout: Duration::from_secs(unbound_timeout_seconds),
     };
     let stop = signals::shutdown().context("listen for signals")?;
-    let last_word = agent::run(config, stop).await?;
-    if last_word.reason == Reason::PodDeleted {
-        // Of a container that exits with 0 the pod has succeeded, and the kubelet then forgets why it stopped it.
-        std::process::exit(TOLD_TO_STOP);
+    let end = agent::run(config, stop).await?;
+    if end.reason == Reason::PodDeleted {
+        // A container that exits with 0 makes its pod Succeeded, and then the kubelet forgets why it stopped the pod.
+        std::process::exit(SIGTERM_EXIT_CODE);
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What the roles have in common: their logs, their second port, their client.
+//! What the roles share: logs, the admin port, the client of the cluster, the runtime.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -13,7 +13,6 @@ use support::{
 use tokio::{net::TcpListener, runtime::Builder};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// How a log line looks.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum LogFormat {
     /// One JSON object a line.
@@ -22,10 +21,9 @@ pub enum LogFormat {
     Text,
 }
 
-/// Flags of every role's logs.
 #[derive(Args, Debug)]
 pub struct LogArgs {
-    /// How a log line looks.
+    /// The format of log lines.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "json")]
     log_format: LogFormat,
     /// What is logged: a list of target=level.
@@ -34,7 +32,6 @@ pub struct LogArgs {
 }
 
 impl LogArgs {
-    /// Starts logging.
     pub fn start(&self) {
         let format = match self.log_format {
             LogFormat::Json => logs::Format::Json,
@@ -44,19 +41,15 @@ impl LogArgs {
     }
 }
 
-/// Flags of a role's second port.
 #[derive(Args, Debug)]
 pub struct AdminArgs {
-    /// Where /healthz, /readyz and /metrics are.
+    /// The address of /healthz, /readyz and /metrics.
     #[arg(long, env = "ADMIN_LISTEN", default_value = "0.0.0.0:8080")]
     admin_listen: SocketAddr,
 }
 
 impl AdminArgs {
-    /// Serves the second port.
-    ///
-    /// # Errors
-    /// The port cannot be listened on.
+    /// Serves the admin port.
     pub async fn start(
         &self,
         ready: Ready,
@@ -70,56 +63,42 @@ impl AdminArgs {
     }
 }
 
-/// Listens on an address.
-///
-/// # Errors
-/// It is taken, or not ours.
 pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))
 }
 
-/// How long the API server may take for an answer.
-const ANSWER: Duration = Duration::from_secs(30);
+/// How long the API server may take to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a watch may be silent: the API server sends a bookmark every minute.
-const SILENCE: Duration = Duration::from_secs(150);
+const WATCH_TIMEOUT: Duration = Duration::from_secs(150);
 
 /// A client of the cluster that this process is in, or that KUBECONFIG names.
-///
-/// # Errors
-/// There is no such cluster.
 pub async fn client() -> anyhow::Result<Client> {
-    client_with(ANSWER).await
+    client_with(ANSWER_TIMEOUT).await
 }
 
 /// The same for watches, on connections of their own.
-///
-/// # Errors
-/// There is no such cluster.
 pub async fn watching_client() -> anyhow::Result<Client> {
-    client_with(SILENCE).await
+    client_with(WATCH_TIMEOUT).await
 }
 
-/// A server that is gone without a word must not be waited for as long as TCP would.
+/// `read_timeout`: TCP alone would wait for minutes for a server that is gone.
 async fn client_with(read_timeout: Duration) -> anyhow::Result<Client> {
     let mut config = Config::infer().await.context("find the cluster")?;
     config.read_timeout = Some(read_timeout);
     Client::try_from(config).context("a client of the cluster")
 }
 
-/// A runtime with a thread for each core.
 pub fn on_all_cores() -> Builder {
     Builder::new_multi_thread()
 }
 
-/// A runtime of one thread: what serves one client at a time is faster where no other thread need be woken.
+/// For what serves one client at a time: no other thread need be woken.
 pub fn on_one_thread() -> Builder {
     Builder::new_current_thread()
 }
 
 /// Runs a role on its own runtime.
-///
-/// # Errors
-/// The role's.
 pub fn block_on(
     mut runtime: Builder,
     role: impl Future<Output = anyhow::Result<()>>,
@@ -129,10 +108,9 @@ pub fn block_on(
         .map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
     let runtime = runtime.enable_all().build().context("start the runtime")?;
     let outcome = runtime.block_on(role);
-    // Work that cannot be stopped, such as an upload that is being unpacked, does not hold up the end.
-    runtime.shutdown_timeout(LAST_WORK);
+    // Work that cannot be cancelled, such as unpacking an upload, must not delay the exit.
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     outcome
 }
 
-/// How long such work may take.
-const LAST_WORK: Duration = Duration::from_millis(100);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(100);

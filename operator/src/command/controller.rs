@@ -13,7 +13,6 @@ use tokio_util::task::TaskTracker;
 
 use super::common::{AdminArgs, LogArgs, client, watching_client};
 
-/// Flags of the controller.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The operator's own namespace, where its secrets are.
@@ -22,13 +21,13 @@ pub struct Args {
     /// The gateway's URL in a session's status.
     #[arg(long, env = "GATEWAY_URL")]
     gateway_url: String,
-    /// The domain of the cluster's names.
+    /// The domain of the cluster's DNS names.
     #[arg(long, env = "CLUSTER_DOMAIN", default_value = "cluster.local")]
     cluster_domain: String,
     /// The name of this replica's pod, for the Lease and for Events.
     #[arg(long, env = "POD_NAME")]
     identity: String,
-    /// The name of the Lease that the one controller that works holds, in its own namespace.
+    /// The name of the Lease in the operator's namespace; only its holder reconciles.
     #[arg(long, env = "LEASE", default_value = "browser-operator-controller")]
     lease: String,
     #[command(flatten)]
@@ -37,10 +36,7 @@ pub struct Args {
     logs: LogArgs,
 }
 
-/// Runs the controller until it is told to stop.
-///
-/// # Errors
-/// The cluster cannot be reached, or the installation key is not to be had.
+/// Runs the controller until SIGTERM.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let Args { namespace, gateway_url, cluster_domain, identity, lease, admin, logs } = args;
     logs.start();
@@ -61,13 +57,13 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let clock = Timestamp::now;
     let clients =
         controller::Clients { watching: watching_client().await?, writing: writing.clone() };
-    // One that waits for its turn is as ready as can be.
+    // A replica that waits for the Lease counts as ready.
     ready.set(true);
-    let whole = stop.clone();
+    let process_stop = stop.clone();
     lease::while_held(writing, lease, stop, async |stop| {
         let (clients, key, settings) = (clients.clone(), key.clone(), settings.clone());
         controller::run(clients, key, settings, metrics.clone(), clock, ready.clone(), stop).await;
-        ready.set(!whole.is_cancelled());
+        ready.set(!process_stop.is_cancelled());
     })
     .await
     .context("the Lease")?;

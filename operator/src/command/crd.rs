@@ -4,7 +4,6 @@ use std::{fs, path::PathBuf};
 
 use anyhow::Context;
 
-/// Flags of `crd`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// A folder to write a file for each definition into. Absent: all of them to standard output.
@@ -12,10 +11,7 @@ pub struct Args {
     out: Option<PathBuf>,
 }
 
-/// Writes the definitions.
-///
-/// # Errors
-/// A file cannot be written.
+/// Writes the CustomResourceDefinitions as YAML.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     for (file, yaml) in crds::definitions::files()? {
         match &args.out {

@@ -11,25 +11,24 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::common::{AdminArgs, LogArgs, client, listen, watching_client};
 
-/// Flags of the gateway.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The operator's own namespace, where its secrets are.
     #[arg(long, env = "POD_NAMESPACE")]
     namespace: String,
-    /// Where clients come in.
+    /// The address for clients.
     #[arg(long, env = "LISTEN", default_value = "0.0.0.0:4444")]
     listen: SocketAddr,
-    /// The namespace of sessions whose client does not say who it is. Absent: such a client gets none.
+    /// The namespace of sessions whose client sends no credentials. Absent: such a client gets none.
     #[arg(long, env = "ANONYMOUS_NAMESPACE")]
     anonymous_namespace: Option<String>,
     /// The URL that clients reach the gateway by. Absent: what each request says.
     #[arg(long, env = "EXTERNAL_URL")]
     external_url: Option<String>,
-    /// Makes a session for every GET of /json/version, for CDP clients that have only this gateway's URL.
+    /// Creates a session for every GET of /json/version, for CDP clients that know only this gateway's URL.
     #[arg(long, env = "CDP_ON_DEMAND")]
     cdp_on_demand: bool,
-    /// The web origins whose pages may ask, separated by commas. Client libraries send no Origin and need none.
+    /// The web origins whose pages may send requests, separated by commas. Client libraries send no Origin and need none.
     #[arg(long, env = "ALLOWED_ORIGINS", value_delimiter = ',')]
     allowed_origins: Vec<String>,
     /// The networks of proxies whose X-Forwarded-* headers are believed, separated by commas; for example 10.0.0.0/8.
@@ -38,7 +37,7 @@ pub struct Args {
     /// How long a client waits for its session, in seconds.
     #[arg(long, env = "CREATE_TIMEOUT_SECONDS", default_value = "110")]
     create_timeout_seconds: u64,
-    /// How long tunnels may go on after SIGTERM, in seconds.
+    /// How long tunnels stay open after SIGTERM, in seconds.
     #[arg(long, env = "DRAIN_SECONDS", default_value = "20")]
     drain_seconds: u64,
     #[command(flatten)]
@@ -47,10 +46,7 @@ pub struct Args {
     logs: LogArgs,
 }
 
-/// Runs the gateway until it is told to stop.
-///
-/// # Errors
-/// The cluster cannot be reached, or a port cannot be listened on.
+/// Runs the gateway until SIGTERM.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let Args {
         namespace,
@@ -69,7 +65,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let stop = signals::shutdown().context("listen for signals")?;
     let (tasks, ready, mut registry) = (TaskTracker::new(), Ready::default(), Registry::default());
     let metrics = gateway::metrics(&mut registry);
-    // The second port outlives the first, to say that this replica is not ready any more.
+    // The admin port outlives the clients' port, to say that this replica is not ready any more.
     let admin_stop = CancellationToken::new();
     admin.start(ready.clone(), registry, admin_stop.clone(), &tasks).await?;
 

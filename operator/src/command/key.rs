@@ -1,4 +1,4 @@
-//! `browser-operator key`: API keys for programs of hosted browser services, and for whoever has no Kubernetes token.
+//! `browser-operator key`: API keys for programs of hosted browser services, and for clients without a Kubernetes token.
 
 use agent_api::api_key::{ApiKey, ID_BYTES, SECRET_BYTES};
 use anyhow::{Context, bail};
@@ -24,7 +24,6 @@ const ACCOUNT: &str = "browser-sessions";
 const FIELD_MANAGER: &str = "browser-operator-key";
 const KIND: &str = "browser-operator.io/api-key";
 
-/// Flags of `key`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The operator's own namespace, where the keys' Secrets are
@@ -36,28 +35,25 @@ pub struct Args {
 
 #[derive(clap::Subcommand, Debug)]
 enum Command {
-    /// Make a key for the sessions of a namespace, and show it, this once
+    /// Create a key for the sessions of a namespace, and print it, this once
     Create {
         /// The namespace
         namespace: String,
-        /// Act as this ServiceAccount of it, with the rights that it has; without it as `browser-sessions`, which is made
-        /// with the right to sessions and nothing else
+        /// Act as this ServiceAccount of the namespace, with its rights; absent: as `browser-sessions`, which is created with
+        /// the right to sessions and nothing else
         #[arg(long)]
         service_account: Option<String>,
     },
-    /// Show which keys there are
+    /// List the keys
     List,
-    /// Take a key back: the gateways refuse it at once
+    /// Revoke a key: the gateways refuse it at once
     Revoke {
         /// The key's id, as `list` shows it: the part between the underscores
         id: String,
     },
 }
 
-/// Makes, shows or takes back keys, with the rights of KUBECONFIG.
-///
-/// # Errors
-/// The API server refuses, or there is no such namespace or key.
+/// Works with the rights of KUBECONFIG.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let client = client().await?;
     let secrets = Api::<Secret>::namespaced(client.clone(), &args.operator_namespace);
@@ -89,7 +85,7 @@ async fn create(
             account
         }
         None => {
-            grant(&client, namespace).await?;
+            create_account(&client, namespace).await?;
             ACCOUNT.to_owned()
         }
     };
@@ -121,8 +117,8 @@ async fn create(
     Ok(())
 }
 
-/// Makes the ServiceAccount that may have sessions in a namespace, and nothing else.
-async fn grant(client: &Client, namespace: &str) -> anyhow::Result<()> {
+/// Creates the ServiceAccount that may have sessions in a namespace, and nothing else.
+async fn create_account(client: &Client, namespace: &str) -> anyhow::Result<()> {
     let metadata = || ObjectMeta {
         name: Some(ACCOUNT.to_owned()),
         namespace: Some(namespace.to_owned()),

@@ -10,27 +10,22 @@ mod node;
 
 use clap::Subcommand;
 
-/// What this process is.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Reconciles BrowserSessions into pods, services and status.
+    /// Reconciles BrowserSessions into pods, Services and status.
     Controller(controller::Args),
-    /// Serves WebDriver and BiDi, and carries sessions' traffic.
+    /// Serves WebDriver, BiDi, CDP and the hosted APIs, and forwards sessions' traffic.
     Gateway(gateway::Args),
-    /// Fronts the driver in a browser's container, as its PID 1.
+    /// Runs the driver in a browser's container, as its PID 1.
     Agent(agent::Args),
     /// Keeps the browsers' seccomp profiles on a node.
     Node(node::Args),
-    /// Makes, shows and takes back API keys.
+    /// Creates, lists and revokes API keys.
     Key(key::Args),
     /// Writes the CustomResourceDefinitions.
     Crd(crd::Args),
 }
 
-/// Runs one.
-///
-/// # Errors
-/// What ended it.
 pub fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Controller(args) => {

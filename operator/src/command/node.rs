@@ -12,13 +12,12 @@ use tokio_util::task::TaskTracker;
 
 use super::common::{AdminArgs, LogArgs};
 
-/// Flags of `node`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The folder with the profiles.
+    /// The folder of the profiles.
     #[arg(long, default_value = "/profiles")]
     profiles: PathBuf,
-    /// The folder of the node to copy them to.
+    /// The kubelet's folder of seccomp profiles, to copy them to.
     #[arg(long, default_value = "/host/seccomp")]
     seccomp_dir: PathBuf,
     #[command(flatten)]
@@ -27,10 +26,7 @@ pub struct Args {
     logs: LogArgs,
 }
 
-/// Copies the profiles, and stays, so that its pod says that they are there.
-///
-/// # Errors
-/// A profile cannot be copied.
+/// Copies the profiles, and then runs until SIGTERM, so that its pod's readiness says that they are there.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let Args { profiles, seccomp_dir, admin, logs } = args;
     logs.start();
@@ -45,7 +41,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Copies each profile whole: under another name first, so that the kubelet never sees half of one.
+/// Writes each profile under another name first, so that the kubelet never reads half of one.
 fn copy(from: &Path, to: &Path) -> anyhow::Result<usize> {
     let mut copied = 0;
     fs::create_dir_all(to).with_context(|| format!("make {}", to.display()))?;
@@ -57,10 +53,10 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<usize> {
             continue;
         };
         let target = to.join(name);
-        let half = target.with_extension("json.new");
+        let temporary = target.with_extension("json.new");
         let text = fs::read(&source).with_context(|| format!("read {}", source.display()))?;
-        fs::write(&half, text).with_context(|| format!("write {}", half.display()))?;
-        fs::rename(&half, &target).with_context(|| format!("write {}", target.display()))?;
+        fs::write(&temporary, text).with_context(|| format!("write {}", temporary.display()))?;
+        fs::rename(&temporary, &target).with_context(|| format!("write {}", target.display()))?;
         copied += 1;
     }
     anyhow::ensure!(copied > 0, "{} has no profile", from.display());

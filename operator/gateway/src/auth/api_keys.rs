@@ -1,5 +1,5 @@
-//! API keys: Secrets of the operator's own namespace, from one watch. Each acts as a ServiceAccount in one namespace; what that
-//! may do, the API server says.
+//! API keys: Secrets of the operator's own namespace, from one watch. Each acts as a ServiceAccount of one namespace, and may do
+//! what the API server allows that.
 
 use std::collections::HashMap;
 
@@ -14,35 +14,32 @@ use kube::{
 use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
 
-/// What a key stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyHolder {
-    /// The namespace of its sessions.
     pub namespace: String,
-    /// Who it acts as.
+    /// The user name of the ServiceAccount that it acts as.
     pub user: String,
     hash: String,
 }
 
-/// The keys that there are.
 #[derive(Default)]
 pub struct ApiKeys {
     by_id: RwLock<HashMap<String, KeyHolder>>,
 }
 
 impl ApiKeys {
-    /// Who shows this key; `None` where there is no such key (any more).
+    /// Whose key this is; `None` where there is no such key.
     pub fn holder(&self, key: &ApiKey) -> Option<KeyHolder> {
         let holder = self.by_id.read().get(key.id()).cloned()?;
         key.has_hash(&holder.hash).then_some(holder)
     }
 
-    /// Follows the watch until `stop`. `seen`: cancelled when every key has been seen.
+    /// Follows the watch until `stop`. `synced` is cancelled once every key has been listed.
     pub async fn watch(
         &self,
         client: Client,
         namespace: &str,
-        seen: CancellationToken,
+        synced: CancellationToken,
         stop: CancellationToken,
     ) {
         let config = Config::default().labels(&format!("{}=true", names::API_KEY_LABEL));
@@ -52,30 +49,30 @@ impl ApiKeys {
         while let Some(event) = events.next().await {
             match event {
                 Event::Init => listed.clear(),
-                Event::InitApply(secret) => listed.extend(read(&secret)),
+                Event::InitApply(secret) => listed.extend(parse(&secret)),
                 Event::InitDone => {
                     *self.by_id.write() = std::mem::take(&mut listed);
-                    seen.cancel();
+                    synced.cancel();
                 }
                 Event::Apply(secret) => {
-                    // One that cannot be read any more is none.
+                    // A Secret that cannot be read any more is no key.
                     let mut by_id = self.by_id.write();
-                    by_id.remove(id(&secret.name_any()));
-                    by_id.extend(read(&secret));
+                    by_id.remove(id_of(&secret.name_any()));
+                    by_id.extend(parse(&secret));
                 }
                 Event::Delete(secret) => {
-                    self.by_id.write().remove(id(&secret.name_any()));
+                    self.by_id.write().remove(id_of(&secret.name_any()));
                 }
             }
         }
     }
 }
 
-fn id(name: &str) -> &str {
+fn id_of(name: &str) -> &str {
     name.strip_prefix(names::API_KEY_PREFIX).unwrap_or(name)
 }
 
-fn read(secret: &Secret) -> Option<(String, KeyHolder)> {
+fn parse(secret: &Secret) -> Option<(String, KeyHolder)> {
     let field = |name: &str| {
         let bytes = &secret.data.as_ref()?.get(name)?.0;
         String::from_utf8(bytes.clone()).ok().filter(|text| !text.is_empty())
@@ -83,7 +80,7 @@ fn read(secret: &Secret) -> Option<(String, KeyHolder)> {
     let name = secret.name_any();
     let holder = || {
         let (namespace, user) = (field("namespace")?, field("user")?);
-        // It is a ServiceAccount's of its namespace, and nobody else's.
+        // Only a ServiceAccount of the same namespace.
         user.strip_prefix("system:serviceaccount:")?.strip_prefix(&namespace)?.strip_prefix(':')?;
         Some(KeyHolder { namespace, user, hash: field("hash")? })
     };
@@ -91,7 +88,7 @@ fn read(secret: &Secret) -> Option<(String, KeyHolder)> {
         tracing::warn!(name, "a Secret that is labelled as an API key has not its fields");
         return None;
     };
-    Some((id(&name).to_owned(), holder))
+    Some((id_of(&name).to_owned(), holder))
 }
 
 #[cfg(test)]
@@ -113,10 +110,10 @@ mod tests {
         }))
         .unwrap();
         let keys = ApiKeys::default();
-        keys.by_id.write().extend(read(&secret));
+        keys.by_id.write().extend(parse(&secret));
         assert_eq!(keys.holder(&key).unwrap().namespace, "team-a");
         assert_eq!(keys.holder(&ApiKey::new([1; ID_BYTES], [3; SECRET_BYTES])), None);
         assert_eq!(keys.holder(&ApiKey::new([2; ID_BYTES], [2; SECRET_BYTES])), None);
-        assert!(read(&Secret::default()).is_none());
+        assert!(parse(&Secret::default()).is_none());
     }
 }

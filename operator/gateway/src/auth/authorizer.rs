@@ -1,4 +1,4 @@
-//! Who asks for a session, and in which namespace it may have one.
+//! Who a client is, and whether it may do what it asks for, by the API server's own reviews.
 
 use std::sync::Arc;
 
@@ -11,97 +11,88 @@ use k8s_openapi::api::{
 };
 use kube::{Api, Client, Resource, api::PostParams};
 
-use crate::auth::ApiKeys;
+use super::api_keys::ApiKeys;
 
-/// What programs of hosted services, which must have a key, show where none is wanted.
+/// The key of programs that must send one, for gateways that want none.
 const ANONYMOUS: &str = "anonymous";
-/// Kubernetes' name of one who does not say who it is.
-const NOBODY: &str = "system:anonymous";
-/// A Kubernetes ServiceAccount's user name begins so.
-const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
+/// Kubernetes' user name of clients without credentials.
+const ANONYMOUS_USER: &str = "system:anonymous";
+const SERVICE_ACCOUNT_PREFIX: &str = "system:serviceaccount:";
 
-/// Who asks, and where the session goes.
+/// A client that is authorized in one namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// For the record.
+    /// Its user name.
     pub name: String,
-    /// The session's namespace.
     pub namespace: String,
 }
 
 impl Caller {
-    /// Whether it did not say who it is.
     pub fn is_anonymous(&self) -> bool {
-        self.name == NOBODY
+        self.name == ANONYMOUS_USER
     }
 }
 
-/// Why a caller gets no session.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It did not say who it is, or not truly. Status 401.
+    /// Its credential is missing or not valid. Status 401.
     #[error("{0}")]
     Unauthenticated(&'static str),
-    /// It may not have it. Status 403.
+    /// It may not do this in this namespace. Status 403.
     #[error("{0}")]
     Forbidden(String),
-    /// The API server did not say. Status 500.
+    /// The API server did not answer. Status 500.
     #[error("the API server did not answer: {0}")]
     Unknown(#[source] Box<kube::Error>),
 }
 
-/// Decides who may have what.
 pub struct Authorizer {
-    /// The cluster.
     pub client: Client,
-    /// The namespace of callers who do not say who they are.
+    /// The namespace of clients without credentials; `None`: there are no such clients.
     pub anonymous_namespace: Option<String>,
-    /// The API keys.
     pub keys: Arc<ApiKeys>,
 }
 
 impl Authorizer {
-    /// Finds out who asks, and whether it may do that (a verb of Kubernetes) with sessions in the namespace it wants.
-    ///
-    /// # Errors
-    /// It may not.
+    /// Authenticates a client, and checks that it may do this `verb` (one of Kubernetes') with the BrowserSessions of a namespace:
+    /// the one it asks for, else that of its API key, else that of its ServiceAccount.
     pub async fn authorize(
         &self,
         credential: Option<String>,
-        wanted: Option<&str>,
+        requested: Option<&str>,
         verb: &str,
     ) -> Result<Caller, Error> {
         let Some(credential) = credential.filter(|credential| credential != ANONYMOUS) else {
-            return anonymous(self.anonymous_namespace.as_deref(), wanted);
+            return anonymous(self.anonymous_namespace.as_deref(), requested);
         };
         if credential.is_empty() {
             return Err(Error::Unauthenticated("there is no key or token in what was sent"));
         }
-        let (user, own) = match ApiKey::parse(&credential) {
+        let (user, key_namespace) = match ApiKey::parse(&credential) {
             Some(key) => {
                 let holder = self.keys.holder(&key);
                 let holder = holder.ok_or(Error::Unauthenticated("there is no such API key"))?;
                 (service_account(holder.user), Some(holder.namespace))
             }
-            // The API server is asked about its own tokens, and need not see what nearly is a key.
+            // Not for the API server to see: it is nearly a key.
             None if ApiKey::is_meant_by(&credential) => {
                 return Err(Error::Unauthenticated("there is no such API key"));
             }
-            None => (self.review(credential).await?, None),
+            None => (self.review_token(credential).await?, None),
         };
         let name = user.username.clone().unwrap_or_default();
-        if let (Some(own), Some(wanted)) = (&own, wanted)
-            && own != wanted
+        if let (Some(own), Some(requested)) = (&key_namespace, requested)
+            && own != requested
         {
             return Err(Error::Forbidden(format!("this API key is for namespace {own} alone")));
         }
-        let own = own.or_else(|| namespace_of(&name).map(ToOwned::to_owned));
-        let Some(namespace) = wanted.map(ToOwned::to_owned).or(own) else {
+        let own = key_namespace.or_else(|| namespace_of(&name).map(ToOwned::to_owned));
+        let Some(namespace) = requested.map(ToOwned::to_owned).or(own) else {
             return Err(Error::Forbidden(format!(
                 "{name} belongs to no namespace: say which with the capability browser-operator:namespace"
             )));
         };
-        if self.may(user, &namespace, verb).await? {
+        if self.review_access(user, &namespace, verb).await? {
             Ok(Caller { name, namespace })
         } else {
             Err(Error::Forbidden(format!(
@@ -110,7 +101,7 @@ impl Authorizer {
         }
     }
 
-    async fn review(&self, token: String) -> Result<UserInfo, Error> {
+    async fn review_token(&self, token: String) -> Result<UserInfo, Error> {
         let review = TokenReview {
             spec: TokenReviewSpec { token: Some(token), ..TokenReviewSpec::default() },
             ..TokenReview::default()
@@ -129,7 +120,12 @@ impl Authorizer {
             ))
     }
 
-    async fn may(&self, user: UserInfo, namespace: &str, verb: &str) -> Result<bool, Error> {
+    async fn review_access(
+        &self,
+        user: UserInfo,
+        namespace: &str,
+        verb: &str,
+    ) -> Result<bool, Error> {
         let review = SubjectAccessReview {
             spec: SubjectAccessReviewSpec {
                 extra: user.extra,
@@ -156,19 +152,19 @@ impl Authorizer {
     }
 }
 
-fn anonymous(own: Option<&str>, wanted: Option<&str>) -> Result<Caller, Error> {
-    match (own, wanted) {
+fn anonymous(own: Option<&str>, requested: Option<&str>) -> Result<Caller, Error> {
+    match (own, requested) {
         (None, _) => Err(Error::Unauthenticated(
             "this gateway wants a token or an API key: send it as Authorization: Bearer, or as the password of Basic",
         )),
-        (Some(own), Some(wanted)) if wanted != own => {
+        (Some(own), Some(requested)) if requested != own => {
             Err(Error::Forbidden(format!("without a token sessions go to namespace {own} only")))
         }
-        (Some(own), _) => Ok(Caller { name: NOBODY.to_owned(), namespace: own.to_owned() }),
+        (Some(own), _) => Ok(Caller { name: ANONYMOUS_USER.to_owned(), namespace: own.to_owned() }),
     }
 }
 
-/// Who a ServiceAccount is to the API server (Kubernetes, "Authenticating", service account tokens).
+/// The user and groups of a ServiceAccount (Kubernetes, "Authenticating", service account tokens).
 fn service_account(user: String) -> UserInfo {
     let mut groups = vec!["system:serviceaccounts".to_owned(), "system:authenticated".to_owned()];
     groups
@@ -176,8 +172,8 @@ fn service_account(user: String) -> UserInfo {
     UserInfo { username: Some(user), groups: Some(groups), ..UserInfo::default() }
 }
 
-/// A token or an API key, as Bearer or as the password of Basic, which is what a URL's `user:password@` becomes. What cannot be
-/// read is an empty one, which is nobody's: whoever sends something does not mean to be anonymous.
+/// A token or an API key: Bearer, or the password of Basic, which is what a URL's `user:password@` becomes. What cannot be read is
+/// an empty credential, which is never valid: whoever sends something does not mean to be anonymous.
 pub fn credential(headers: &HeaderMap) -> Option<String> {
     let sent = headers.get(header::AUTHORIZATION)?.to_str().unwrap_or_default();
     let (scheme, value) = sent.split_once(' ').unwrap_or_default();
@@ -187,7 +183,7 @@ pub fn credential(headers: &HeaderMap) -> Option<String> {
             let decoded = BASE64_STANDARD.decode(value.trim()).unwrap_or_default();
             let text = String::from_utf8(decoded).unwrap_or_default();
             match text.split_once(':') {
-                // A URL with a user alone: a key, or a name that is nobody's.
+                // A URL with a user alone: an API key, or a name without a password, which is no credential.
                 Some((user, "")) => ApiKey::is_meant_by(user).then(|| user.to_owned()),
                 Some((_, password)) => Some(password.to_owned()),
                 None => Some(String::new()),
@@ -198,7 +194,7 @@ pub fn credential(headers: &HeaderMap) -> Option<String> {
 }
 
 fn namespace_of(user: &str) -> Option<&str> {
-    Some(user.strip_prefix(SERVICE_ACCOUNT)?.split_once(':')?.0)
+    Some(user.strip_prefix(SERVICE_ACCOUNT_PREFIX)?.split_once(':')?.0)
 }
 
 #[cfg(test)]

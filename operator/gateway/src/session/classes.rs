@@ -1,4 +1,4 @@
-//! What browsers this cluster has, from one watch: whether a request can be had is known before an object is made.
+//! The BrowserClasses of the cluster, from one watch: what no class can ever satisfy is refused before an object is created.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -13,28 +13,25 @@ use parking_lot::RwLock;
 use placement::{Refusal, place};
 use tokio_util::sync::CancellationToken;
 
-/// The classes.
 pub struct Classes {
     client: Client,
     known: RwLock<Arc<Vec<BrowserClass>>>,
 }
 
 impl Classes {
-    /// None yet.
     pub fn new(client: Client) -> Self {
         Self { client, known: RwLock::default() }
     }
 
-    /// As this replica knows them.
+    /// All classes, as this replica knows them.
     pub fn all(&self) -> Arc<Vec<BrowserClass>> {
         self.known.read().clone()
     }
 
-    /// Checks whether a session with this spec can be had. A refusal that may rest on a watch that is behind is looked at
-    /// again with a list.
+    /// Checks whether a class can have a session with this spec. The watch may be behind, so a refusal is checked again with a list.
     ///
     /// # Errors
-    /// The reason that an object would have.
+    /// The reason that the session's object would have.
     pub async fn check(&self, spec: &BrowserSessionSpec) -> Result<(), Refusal> {
         let Err(refusal) = place(spec, &self.all()) else { return Ok(()) };
         let api = Api::<BrowserClass>::all(self.client.clone());
@@ -64,7 +61,7 @@ impl Classes {
                 Event::Delete(class) => drop(known.remove(&class.name_any())),
                 Event::InitDone => listing = false,
             }
-            // Half a list says nothing.
+            // Half a list is not used.
             if !listing {
                 *self.known.write() = Arc::new(known.values().cloned().collect());
             }
@@ -72,10 +69,10 @@ impl Classes {
     }
 }
 
-/// Whether a class has room for another session. `live` is how many each class has.
-pub fn has_room(class: &BrowserClass, live: &BTreeMap<String, i32>) -> bool {
-    let live = live.get(&class.name_any()).copied().unwrap_or(0);
-    class.spec.capacity.is_none_or(|capacity| live < capacity)
+/// Whether a class has room for another session. `sessions`: how many each class has.
+pub fn has_room(class: &BrowserClass, sessions: &BTreeMap<String, i32>) -> bool {
+    let count = sessions.get(&class.name_any()).copied().unwrap_or(0);
+    class.spec.capacity.is_none_or(|capacity| count < capacity)
 }
 
 #[cfg(test)]
