@@ -1,4 +1,4 @@
-//! Requests that web pages make, told by their Origin, and by a Host that was made to lead here (DNS rebinding).
+//! Finds the requests of web pages: by their Origin, and by a Host that is not this gateway's (DNS rebinding).
 
 use std::net::IpAddr;
 
@@ -13,7 +13,7 @@ const OWN_NAMESPACE: &str = "browser-operator";
 /// a page must not drive sessions because its reader can reach this gateway.
 pub fn forbidden_origin(headers: &HeaderMap, allowed: &[String]) -> Option<String> {
     let Some(origin) = headers.get(header::ORIGIN) else {
-        // A browser says of its reads, which carry no Origin, whether a page made them (Fetch Metadata).
+        // A browser's reads carry no Origin, but Fetch Metadata says whether a page sent them.
         let site = headers.get("sec-fetch-site")?;
         return (site != "none" && site != "same-origin").then(|| {
             format!("none, Sec-Fetch-Site: {}", String::from_utf8_lossy(site.as_bytes()))

@@ -230,8 +230,8 @@ mod tests {
         directory.handle(Event::Apply(has_ended()), Instant::now());
         assert_eq!(waiting.await.unwrap_err().reason.as_str(), "IdleTimeout");
         directory.handle(Event::Delete(has_ended()), Instant::now());
-        let why = session(json!({"conditions": [condition("False", "Unschedulable")]}));
-        directory.handle(Event::Apply(why), Instant::now());
+        let pending = session(json!({"conditions": [condition("False", "Unschedulable")]}));
+        directory.handle(Event::Apply(pending), Instant::now());
         assert_eq!(directory.pending_reason("u").unwrap().reason.as_str(), "Unschedulable");
     }
 
@@ -240,8 +240,8 @@ mod tests {
         let directory = directory();
         directory.handle(Event::Apply(session(json!({}))), Instant::now());
         {
-            let gone = std::pin::pin!(directory.wait_for_end("u"));
-            assert!(futures::poll!(gone).is_pending());
+            let waiting = std::pin::pin!(directory.wait_for_end("u"));
+            assert!(futures::poll!(waiting).is_pending());
         }
         assert!(directory.index.lock().outcome_waiters.is_empty());
         let mut waiting = std::pin::pin!(directory.wait_for_end("u"));

@@ -1,4 +1,4 @@
-//! That a session is shared: a URL shows it to whoever has the URL, and lets nobody drive it.
+//! The share of a session: a URL that shows the session to whoever has it, and lets nobody drive it.
 
 use crds::{BrowserSession, names::SHARE_ANNOTATION};
 use jiff::Timestamp;

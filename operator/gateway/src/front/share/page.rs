@@ -1,4 +1,4 @@
-//! The pages of a share, and how a response of this front is made.
+//! The pages of a share, and the headers of this front's responses.
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
