@@ -222,6 +222,12 @@ async fn upgrade(namespace: &Namespace) -> Result<()> {
         ensure!(format!("{refused:#}").contains("spec is immutable"), "{refused:#}");
     }
 
+    // `kubectl replace` sends the whole object: without the field that was stored by default it is another spec.
+    let empty = sessions.first().context("a session")?.to_string();
+    let replaced = kubectl_with(&[&space, "replace", "-f", "-"], &empty).await;
+    let refused = replaced.err().context("the stored field went")?;
+    ensure!(format!("{refused:#}").contains("spec is immutable"), "{refused:#}");
+
     // An object of this version has nothing stored of the field that goes.
     apply(namespace, &[object("UpgradedSession", "fresh", json!({}))], &[]).await?;
     let fresh = stored(namespace, "upgradedsessions").await?;
