@@ -55,9 +55,9 @@ pub fn routes(
 /// Each front has its own paths; WebDriver refuses the rest.
 async fn answer(gateway: Arc<Gateway>, incoming: IncomingRequest) -> Response {
     let path = incoming.path.as_str();
-    if path.starts_with("/v1/") {
+    if browserbase::is_path(path) {
         browserbase::run(gateway, incoming).await
-    } else if is_hosted(path) {
+    } else if browser_use::is_path(path) {
         browser_use::run(gateway, incoming).await
     } else if cdp::is_path(path) {
         cdp::run(gateway, incoming).await
@@ -74,17 +74,12 @@ async fn answer(gateway: Arc<Gateway>, incoming: IncomingRequest) -> Response {
     }
 }
 
-/// The prefixes of the hosted APIs.
-const HOSTED: [&str; 4] = ["/v1/", "/api/v2/", "/api/v3/", "/api/v4/"];
-
-fn is_hosted(path: &str) -> bool {
-    HOSTED.iter().any(|prefix| path.starts_with(prefix))
-}
-
 /// The Host of a read that DNS rebinding may have brought here and that would show sessions. Only where clients need no credentials,
 /// because such a page has none. WebDriver's own reads name no session.
 fn rebound_host(gateway: &Gateway, incoming: &IncomingRequest) -> Option<String> {
-    let shows_sessions = is_hosted(&incoming.path) || cdp::is_path(&incoming.path);
+    let path = incoming.path.as_str();
+    let shows_sessions =
+        browserbase::is_path(path) || browser_use::is_path(path) || cdp::is_path(path);
     if gateway.authorizer.anonymous_namespace.is_none() || !shows_sessions {
         return None;
     }

@@ -43,6 +43,11 @@ const AGENTS: [&str; 14] = [
     "scheduled-tasks",
 ];
 
+/// Whether a path belongs to this front.
+pub fn is_path(path: &str) -> bool {
+    ["/api/v2/", "/api/v3/", "/api/v4/"].iter().any(|prefix| path.starts_with(prefix))
+}
+
 /// Answers a request below `/api/v2/`, `/api/v3/` or `/api/v4/`.
 pub async fn run(gateway: Arc<Gateway>, incoming: IncomingRequest) -> Response {
     serve(gateway, incoming, problem::render, route).await

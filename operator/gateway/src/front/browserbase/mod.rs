@@ -17,4 +17,4 @@ mod view;
 
 #[cfg(test)]
 pub use api::API;
-pub use routes::run;
+pub use routes::{is_path, run};

@@ -31,6 +31,11 @@ use crate::{
 const ELSEWHERE: [&str; 7] =
     ["agents", "certificates", "fetch", "functions", "search", "secrets", "webhooks"];
 
+/// Whether a path belongs to this front.
+pub fn is_path(path: &str) -> bool {
+    path.starts_with("/v1/")
+}
+
 /// Answers a request below `/v1/`.
 pub async fn run(gateway: Arc<Gateway>, incoming: IncomingRequest) -> Response {
     serve(gateway, incoming, problem::render, route).await

@@ -66,3 +66,29 @@ fn page(status: StatusCode, body: &str) -> Response {
     *response.status_mut() = status;
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+
+    async fn text(response: Response) -> String {
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        String::from_utf8(body.to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_page_has_its_content_and_of_a_reason_only_its_letters() {
+        let live = text(live("token/screen")).await;
+        assert!(live.contains(r#"<img alt="The browser" data-src="token/screen">"#), "{live}");
+        assert!(live.contains(r#"<script src="view.js"></script>"#), "{live}");
+        let ended = text(ended("Idle<script>")).await;
+        assert!(ended.contains("<p>This session has ended: Idlescript.</p>"), "{ended}");
+        let not_shared = text(not_shared()).await;
+        assert!(not_shared.contains("<p>Nothing is shared here.</p>"), "{not_shared}");
+        for page in [live, ended, not_shared] {
+            assert!(page.starts_with("<!doctype html>\n"), "{page}");
+            assert!(!page.contains("{body}"), "{page}");
+        }
+    }
+}
