@@ -45,7 +45,20 @@ impl End {
     }
 }
 
-/// Agents of another version may know other words.
+/// The request to end a session, as an agent reads it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(from = "AnyEnd")]
+pub struct EndRequest(pub End);
+
+impl From<AnyEnd> for EndRequest {
+    fn from(AnyEnd { reason, message }: AnyEnd) -> Self {
+        // A word of a newer controller: an agent that knows no reason leaves it to the gateway to name.
+        let reason = Reason::parse(&reason).unwrap_or(Reason::PodDeleted);
+        Self(End { reason, message })
+    }
+}
+
+/// Agents and controllers of another version may know other words.
 #[derive(Deserialize)]
 struct AnyEnd {
     reason: String,
@@ -94,6 +107,12 @@ mod tests {
     #[test]
     fn what_is_no_agents_word_is_none() {
         assert_eq!(End::from_termination_message("panicked at main.rs"), None);
+    }
+
+    #[test]
+    fn a_word_of_a_newer_controller_is_the_gateways_to_name() {
+        let read: EndRequest = serde_json::from_str(r#"{"reason":"Bored"}"#).unwrap();
+        assert_eq!(read.0, End::new(Reason::PodDeleted, ""));
     }
 
     #[test]

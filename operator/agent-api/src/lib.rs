@@ -9,7 +9,7 @@ pub mod end;
 mod hmac;
 pub mod installation_key;
 pub mod paths;
-pub mod pod_ref;
+mod pod_ref;
 pub mod pod_token;
 mod signed_link;
 

@@ -10,7 +10,8 @@ pub const AGENT_PORT: u16 = 4444;
 pub const PROVE_PATH: &str = "/agent/prove";
 /// `GET` with the token as Bearer: the second request of a connection. Answers 204, or 401.
 pub const AUTHENTICATE_PATH: &str = "/agent/authenticate";
-/// `POST` a [`BindRequest`](crate::bind::BindRequest). Answers 200 with a [`BindReply`](crate::bind::BindReply), or a status with a [`BindRefusal`](crate::bind::BindRefusal).
+/// `POST` a [`BindRequest`](crate::bind::BindRequest). Answers 200 with a [`BindReply`](crate::bind::BindReply), or a
+/// status with a [`BindRefusal`](crate::bind::BindRefusal).
 pub const BIND_PATH: &str = "/agent/bind";
 /// `POST` an [`End`](crate::End). Answers 202, and the agent exits.
 pub const END_PATH: &str = "/agent/end";

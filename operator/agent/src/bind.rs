@@ -90,7 +90,7 @@ async fn start_session(
     let session = Session::new(session_id, driver, driver_session, settings, activity, bidi);
     let session = Arc::new(session);
     state.set_session(session.clone());
-    // Not before the answer to the bind: a browser that has just started takes its time.
+    // In a task of its own: a browser that has just started takes its time, and the answer to the bind does not wait.
     tasks.spawn(async move {
         if let Err(error) = session.hidden_targets().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "the driver's own targets");

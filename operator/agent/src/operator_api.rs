@@ -5,6 +5,7 @@ use std::sync::Arc;
 use agent_api::{
     End,
     bind::BindRefusal,
+    end::EndRequest,
     paths::{
         AUTHENTICATE_PATH, BIND_PATH, CHALLENGE_HEADER, END_PATH, HEALTH_PATH, PROOF_HEADER,
         PROVE_PATH, SCREEN_PATH,
@@ -120,9 +121,9 @@ async fn bind(state: &Arc<AgentState>, body: Body) -> Response {
 }
 
 async fn end(state: &AgentState, body: Body) -> Response {
-    match read::<End>(body).await {
-        Ok(request) => {
-            state.end_policy.latch().set(request.reason, request.message);
+    match read::<EndRequest>(body).await {
+        Ok(EndRequest(End { reason, message })) => {
+            state.end_policy.latch().set(reason, message);
             StatusCode::ACCEPTED.into_response()
         }
         Err(error) => {

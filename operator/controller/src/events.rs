@@ -106,10 +106,20 @@ impl EventWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
-    fn an_events_note_is_short_enough() {
-        let event = event(true, Reason::IdleTimeout, &"ä".repeat(1000));
+    fn an_event_is_about_its_session_and_short_enough() {
+        let session: BrowserSession = serde_json::from_value(json!({
+            "apiVersion": "browser-operator.io/v1alpha1", "kind": "BrowserSession",
+            "metadata": {"name": "s", "namespace": "n", "uid": "u"}, "spec": {},
+        }))
+        .unwrap();
+        let (send, mut queue) = mpsc::channel(1);
+        Events(send).publish(&session, true, Reason::IdleTimeout, &"ä".repeat(1000));
+        let (event, regarding) = queue.try_recv().unwrap();
+        assert_eq!((regarding.name.as_deref(), regarding.uid.as_deref()), (Some("s"), Some("u")));
+        assert_eq!(regarding.namespace.as_deref(), Some("n"));
         assert_eq!(event.note.unwrap().len(), MAX_NOTE);
         assert_eq!(event.reason, "IdleTimeout");
     }

@@ -4,7 +4,7 @@
 //! which never awaits, and applies it, which never decides. `admission` says who is served when, `build` what is made.
 
 mod admission;
-pub mod build;
+mod build;
 mod cache;
 mod events;
 mod metrics;
@@ -24,8 +24,8 @@ use prometheus_client::registry::Registry;
 use support::health::Ready;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub use build::stage;
 pub use metrics::Metrics;
-pub use session_key::SessionKey;
 pub use settings::Settings;
 
 use crate::{

@@ -69,7 +69,7 @@ impl Metrics {
         );
         registry.register(
             "browser_operator_sessions_waiting",
-            "Sessions that wait for their turn, by class",
+            "Sessions that wait to be admitted, by class",
             metrics.waiting.clone(),
         );
         registry.register(

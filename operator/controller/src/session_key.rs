@@ -30,9 +30,8 @@ impl SessionKey {
         Self::of_owner(&pod.metadata)
     }
 
-    /// The key of the session that owns an object: its pod, or its own Service.
-    /// Kind and group decide, never the version: an owner reference keeps the version it was written
-    /// with, and a new one must not orphan every running pod.
+    /// The key of the session that owns a pod or a Service. Kind and group decide, never the version: an owner reference
+    /// keeps the version that it was written with, and a new one must not orphan every running pod.
     pub fn of_owner(owned: &ObjectMeta) -> Option<Self> {
         let owner = owned.owner_references.iter().flatten().find(|owner| {
             owner.kind == BrowserSession::kind(&()) && group_of(owner) == BrowserSession::group(&())

@@ -23,9 +23,8 @@ const RETRY: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_s
 /// After how long without a failure the next one counts as a first: a watch begins to list well before that fails.
 const CALM: Duration = Duration::from_secs(10);
 
-/// The events of a kind in every namespace, until `stop`. A watch that breaks is logged and begun again. An object that does not
-/// parse is logged and skipped: it must not end the watch of the others. Managed fields are left out: they are the larger
-/// part of many objects, and nobody here reads them.
+/// The events of a kind in every namespace, until `stop`, without managed fields. A watch that breaks is logged and begun
+/// again; an object that does not parse is logged and skipped: it must not end the watch of the others.
 pub fn events<K>(
     client: &Client,
     config: Config,

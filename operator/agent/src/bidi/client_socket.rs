@@ -28,7 +28,7 @@ use crate::{
     session::Session,
     websocket::{
         self, CLOSE_TIMEOUT, ClientSocket, MAX_UNANSWERED_PINGS, NOT_READ, PING_INTERVAL, close,
-        close_code_of, outbox, read_until_closed, send,
+        close_code_of, close_frame, end_frame, outbox, read_until_closed, send,
     },
 };
 
@@ -84,7 +84,7 @@ async fn relay(
             () = ended.cancelled() => {
                 let reason = end.wait().await.reason;
                 let last = queue.drain();
-                close(&mut to_client, last, end.close_code().into(), reason.as_str()).await;
+                close(&mut to_client, last, end_frame(reason)).await;
                 read_until_closed(&mut from_client).await;
                 return true;
             }
@@ -93,7 +93,8 @@ async fn relay(
                 // The multiplexer has ended with its session: the branch above closes the socket.
                 None if end.is_set() => continue,
                 None => {
-                    close(&mut to_client, Vec::new(), CloseCode::Again, NOT_READ).await;
+                    let frame = close_frame(CloseCode::Again, NOT_READ);
+                    close(&mut to_client, Vec::new(), Some(frame)).await;
                     read_until_closed(&mut from_client).await;
                     return false;
                 }
@@ -131,7 +132,7 @@ async fn relay(
                 Some(Err(error)) => {
                     tracing::debug!(%error, "socket broke");
                     if let Some(code) = close_code_of(&error) {
-                        close(&mut to_client, Vec::new(), code, "").await;
+                        close(&mut to_client, Vec::new(), Some(close_frame(code, ""))).await;
                         read_until_closed(&mut from_client).await;
                     }
                     return false;

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     pending_commands::ClientId,
-    router::{ClientMessage, Router},
+    router::{ClientEvent, Router},
 };
 use crate::{
     driver::{BrowserSocket, Endpoint},
@@ -30,7 +30,7 @@ const MAX_WAITING_KIB: u32 = (MAX_MESSAGE >> 10) as u32;
 /// The handle of the task.
 #[derive(Clone, Debug)]
 pub struct Multiplexer {
-    inbox: mpsc::Sender<ClientMessage>,
+    inbox: mpsc::Sender<ClientEvent>,
     /// One permit for each KiB of commands that wait.
     waiting: Arc<Semaphore>,
 }
@@ -51,11 +51,11 @@ impl Multiplexer {
 
     /// A client has come; answers and events for it go to its outbox.
     pub async fn client_connected(&self, client: ClientId, outbox: Outbox) {
-        self.send(ClientMessage::Connected(client, outbox)).await;
+        self.send(ClientEvent::Connected(client, outbox)).await;
     }
 
     pub async fn client_disconnected(&self, client: ClientId) {
-        self.send(ClientMessage::Disconnected(client)).await;
+        self.send(ClientEvent::Disconnected(client)).await;
     }
 
     /// Has a client's command sent to the browser, when there is room for it.
@@ -68,11 +68,11 @@ impl Multiplexer {
     ) {
         let kib = u32::try_from(message.len() >> 10).unwrap_or(MAX_WAITING_KIB).saturating_add(1);
         let room = self.waiting.clone().acquire_many_owned(kib.min(MAX_WAITING_KIB)).await.ok();
-        self.send(ClientMessage::Command { client, id, message, closes_window, room }).await;
+        self.send(ClientEvent::Command { client, id, message, closes_window, room }).await;
     }
 
     /// What comes after the task's end is lost with the session.
-    async fn send(&self, message: ClientMessage) {
+    async fn send(&self, message: ClientEvent) {
         if self.inbox.send(message).await.is_err() {
             tracing::debug!("the BiDi multiplexer has ended");
         }
@@ -81,7 +81,7 @@ impl Multiplexer {
 
 async fn run(
     browser: BrowserSocket,
-    mut inbox: mpsc::Receiver<ClientMessage>,
+    mut inbox: mpsc::Receiver<ClientEvent>,
     activity: Arc<Activity>,
     end_policy: EndPolicy,
 ) {
@@ -95,7 +95,7 @@ async fn run(
             () = ended.cancelled() => return,
             message = inbox.recv() => {
                 let Some(message) = message else { return };
-                match router.on_client_message(message) {
+                match router.on_client_event(message) {
                     Some((command, room)) => (Message::Text(command.into()), room),
                     None => continue,
                 }

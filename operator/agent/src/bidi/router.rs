@@ -20,7 +20,7 @@ use crate::{
 const AGENT: ClientId = ClientId::MAX;
 
 /// What a client's socket tells the multiplexer.
-pub enum ClientMessage {
+pub enum ClientEvent {
     /// A socket was opened; its messages go to the outbox.
     Connected(ClientId, Outbox),
     /// A command for the browser, which gets another id there.
@@ -53,16 +53,16 @@ impl Router {
     }
 
     /// Handles a client's message. Returns the command to send to the browser.
-    pub fn on_client_message(
+    pub fn on_client_event(
         &mut self,
-        message: ClientMessage,
+        message: ClientEvent,
     ) -> Option<(String, Option<OwnedSemaphorePermit>)> {
         match message {
-            ClientMessage::Connected(client, outbox) => {
+            ClientEvent::Connected(client, outbox) => {
                 self.clients.insert(client, outbox);
                 None
             }
-            ClientMessage::Disconnected(client) => {
+            ClientEvent::Disconnected(client) => {
                 self.clients.remove(&client);
                 let mut closing = self.activity.closing_windows();
                 for id in self.pending.remove_client(client) {
@@ -70,7 +70,7 @@ impl Router {
                 }
                 None
             }
-            ClientMessage::Command { client, id, message, closes_window, room } => {
+            ClientEvent::Command { client, id, message, closes_window, room } => {
                 let Some(browser_id) = self.pending.insert(client, id) else {
                     let text = "too many commands wait for the browser's answers";
                     let error = WebDriverError::new(ErrorCode::UnknownError, text);
@@ -130,9 +130,9 @@ mod tests {
         Router::new(Arc::new(Activity::new(Instant::now())))
     }
 
-    fn command(client: ClientId, id: u64, closes_window: bool) -> ClientMessage {
+    fn command(client: ClientId, id: u64, closes_window: bool) -> ClientEvent {
         let message = format!(r#"{{"id":{id},"method":"a.b","params":{{}}}}"#).into();
-        ClientMessage::Command { client, id, message, closes_window, room: None }
+        ClientEvent::Command { client, id, message, closes_window, room: None }
     }
 
     #[tokio::test]
@@ -140,9 +140,9 @@ mod tests {
         let mut router = router();
         let (one, mut to_one) = outbox();
         let (other, mut to_other) = outbox();
-        router.on_client_message(ClientMessage::Connected(1, one));
-        router.on_client_message(ClientMessage::Connected(2, other));
-        let sent = router.on_client_message(command(2, 9, false)).map(|(message, _)| message);
+        router.on_client_event(ClientEvent::Connected(1, one));
+        router.on_client_event(ClientEvent::Connected(2, other));
+        let sent = router.on_client_event(command(2, 9, false)).map(|(message, _)| message);
         assert_eq!(sent.as_deref(), Some(r#"{"id":1,"method":"a.b","params":{}}"#));
 
         router.on_browser_message(r#"{"type":"event","method":"log"}"#.into());
@@ -164,7 +164,7 @@ mod tests {
     async fn a_client_that_reads_nothing_is_cut_off() {
         let mut router = router();
         let (slow, mut unread) = outbox();
-        router.on_client_message(ClientMessage::Connected(1, slow));
+        router.on_client_event(ClientEvent::Connected(1, slow));
         let event = format!(r#"{{"type":"event","text":"{}"}}"#, "x".repeat(40 << 20));
         for _ in 0..2 {
             router.on_browser_message(event.clone().into());
@@ -177,11 +177,11 @@ mod tests {
     async fn a_client_that_asks_without_end_is_told_so() {
         let mut router = router();
         let (one, mut to_one) = outbox();
-        router.on_client_message(ClientMessage::Connected(1, one));
+        router.on_client_event(ClientEvent::Connected(1, one));
         for id in 0..MAX_PENDING_COMMANDS as u64 {
-            assert!(router.on_client_message(command(1, id, false)).is_some());
+            assert!(router.on_client_event(command(1, id, false)).is_some());
         }
-        assert!(router.on_client_message(command(1, 7, false)).is_none());
+        assert!(router.on_client_event(command(1, 7, false)).is_none());
         let told = to_one.next().await.unwrap();
         assert!(told.contains(r#""id":7"#) && told.contains("too many"), "{told}");
     }
@@ -189,13 +189,13 @@ mod tests {
     #[tokio::test]
     async fn a_window_that_is_closed_by_one_that_left_is_asked_about_all_the_same() {
         let mut router = router();
-        router.on_client_message(ClientMessage::Connected(1, outbox().0));
-        router.on_client_message(command(1, 8, false));
-        router.on_client_message(ClientMessage::Disconnected(1));
+        router.on_client_event(ClientEvent::Connected(1, outbox().0));
+        router.on_client_event(command(1, 8, false));
+        router.on_client_event(ClientEvent::Disconnected(1));
         assert!(!router.activity.closing_windows().explains_exit(Instant::now()));
-        router.on_client_message(ClientMessage::Connected(2, outbox().0));
-        router.on_client_message(command(2, 9, true));
-        router.on_client_message(ClientMessage::Disconnected(2));
+        router.on_client_event(ClientEvent::Connected(2, outbox().0));
+        router.on_client_event(command(2, 9, true));
+        router.on_client_event(ClientEvent::Disconnected(2));
         assert!(router.activity.closing_windows().explains_exit(Instant::now()));
         let question = router.on_browser_message(r#"{"type":"success","id":2,"result":{}}"#.into());
         assert!(question.is_some_and(|question| question.contains("getTree")));
@@ -208,8 +208,8 @@ mod tests {
     async fn what_is_left_after_a_window_is_asked_for_and_told_to_nobody() {
         let mut router = router();
         let (one, mut to_one) = outbox();
-        router.on_client_message(ClientMessage::Connected(1, one));
-        router.on_client_message(command(1, 9, true));
+        router.on_client_event(ClientEvent::Connected(1, one));
+        router.on_client_event(command(1, 9, true));
         let question =
             router.on_browser_message(r#"{"type":"success","id":1,"result":{}}"#.into()).unwrap();
         assert!(question.contains(r#""id":2"#) && question.contains("getTree"), "{question}");

@@ -17,7 +17,10 @@ use futures::{
 };
 use hyper::upgrade::OnUpgrade;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
-use tokio_tungstenite::tungstenite::{self, Message, protocol::frame::coding::CloseCode};
+use tokio_tungstenite::tungstenite::{
+    self, Message,
+    protocol::{CloseFrame, frame::coding::CloseCode},
+};
 
 use super::{
     command::{BROWSER_CLOSE, Command, CommandEffect},
@@ -30,8 +33,8 @@ use crate::{
     session::Session,
     websocket::{
         self, CLOSE_TIMEOUT, ClientSink, ClientSocket, ClientStream, MAX_UNANSWERED_PINGS,
-        NOT_READ, Outbox, OutboxReader, PING_INTERVAL, close, close_code_of, outbox,
-        read_until_closed, send,
+        NOT_READ, Outbox, OutboxReader, PING_INTERVAL, close, close_code_of, close_frame,
+        end_frame, outbox, read_until_closed, send,
     },
 };
 
@@ -60,15 +63,13 @@ enum SocketEnd {
 /// What a client gets before its socket is closed.
 struct Closing {
     last: Vec<Message>,
-    code: CloseCode,
-    reason: String,
+    frame: Option<CloseFrame>,
 }
 
 impl Closing {
     /// The end of the session.
     async fn of_session(last: Vec<Message>, end: &EndLatch) -> Self {
-        let reason = end.wait().await.reason.to_string();
-        Self { last, code: end.close_code().into(), reason }
+        Self { last, frame: end_frame(end.wait().await.reason) }
     }
 }
 
@@ -117,16 +118,17 @@ async fn relay(
             end.set(Reason::ClientEnded, BROWSER_CLOSE);
             Some(Closing::of_session(last, end).await)
         }
-        SocketEnd::BrowserGone(_) => Some(Closing {
-            last: queue.drain(),
-            code: CloseCode::Normal,
-            reason: BrowserLoss::DevToolsClosed.to_string(),
-        }),
+        SocketEnd::BrowserGone(_) => {
+            let reason = BrowserLoss::DevToolsClosed.to_string();
+            let frame = close_frame(CloseCode::Normal, &reason);
+            Some(Closing { last: queue.drain(), frame: Some(frame) })
+        }
         SocketEnd::NotRead => {
-            Some(Closing { last: Vec::new(), code: CloseCode::Again, reason: NOT_READ.to_owned() })
+            let frame = close_frame(CloseCode::Again, NOT_READ);
+            Some(Closing { last: Vec::new(), frame: Some(frame) })
         }
         SocketEnd::Violation(code) => {
-            Some(Closing { last: Vec::new(), code, reason: String::new() })
+            Some(Closing { last: Vec::new(), frame: Some(close_frame(code, "")) })
         }
         SocketEnd::ClientGone => None,
         SocketEnd::ClientClosed => {
@@ -138,8 +140,8 @@ async fn relay(
             return true;
         }
     };
-    if let Some(Closing { last, code, reason }) = closing {
-        close(&mut to_client, last, code, &reason).await;
+    if let Some(Closing { last, frame }) = closing {
+        close(&mut to_client, last, frame).await;
         read_until_closed(&mut from_client).await;
     }
     if end.is_set() {

@@ -2,12 +2,9 @@
 
 use std::sync::{Arc, OnceLock};
 
-use agent_api::{End, end::close_code};
+use agent_api::End;
 use crds::Reason;
 use tokio_util::sync::CancellationToken;
-
-/// The Close frame's code for a peer that goes away (RFC 6455, section 7.4.1).
-const GOING_AWAY: u16 = 1001;
 
 /// Set once; seen by everything that has to end. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -42,16 +39,12 @@ impl EndLatch {
     pub fn get(&self) -> Option<&End> {
         self.end.get()
     }
-
-    /// The code of the Close frames that announce the end.
-    pub fn close_code(&self) -> u16 {
-        self.get().map_or(GOING_AWAY, |end| close_code(end.reason))
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use agent_api::end::close_code;
 
     #[tokio::test]
     async fn the_first_reason_counts() {
@@ -60,7 +53,7 @@ mod tests {
         latch.set(Reason::ClientEnded, "");
         latch.set(Reason::DriverCrashed, "because of the end");
         assert!(latch.is_set());
-        assert_eq!(latch.close_code(), 1000);
+        assert_eq!(close_code(latch.wait().await.reason), 1000);
         assert_eq!(latch.wait().await.reason, Reason::ClientEnded);
     }
 }

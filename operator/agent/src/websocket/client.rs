@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use agent_api::end::close_code;
 use crds::Reason;
 use futures::{
     SinkExt, StreamExt,
@@ -73,17 +74,24 @@ pub async fn send(sink: &mut ClientSink, message: Message) -> bool {
     }
 }
 
-/// Sends the last messages and a Close frame. A client that does not read gets neither. An agent that was merely told to
-/// stop does not know why: it sends no Close frame, and the gateway sends one with what the cluster knows.
-pub async fn close(sink: &mut ClientSink, last: Vec<Message>, code: CloseCode, reason: &str) {
-    let frame = CloseFrame { code, reason: reason.into() };
+/// The Close frame of a session's end. An agent that was merely told to stop does not know why: it sends none, and the
+/// gateway sends one with what the cluster knows.
+pub fn end_frame(reason: Reason) -> Option<CloseFrame> {
+    let is_known = reason != Reason::PodDeleted;
+    is_known.then(|| close_frame(close_code(reason).into(), reason.as_str()))
+}
+
+pub fn close_frame(code: CloseCode, reason: &str) -> CloseFrame {
+    CloseFrame { code, reason: reason.into() }
+}
+
+/// Sends the last messages and a Close frame. A client that does not read gets neither.
+pub async fn close(sink: &mut ClientSink, last: Vec<Message>, frame: Option<CloseFrame>) {
     let closing = async {
         for message in last {
             sink.feed(message).await?;
         }
-        if reason == Reason::PodDeleted.as_str() {
-            return sink.flush().await;
-        }
+        let Some(frame) = frame else { return sink.flush().await };
         sink.send(Message::Close(Some(frame))).await?;
         sink.close().await
     };

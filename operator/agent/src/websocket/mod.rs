@@ -7,7 +7,7 @@ mod outbox;
 
 pub use client::{
     CLOSE_TIMEOUT, ClientSink, ClientSocket, ClientStream, NOT_READ, accept, close, close_code_of,
-    read_until_closed, send,
+    close_frame, end_frame, read_until_closed, send,
 };
 pub use config::{MAX_MESSAGE, MAX_UNANSWERED_PINGS, PING_INTERVAL, config};
 pub use handshake::accept_key;

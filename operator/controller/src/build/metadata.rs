@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use agent_api::PodRef;
 use crds::names;
 use sha2::{Digest, Sha256};
 
@@ -30,6 +31,12 @@ pub fn object_name(key: &SessionKey) -> String {
         .collect();
     let hash = hex::encode(Sha256::digest(key.uid.as_bytes()));
     format!("{}-{}", stem.trim_end_matches('-'), &hash[..HASH_DIGITS])
+}
+
+/// The pod that is created for a session alone.
+#[must_use]
+pub fn cold_pod(key: &SessionKey) -> PodRef {
+    PodRef::new(&key.namespace, object_name(key))
 }
 
 /// The labels of everything that is made for one session.

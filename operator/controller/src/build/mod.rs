@@ -6,7 +6,7 @@ mod pod;
 mod service;
 pub mod stage;
 
-pub use blueprint::{Blueprint, Preparation, new_session};
-pub use metadata::{FIELD_MANAGER, MATCHED_ANNOTATION, object_name};
+pub use blueprint::{Blueprint, new_session};
+pub use metadata::{FIELD_MANAGER, MATCHED_ANNOTATION, cold_pod, object_name};
 pub use pod::{Assignment, pod};
 pub use service::{browsers_service, own_service};

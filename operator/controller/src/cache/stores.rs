@@ -11,9 +11,9 @@ use kube::{
 };
 use parking_lot::{Mutex, RwLock};
 
-use crate::session_key::SessionKey;
+use crate::{build::cold_pod, pods::assigned_pod, session_key::SessionKey};
 
-/// The pod of each session, by the session's uid. Entries of pods that are gone may stay until their watch says so.
+/// A pod of each session, by the session's uid. Entries of pods that are gone may stay until their watch says so.
 pub type PodIndex = Arc<RwLock<HashMap<String, PodRef>>>;
 
 pub struct Stores {
@@ -63,10 +63,17 @@ impl Stores {
         }
     }
 
-    /// The pod that a session holds, whoever created it. A pod that names another session is not its own.
+    /// The pod that a session holds: the one in its status, else the one created for it alone, else any other that it owns.
+    /// A copy of its pod, which has the same owner, must not take its place.
     pub fn pod_of(&self, key: &SessionKey) -> Option<Arc<Pod>> {
-        let pod = self.pod_index.read().get(&key.uid).cloned()?;
-        self.pod(&pod).filter(|pod| SessionKey::of_pod(pod).as_ref() == Some(key))
+        let held = |pod: &PodRef| {
+            self.pod(pod).filter(|pod| SessionKey::of_pod(pod).as_ref() == Some(key))
+        };
+        let assigned = self.session(key).and_then(|session| assigned_pod(&session));
+        assigned
+            .and_then(|pod| held(&pod))
+            .or_else(|| held(&cold_pod(key)))
+            .or_else(|| held(self.pod_index.read().get(&key.uid)?))
     }
 
     pub fn pod(&self, pod: &PodRef) -> Option<Arc<Pod>> {

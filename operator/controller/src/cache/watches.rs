@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, fmt::Debug, sync::Arc};
 
+use agent_api::PodRef;
 use crds::{BrowserClass, BrowserSession, names};
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::{Pod, PodSpec, Service};
@@ -60,13 +61,13 @@ pub fn start(
     let pod_index = PodIndex::default();
     let events =
         support::watch::events::<Pod>(client, managed.clone(), stop.clone()).map(slim).inspect({
-            let index = pod_index.clone();
-            // Before the store has the pod: whoever finds it there finds it by its session too.
-            move |event| index_pod(&index, event)
+            let mut indexer = PodIndexer { index: pod_index.clone(), listed: HashMap::new() };
+            // Before the store has the pod: who finds it there finds it by its session too.
+            move |event| indexer.see(event)
         });
     let pods = watch(events, tasks, {
         let (listener, queue) = (listener.clone(), queue.clone());
-        let (sessions, index) = (sessions.clone(), pod_index.clone());
+        let sessions = sessions.clone();
         move |touched, store| {
             let lives = |key: &SessionKey| {
                 let session = sessions.get(&ObjectRef::new(&key.name).within(&key.namespace));
@@ -77,7 +78,6 @@ pub fn start(
             for pod in touched {
                 // Before its session is reconciled.
                 if is_gone(&**pod, store) {
-                    unindex_pod(&index, pod);
                     queue.add_all(listener.pod_gone(pod, &lives));
                 }
                 queue.add_all(SessionKey::of_pod(pod));
@@ -138,19 +138,33 @@ where
     stored.is_none_or(|stored| stored.meta().uid != object.meta().uid)
 }
 
-fn index_pod(index: &PodIndex, event: &Event<Pod>) {
-    if let Event::Apply(pod) | Event::InitApply(pod) = event
-        && let Some(key) = SessionKey::of_pod(pod)
-    {
-        index.write().insert(key.uid, pod_ref(pod));
-    }
+/// Keeps the index of pods.
+struct PodIndexer {
+    index: PodIndex,
+    /// What the list that is under way has had so far.
+    listed: HashMap<String, PodRef>,
 }
 
-fn unindex_pod(index: &PodIndex, pod: &Pod) {
-    let Some(key) = SessionKey::of_pod(pod) else { return };
-    let mut index = index.write();
-    if index.get(&key.uid) == Some(&pod_ref(pod)) {
-        index.remove(&key.uid);
+impl PodIndexer {
+    fn see(&mut self, event: &Event<Pod>) {
+        let entry = |pod: &Pod| SessionKey::of_pod(pod).map(|key| (key.uid, pod_ref(pod)));
+        match event {
+            Event::Init => self.listed.clear(),
+            Event::InitApply(pod) => {
+                self.listed.extend(entry(pod));
+                self.index.write().extend(entry(pod));
+            }
+            // What a new list lacks is gone.
+            Event::InitDone => *self.index.write() = std::mem::take(&mut self.listed),
+            Event::Apply(pod) => self.index.write().extend(entry(pod)),
+            Event::Delete(pod) => {
+                let Some((uid, gone)) = entry(pod) else { return };
+                let mut index = self.index.write();
+                if index.get(&uid) == Some(&gone) {
+                    index.remove(&uid);
+                }
+            }
+        }
     }
 }
 
@@ -202,4 +216,44 @@ where
         }
     });
     store
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn pod(name: &str, session_uid: &str) -> Pod {
+        serde_json::from_value(json!({"metadata": {
+            "name": name, "namespace": "n", "ownerReferences": [{
+                "apiVersion": "browser-operator.io/v1alpha1", "kind": "BrowserSession",
+                "name": "s", "uid": session_uid,
+            }],
+        }}))
+        .unwrap()
+    }
+
+    #[test]
+    fn pods_are_indexed_by_their_sessions_and_forgotten_when_they_are_gone() {
+        let index = PodIndex::default();
+        let mut indexer = PodIndexer { index: index.clone(), listed: HashMap::new() };
+        let names = || {
+            let mut names: Vec<String> = index.read().values().map(|p| p.name.clone()).collect();
+            names.sort();
+            names
+        };
+        indexer.see(&Event::Init);
+        indexer.see(&Event::InitApply(pod("a-1", "a")));
+        // This list breaks off, and the next one lacks the pod.
+        indexer.see(&Event::Init);
+        indexer.see(&Event::InitApply(pod("b-1", "b")));
+        indexer.see(&Event::InitDone);
+        assert_eq!(names(), ["b-1"]);
+        indexer.see(&Event::Apply(pod("c-1", "c")));
+        indexer.see(&Event::Apply(pod("c-2", "c")));
+        indexer.see(&Event::Delete(pod("c-1", "c")));
+        assert_eq!(names(), ["b-1", "c-2"]);
+        indexer.see(&Event::Delete(pod("c-2", "c")));
+        assert_eq!(names(), ["b-1"]);
+    }
 }

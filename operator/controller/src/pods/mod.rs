@@ -3,6 +3,7 @@
 mod observe;
 
 use agent_api::PodRef;
+use crds::BrowserSession;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
@@ -10,6 +11,12 @@ pub use observe::{Observed, Problem, live_address, observe, observe_gone};
 
 /// The container with the browser.
 pub const BROWSER_CONTAINER: &str = "browser";
+
+/// The pod in a session's status.
+pub fn assigned_pod(session: &BrowserSession) -> Option<PodRef> {
+    let name = session.status.as_ref()?.pod_name.as_ref()?;
+    Some(PodRef::new(session.namespace()?, name))
+}
 
 pub fn pod_ref(pod: &Pod) -> PodRef {
     PodRef::new(pod.namespace().unwrap_or_default(), pod.name_any())

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use agent_api::{End, PodRef};
+use agent_api::End;
 use crds::{BrowserSession, BrowserSessionStatus, Phase, Reason, names};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::ResourceExt;
@@ -17,7 +17,7 @@ use super::{
     status,
 };
 use crate::{
-    build::{self, Assignment, Blueprint, object_name},
+    build::{self, Assignment, Blueprint, cold_pod, object_name},
     pods::{Observed, Problem, live_address, observe, pod_ref},
     session_key::SessionKey,
     work_queue::Action,
@@ -112,7 +112,7 @@ impl Reconciler<'_> {
 
     /// A pod for this session alone, which has it from its creation.
     fn cold_pod(&self, session: &BrowserSession, placement: &Placement<'_>) -> Pod {
-        let pod = PodRef::new(&self.key.namespace, object_name(self.key));
+        let pod = cold_pod(self.key);
         let blueprint = Blueprint::cold(&session.spec, placement);
         let blank = build::pod(&pod, &blueprint, &self.context.token(&pod).hash());
         Assignment::new(self.key, session, placement).apply(blank)
@@ -177,8 +177,10 @@ impl Reconciler<'_> {
         let now = (self.context.clock)();
         match outcome {
             Ok(reply) => {
-                for warning in &reply.warnings {
-                    self.context.events.publish(session, true, Reason::BrowserReady, warning);
+                // In one Event: of several with one reason the recorder keeps the first one's note alone.
+                if !reply.warnings.is_empty() {
+                    let note = reply.warnings.join("; ");
+                    self.context.events.publish(session, true, Reason::BrowserReady, &note);
                 }
                 // As it is by now: a report may have been written since this reconcile began, or the end by another
                 // controller.

@@ -16,8 +16,10 @@ use super::{
 };
 use crate::{
     admission::{Admission, is_worth_a_write},
+    build::cold_pod,
     cache::Tombstone,
-    pods::{Observed, Problem, live_address, observe},
+    pods::{Observed, Problem, assigned_pod, live_address, observe},
+    session_key::SessionKey,
 };
 
 /// How long a session may be on its way before its status says so: most are Ready sooner, and a write that nobody reads
@@ -118,7 +120,9 @@ pub fn rests_on(facts: &Facts<'_>, step: &Step<'_>) -> Option<Absence> {
             match reason {
                 Reason::PodDeleted => {
                     let tombstone = facts.tombstone.map(|tombstone| tombstone.pod.clone());
-                    tombstone.or_else(|| assigned_pod(session)).map(Absence::Pod)
+                    let cold = || Some(cold_pod(&SessionKey::of_session(session)?));
+                    let pod = assigned_pod(session).or(tombstone).or_else(cold);
+                    pod.map(Absence::Pod)
                 }
                 Reason::ClassNotFound | Reason::RegionNotFound | Reason::CapabilitiesNotMatched => {
                     Some(Absence::Class)
@@ -187,12 +191,6 @@ fn end_annotation(session: &BrowserSession) -> Option<Reason> {
     let word = session.annotations().get(names::END_ANNOTATION)?;
     // A word that is no reason still means the end: somebody wanted it.
     Some(Reason::parse(word).filter(|reason| reason.is_final()).unwrap_or(Reason::ClientEnded))
-}
-
-/// The pod in the session's status.
-fn assigned_pod(session: &BrowserSession) -> Option<PodRef> {
-    let name = session.status.as_ref()?.pod_name.as_ref()?;
-    Some(PodRef::new(session.namespace()?, name))
 }
 
 fn without_pod<'a>(

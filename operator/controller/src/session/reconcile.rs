@@ -10,7 +10,12 @@ use super::{
     decide::{Absence, Facts, Step, decide, rests_on},
     dereference::{Dereferenced, References, dereference},
 };
-use crate::{cache::live, session_key::SessionKey, work_queue::Action, writer};
+use crate::{
+    cache::{Tombstone, live},
+    session_key::SessionKey,
+    work_queue::Action,
+    writer,
+};
 
 /// How far one watch may be behind another.
 const WATCH_LAG: Duration = Duration::from_secs(1);
@@ -55,8 +60,7 @@ async fn try_reconcile(
         Some(Absence::Session) => live::has_session(&context.client, key).await?,
         Some(Absence::Pod(pod)) => {
             if !live::has_pod(&context.client, &pod, key).await? {
-                // What it said last may have been heard meanwhile.
-                objects.tombstone = context.tombstones.get(&key.uid);
+                objects.tombstone = tombstone(context, key, &objects);
                 let (step, _) = next_step(context, key, &objects);
                 return Ok(reconciler.apply(step).await?);
             }
@@ -64,11 +68,17 @@ async fn try_reconcile(
         }
         Some(Absence::Class) => {
             objects.references = References::live(&context.client).await?;
+            objects.tombstone = tombstone(context, key, &objects);
             let (step, _) = next_step(context, key, &objects);
             return Ok(reconciler.apply(step).await?);
         }
     };
     if is_there { Ok(Action::RequeueAfter(WATCH_LAG)) } else { Ok(reconciler.apply(step).await?) }
+}
+
+/// What its pod said last, if that is gone: it may have been heard since.
+fn tombstone(context: &Context, key: &SessionKey, objects: &Dereferenced) -> Option<Tombstone> {
+    if objects.pod.is_none() { context.tombstones.get(&key.uid) } else { None }
 }
 
 /// Decides. A session that is admitted has its place from then on: two that are decided at the same time must not take the

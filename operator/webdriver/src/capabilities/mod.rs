@@ -7,7 +7,5 @@ mod validate;
 
 pub use matching::{Mismatch, Offer, match_capabilities};
 pub use process::process;
-pub use set::{
-    CAPABILITY_PARAMETERS, CapabilitySet, OWN_PREFIX, SELENIUM_PREFIX, asks_for_bidi, for_driver,
-};
+pub use set::{CAPABILITY_PARAMETERS, CapabilitySet, OWN_PREFIX, SELENIUM_PREFIX, for_driver};
 pub use validate::{Dialect, InvalidCapability};

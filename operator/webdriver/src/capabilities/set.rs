@@ -27,12 +27,6 @@ pub fn for_driver(set: &CapabilitySet) -> CapabilitySet {
         .collect()
 }
 
-/// Whether a set asks for WebDriver BiDi.
-#[must_use]
-pub fn asks_for_bidi(set: &CapabilitySet) -> bool {
-    set.get("webSocketUrl") == Some(&Value::Bool(true))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

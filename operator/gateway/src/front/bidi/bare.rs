@@ -151,7 +151,11 @@ impl<'a> BareSocket<'a> {
 
     /// Sends bytes to a client that may be gone.
     async fn send(&mut self, bytes: Vec<u8>) -> Next {
-        match timeout(WRITE_TIMEOUT, self.io.write_all(&bytes)).await {
+        let writing = async {
+            self.io.write_all(&bytes).await?;
+            self.io.flush().await
+        };
+        match timeout(WRITE_TIMEOUT, writing).await {
             Ok(Ok(())) => Next::Stay,
             Ok(Err(error)) => {
                 tracing::debug!(error = &error as &dyn std::error::Error, "socket broke");
