@@ -28,9 +28,9 @@ pub use urls::UrlSettings;
 
 use crate::{
     auth::{ApiKeys, Authorizer},
-    front::bidi::BareSocketLimits,
     session::{Classes, Directory, SessionCreator},
     state::Gateway,
+    traffic::BareSocketLimits,
 };
 
 /// How long Close frames and last answers may take to be sent.

@@ -9,9 +9,9 @@ use webdriver::error::WebDriverError;
 
 use crate::{
     auth::Authorizer,
-    front::bidi::BareSocketLimits,
     metrics::Metrics,
     session::{Classes, Directory, LiveSession, SessionCreator, classes::has_room},
+    traffic::BareSocketLimits,
     traffic::TunnelEnd,
     urls::UrlSettings,
 };

@@ -2,12 +2,12 @@
 
 use http::{HeaderMap, HeaderName};
 
-use super::{browser_use, browserbase};
+use super::{browser_use, browserbase, hosted};
 
 /// What the fronts add to HTTP's own, which [`net::forward::request`] removes.
 const HEADERS: [HeaderName; 4] = [
     browserbase::headers::API_KEY,
-    browserbase::headers::SIGNING_KEY,
+    hosted::links::SIGNING_KEY,
     browserbase::headers::SESSION_ID,
     browser_use::headers::API_KEY,
 ];

@@ -23,14 +23,13 @@ use webdriver::{
 };
 
 use super::{
-    limits::SMALL,
     message_reader::{NO_STATUS, Reader, Received, Violation, pong_frame, text_frame},
     new_session::{Created, create},
 };
 use crate::{
     metrics::{Front, Outcome},
     state::Gateway,
-    traffic::{self, REPLICA_CLOSING, TunnelEnd},
+    traffic::{self, REPLICA_CLOSING, SMALL_BACKLOG, TunnelEnd},
 };
 
 /// How long a client may take to read what is sent to it.
@@ -73,7 +72,7 @@ struct BareSocket<'a> {
     headers: &'a HeaderMap,
     io: UpgradedIo,
     reader: Reader,
-    /// Its share of [`BareSocketLimits`](super::limits::BareSocketLimits).
+    /// Its share of [`BareSocketLimits`](crate::traffic::BareSocketLimits).
     permit: OwnedSemaphorePermit,
     /// While it may hold a large message.
     large: Option<OwnedSemaphorePermit>,
@@ -100,11 +99,11 @@ impl<'a> BareSocket<'a> {
         Self { gateway, headers, io, reader: Reader::new(read), permit, large: None }
     }
 
-    pub async fn serve(mut self) {
+    async fn serve(mut self) {
         let stop = self.gateway.stop.clone();
         let mut last_message = Instant::now();
         loop {
-            if self.reader.held() <= SMALL {
+            if self.reader.held() <= SMALL_BACKLOG {
                 self.large = None;
             }
             let next = match self.reader.next() {
@@ -140,7 +139,7 @@ impl<'a> BareSocket<'a> {
             Ok(n) if n > 0 => {}
             Ok(_) | Err(_) => return Next::Close,
         }
-        if self.reader.held() > SMALL && self.large.is_none() {
+        if self.reader.held() > SMALL_BACKLOG && self.large.is_none() {
             self.large = self.gateway.bare_sockets.acquire_large();
             if self.large.is_none() {
                 return self.close(TRY_AGAIN, "too many large messages at a time").await;
@@ -234,10 +233,10 @@ fn close_frame(code: u16, reason: &str) -> Vec<u8> {
     frames::close(&CloseFrame { code: code.into(), reason: reason.into() })
 }
 
-/// Reads ahead, at most [`SMALL`] bytes, until the client is gone. Meanwhile it is pinged.
+/// Reads ahead, at most [`SMALL_BACKLOG`] bytes, until the client is gone. Meanwhile it is pinged.
 async fn client_gone(io: &mut UpgradedIo, reader: &mut Reader) {
     loop {
-        let more = reader.buffer.len() < SMALL;
+        let more = reader.buffer.len() < SMALL_BACKLOG;
         tokio::select! {
             read = io.read_buf(&mut reader.buffer), if more => match read {
                 Ok(n) if n > 0 => {}

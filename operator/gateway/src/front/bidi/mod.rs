@@ -1,12 +1,8 @@
 //! WebDriver BiDi.
 
 mod bare;
-mod limits;
 mod message_reader;
 mod new_session;
 mod socket;
 
-pub use self::{
-    limits::BareSocketLimits,
-    socket::{of_session, socket},
-};
+pub use self::socket::{of_session, socket};

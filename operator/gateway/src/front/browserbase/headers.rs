@@ -3,7 +3,5 @@
 use http::HeaderName;
 
 pub const API_KEY: HeaderName = HeaderName::from_static("x-bb-api-key");
-/// The signing key of one session.
-pub const SIGNING_KEY: HeaderName = HeaderName::from_static("x-bb-signing-key");
 /// A session's id, which is a credential: whoever has it may drive the session.
 pub const SESSION_ID: HeaderName = HeaderName::from_static("session-id");

@@ -9,8 +9,13 @@ use serde_json::json;
 use warp::{Reply, reply::Response};
 use webdriver::{error::WebDriverError, reply, route};
 
-use super::headers::{API_KEY, SESSION_ID, SIGNING_KEY};
-use crate::{auth, front::classic, state::Gateway, urls};
+use super::headers::{API_KEY, SESSION_ID};
+use crate::{
+    auth,
+    front::{classic, hosted::links::SIGNING_KEY},
+    state::Gateway,
+    urls,
+};
 
 const PREFIX: &str = "/webdriver";
 

@@ -12,8 +12,10 @@ use super::dev_tools::{self, insert_urls};
 use crate::{
     front::{
         bidi,
-        browserbase::headers::SIGNING_KEY,
-        hosted::on_demand::{OnDemand, create_on_demand},
+        hosted::{
+            links::SIGNING_KEY,
+            on_demand::{OnDemand, create_on_demand},
+        },
     },
     state::Gateway,
     urls,

@@ -1,7 +1,12 @@
 //! URLs in answers, as the client that asks can reach them.
 
+use http::HeaderName;
+
 use super::{records::Record, request::Request};
 use crate::{state::Gateway, urls};
+
+/// The header with the signing key of one session, where it is not in the URL.
+pub const SIGNING_KEY: HeaderName = HeaderName::from_static("x-bb-signing-key");
 
 /// This gateway's URL for WebSockets: `ws://...` or `wss://...`.
 pub fn websocket_base(gateway: &Gateway, request: &Request) -> String {

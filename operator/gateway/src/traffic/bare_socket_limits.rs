@@ -6,10 +6,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How many there may be.
 const MAX_SOCKETS: usize = 4096;
-/// How many of them may hold more than [`SMALL`] bytes of unanswered messages.
+/// How many of them may hold more than [`SMALL_BACKLOG`] bytes of unanswered messages.
 const MAX_LARGE: usize = 96;
 /// Bytes of unanswered messages that each may hold.
-pub const SMALL: usize = 16 << 10;
+pub const SMALL_BACKLOG: usize = 16 << 10;
 
 pub struct BareSocketLimits {
     sockets: Arc<Semaphore>,
