@@ -27,7 +27,7 @@ use crate::{
 /// How long a pod that was created may take to be seen.
 const POD_SEEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How far one watch may be behind another.
-const WATCH_LAG: Duration = Duration::from_secs(1);
+pub const WATCH_LAG: Duration = Duration::from_secs(1);
 
 /// One reconcile of one session.
 pub struct Reconciler<'a> {

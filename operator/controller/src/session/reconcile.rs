@@ -1,11 +1,11 @@
 //! Reconciles one session: dereference, decide, confirm, apply.
 
-use std::{error::Error as _, sync::Arc, time::Duration};
+use std::{error::Error as _, sync::Arc};
 
 use tokio::sync::Notify;
 
 use super::{
-    apply::Reconciler,
+    apply::{Reconciler, WATCH_LAG},
     context::Context,
     decide::{Absence, Facts, Step, decide, rests_on},
     dereference::{Dereferenced, References, dereference},
@@ -16,9 +16,6 @@ use crate::{
     work_queue::Action,
     writer,
 };
-
-/// How far one watch may be behind another.
-const WATCH_LAG: Duration = Duration::from_secs(1);
 
 /// Why a reconcile failed.
 #[derive(Debug, thiserror::Error)]
