@@ -61,7 +61,7 @@ enum Command {
     Up {
         #[command(flatten)]
         which: Which,
-        /// Where `env`, the kubeconfig and the logs go [default: e2e/cluster/state, state-test]
+        /// Where `env`, the kubeconfig and the logs go [default: e2e/cluster/state, state-test, state-spare]
         #[arg(long)]
         state_dir: Option<PathBuf>,
         /// Compile the operator as its Containerfiles do, for measurements: slower to make, and faster
