@@ -2,12 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Affinity, LocalObjectReference, Toleration};
+use k8s_openapi::{
+    api::core::v1::{Affinity, LocalObjectReference, Toleration},
+    apimachinery::pkg::apis::meta::v1::LabelSelector,
+};
 use kube::{CustomResource, KubeSchema, ResourceExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{capabilities::Quantity, names};
+use crate::{
+    capabilities::{CapabilitySet, Quantity, free_object},
+    expose::ExposeType,
+    names,
+};
 
 /// A kind of browser that sessions can ask for: its image and versions, where it may run, and what it may use.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -38,6 +45,17 @@ use crate::{capabilities::Quantity, names};
     validation = Rule::new("!has(self.driver) || (self.browserName == 'firefox') == (self.driver == 'geckodriver')").message("driver must be the browser's own: chromedriver for chrome, geckodriver for firefox"),
 )]
 pub struct BrowserClassSpec {
+    /// The controller that acts on this class, as an IngressClass names its own. Two releases in one cluster need two names.
+    #[serde(default = "default_controller_name")]
+    #[schemars(
+        length(min = 3, max = 253),
+        regex(
+            pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9._/]*[A-Za-z0-9])?$"
+        )
+    )]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("controllerName cannot change: create another BrowserClass"))]
+    pub controller_name: String,
+
     /// WebDriver's name of the browser: `chrome` for Chromium too.
     pub browser_name: BrowserName,
 
@@ -55,6 +73,19 @@ pub struct BrowserClassSpec {
     #[schemars(length(min = 1, max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["version".into()]))]
     pub versions: Vec<BrowserVersion>,
+
+    /// How capabilities are matched. `exact`: as WebDriver says. `lenient`: as Selenium's Grid does, see docs/classes.md.
+    #[serde(default)]
+    pub matching: Matching,
+
+    /// What becomes of options in `goog:chromeOptions` and `moz:firefoxOptions` that cannot be allowed but whose loss harms
+    /// nobody. `lenient`: they are dropped, and the reply names them. `strict`: they are refused.
+    #[serde(default)]
+    pub vendor_options: VendorOptions,
+
+    /// Run the browser with a window on a virtual display instead of headless. Refused in this version.
+    #[serde(default)]
+    pub headed: bool,
 
     /// When the kubelet pulls the image. Absent: Kubernetes' own default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -120,6 +151,39 @@ pub struct BrowserClassSpec {
     #[serde(default = "default_start_timeout")]
     #[schemars(range(min = 1, max = 3600))]
     pub start_timeout_seconds: i32,
+
+    /// How many seconds a pod may wait for a node and for its image, before `startTimeoutSeconds` begins to count.
+    #[serde(default = "default_schedule_timeout")]
+    #[schemars(range(min = 1, max = 86_400))]
+    pub schedule_timeout_seconds: i32,
+
+    /// What the pods of this class have beside what the operator gives them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_template: Option<PodTemplate>,
+
+    /// The types of Service that `spec.expose` of a session may ask for. Empty: none.
+    #[serde(default = "default_expose_types")]
+    #[schemars(length(max = 3))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub expose_types: Vec<ExposeType>,
+
+    /// The most that a session of this class may ask for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ceilings: Option<Ceilings>,
+
+    /// The namespaces whose sessions may use this class. Absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_namespaces: Option<LabelSelector>,
+}
+
+fn default_controller_name() -> String {
+    names::CONTROLLER_NAME.to_owned()
+}
+fn default_schedule_timeout() -> i32 {
+    600
+}
+fn default_expose_types() -> Vec<ExposeType> {
+    vec![ExposeType::ClusterIP]
 }
 
 fn linux() -> String {
@@ -172,8 +236,80 @@ pub enum Driver {
     Geckodriver,
 }
 
+/// How a class matches capabilities.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Matching {
+    /// Every value as WebDriver says; only `platformName: any` means any.
+    #[default]
+    Exact,
+    /// Names in any case, families of platforms, channels as versions, and the empty string for any.
+    Lenient,
+}
+
+/// What becomes of vendor options that cannot be allowed, but are not needed either.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VendorOptions {
+    /// They are dropped.
+    #[default]
+    Lenient,
+    /// They are refused.
+    Strict,
+}
+
+/// What the pods of a class have beside what the operator gives them.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct PodTemplate {
+    /// Further labels and annotations; the operator's own cannot be replaced.
+    #[serde(default)]
+    pub metadata: PodTemplateMetadata,
+    /// Fields of a pod's spec, merged into the operator's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "free_object")]
+    pub spec: Option<CapabilitySet>,
+}
+
+/// Labels and annotations of a class's pods.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+pub struct PodTemplateMetadata {
+    /// As on any object.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(length(max = 64))]
+    pub labels: BTreeMap<String, String>,
+    /// As on any object.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(length(max = 64))]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// The most that a session of a class may ask for; what is absent has no ceiling.
+#[derive(KubeSchema, Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.defaultTimeoutSeconds) || !has(self.timeoutSeconds) || self.defaultTimeoutSeconds <= self.timeoutSeconds").message("defaultTimeoutSeconds must not be above timeoutSeconds"),
+)]
+pub struct Ceilings {
+    /// The highest `spec.timeoutSeconds`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 86_400))]
+    pub timeout_seconds: Option<i32>,
+    /// The `timeoutSeconds` of a session that names none. Absent: the API's own default, or the ceiling if that is lower.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 86_400))]
+    pub default_timeout_seconds: Option<i32>,
+    /// The highest `spec.priority`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = -1000, max = 1000))]
+    pub priority: Option<i32>,
+    /// How many sessions of this class one namespace may have at a time; further ones wait in the queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub sessions_per_namespace: Option<i32>,
+}
+
 /// One version of the browser.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[derive(KubeSchema, Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct BrowserVersion {
     /// For example `156.0.8078.79`. The capability browserVersion is matched against it.
     #[schemars(length(min = 1, max = 64), regex(pattern = r"^[0-9]+(\.[0-9a-z]+)*$"))]
@@ -181,6 +317,15 @@ pub struct BrowserVersion {
     /// An image with this version, its driver and the operator's agent.
     #[schemars(length(min = 1, max = 512))]
     pub image: String,
+    /// The release channels that this version is, for example `stable`, `latest` or `beta`: with `matching: lenient` a client
+    /// may ask for one instead of a version.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 8),
+        inner(length(min = 1, max = 32), regex(pattern = "^[a-z]([-a-z0-9]*[a-z0-9])?$"))
+    )]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub channels: Vec<String>,
 }
 
 /// When the kubelet pulls an image.
@@ -381,6 +526,39 @@ mod tests {
                 assert_eq!(class.spec.driver(), own, "{fields}");
             }
         }
+    }
+
+    #[test]
+    fn a_default_timeout_above_the_ceiling_is_refused() {
+        for (ceilings, valid) in [
+            (json!({}), true),
+            (json!({"defaultTimeoutSeconds": 60}), true),
+            (json!({"timeoutSeconds": 60, "defaultTimeoutSeconds": 60}), true),
+            (json!({"timeoutSeconds": 60, "defaultTimeoutSeconds": 61}), false),
+        ] {
+            let class = class(json!({"ceilings": ceilings}));
+            assert_eq!(class.validate_cel().is_ok(), valid, "{ceilings}");
+        }
+    }
+
+    #[test]
+    fn a_class_never_changes_its_controller() {
+        let ours = class(json!({}));
+        assert_eq!(ours.spec.controller_name, names::CONTROLLER_NAME);
+        let theirs = class(json!({"controllerName": "example.com/browsers"}));
+        assert!(ours.validate_cel_update(&ours).is_ok());
+        assert!(theirs.validate_cel_update(&ours).is_err());
+    }
+
+    #[test]
+    fn a_class_of_before_gets_the_defaults_of_what_it_does_not_say() {
+        let spec = class(json!({})).spec;
+        assert_eq!(spec.matching, Matching::Exact);
+        assert_eq!(spec.vendor_options, VendorOptions::Lenient);
+        assert_eq!(spec.schedule_timeout_seconds, 600);
+        assert_eq!(spec.expose_types, [ExposeType::ClusterIP]);
+        assert_eq!((spec.pod_template, spec.ceilings, spec.headed), (None, None, false));
+        assert_eq!(spec.versions[0].channels, Vec::<String>::new());
     }
 
     #[test]

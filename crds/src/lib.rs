@@ -13,6 +13,7 @@ pub mod capabilities;
 pub mod class;
 pub mod conditions;
 pub mod definitions;
+pub mod expose;
 pub mod features;
 pub mod names;
 pub mod proxy;
@@ -25,9 +26,8 @@ pub use class::{
     BrowserClass, BrowserClassSpec, BrowserVersion, Driver, Feature, OperatingSystem, Region,
     Sandbox,
 };
+pub use expose::{Expose, ExposeType};
 pub use features::Features;
 pub use reason::Reason;
-pub use session::{
-    BrowserSession, BrowserSessionSpec, Expose, ExposeType, Recording, RecordingMode, Viewport,
-};
+pub use session::{BrowserSession, BrowserSessionSpec, Recording, RecordingMode, Viewport};
 pub use status::{BrowserSessionStatus, Phase};

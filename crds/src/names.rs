@@ -16,6 +16,8 @@ pub const PROVIDERS_ANNOTATION: &str = "browser-operator.io/providers";
 /// The environment variable with `spec.features` as JSON; unset for a session without features.
 pub const FEATURES_VARIABLE: &str = "BROWSER_OPERATOR_FEATURES";
 
+/// The controller that a class has by default.
+pub const CONTROLLER_NAME: &str = "browser-operator.io/controller";
 /// On a BrowserClass: `"true"` makes it the default class.
 pub const DEFAULT_CLASS_ANNOTATION: &str = "browser-operator.io/is-default-class";
 /// On a BrowserSession: ends the session for the reason that it names. Whoever may patch the session may set it.
