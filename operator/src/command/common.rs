@@ -8,7 +8,7 @@ use kube::{Client, Config};
 use prometheus_client::registry::Registry;
 use support::{
     health::{self, Ready},
-    logs,
+    logs, watch,
 };
 use tokio::{net::TcpListener, runtime::Builder};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -69,8 +69,6 @@ pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 
 /// How long the API server may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a watch may be silent: the API server sends a bookmark every minute.
-const WATCH_TIMEOUT: Duration = Duration::from_secs(150);
 
 /// A client of the cluster that this process is in, or that KUBECONFIG names.
 pub async fn client() -> anyhow::Result<Client> {
@@ -79,7 +77,7 @@ pub async fn client() -> anyhow::Result<Client> {
 
 /// The same for watches, on connections of their own.
 pub async fn watching_client() -> anyhow::Result<Client> {
-    client_with(WATCH_TIMEOUT).await
+    client_with(watch::SILENCE).await
 }
 
 /// `read_timeout`: TCP alone would wait for minutes for a server that is gone.

@@ -1,10 +1,11 @@
-//! What every role needs beside its traffic: logs, health, signals, the Lease, watches, the installation key.
+//! What every role needs beside its traffic: logs, health, signals, the Lease, reads and watches, the installation key.
 
 pub mod backoff;
 pub mod health;
 pub mod installation_key;
 pub mod lease;
 pub mod logs;
+pub mod objects;
 pub mod signals;
 pub mod ttl_cache;
 pub mod watch;

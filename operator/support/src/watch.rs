@@ -1,11 +1,13 @@
 //! Watches of one kind, for as long as the process runs.
 
+mod merge;
+
 use std::{fmt::Debug, time::Duration};
 
-use futures::{Stream, StreamExt, future::ready};
+use futures::{Stream, StreamExt, future::ready, stream};
 use kube::{
     Api, Client, Resource,
-    core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta},
+    core::{NamespaceResourceScope, PartialObjectMeta},
     runtime::{
         WatchStreamExt,
         utils::ResetTimerBackoff,
@@ -15,16 +17,74 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use crate::backoff::Backoff;
+use crate::{
+    backoff::Backoff,
+    objects::{PAGE, Sent},
+};
+use merge::Merge;
 
 /// For a watch that breaks. Short, because the end of a session may be known from the watch alone, and there are no more
 /// watches than replicas and kinds.
 const RETRY: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
 /// After how long without a failure the next one counts as a first: a watch begins to list well before that fails.
 const CALM: Duration = Duration::from_secs(10);
+/// After so many seconds the API server ends a watch, and it goes on where it was.
+const SECONDS: u32 = 120;
+/// How long the connection of a watch may be silent: longer than a watch, for not every API server sends bookmarks.
+pub const SILENCE: Duration = Duration::from_secs(SECONDS as u64 + 30);
 
-/// The events of a kind in every namespace, until `stop`, without managed fields. A watch that breaks is logged and begun
-/// again; an object that does not parse is logged and skipped: it must not end the watch of the others.
+/// Which namespaces are watched.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    #[default]
+    All,
+    /// Each by a watch of its own, for which a Role in it is enough.
+    Namespaces(Vec<String>),
+}
+
+/// The events of a kind in every namespace, until `stop`, without managed fields. An object that cannot be read comes as
+/// what is known of it.
+pub fn objects<K>(
+    client: &Client,
+    config: Config,
+    stop: CancellationToken,
+) -> impl Stream<Item = Event<Sent<K>>> + Send + use<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    begin(Api::all(client.clone()), config, stop)
+}
+
+/// The same in some namespaces: one list, then changes, as if it were one watch.
+pub fn objects_in<K>(
+    client: &Client,
+    scope: &Scope,
+    config: Config,
+    stop: &CancellationToken,
+) -> impl Stream<Item = Event<Sent<K>>> + Send + use<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + 'static,
+{
+    let apis = match scope {
+        Scope::All => vec![Api::all(client.clone())],
+        Scope::Namespaces(namespaces) => {
+            namespaces.iter().map(|namespace| Api::namespaced(client.clone(), namespace)).collect()
+        }
+    };
+    let mut merge = Merge::new(apis.len());
+    let watches = apis.into_iter().enumerate().map(|(place, api)| {
+        begin::<K>(api, config.clone(), stop.clone()).map(move |event| (place, event)).boxed()
+    });
+    stream::select_all(watches)
+        .flat_map(move |(place, event)| stream::iter(merge.handle(place, event)))
+}
+
+/// The events of a kind in every namespace. An object that cannot be read is logged and passed over.
 pub fn events<K>(
     client: &Client,
     config: Config,
@@ -33,11 +93,10 @@ pub fn events<K>(
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let api = Api::<DeserializeGuard<K>>::all(client.clone());
-    until(stop, watcher(api, config)).filter_map(|event| ready(parsed(event)))
+    objects(client, config, stop).filter_map(|event| ready(readable(event)))
 }
 
-/// The events of a kind in one namespace.
+/// The same in one namespace.
 pub fn events_in<K>(
     client: &Client,
     namespace: &str,
@@ -52,37 +111,45 @@ where
         + Send
         + 'static,
 {
-    until(stop, watcher(Api::<K>::namespaced(client.clone(), namespace), config))
+    let events = begin(Api::namespaced(client.clone(), namespace), config, stop);
+    events.filter_map(|event| ready(readable(event)))
 }
 
-/// The events of a kind's metadata in every namespace.
+/// The events of a kind's metadata in some namespaces.
 pub fn metadata<K>(
     client: &Client,
+    scope: &Scope,
+    config: Config,
+    stop: &CancellationToken,
+) -> impl Stream<Item = Event<PartialObjectMeta<K>>> + Send + use<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + 'static,
+{
+    objects_in::<PartialObjectMeta<K>>(client, scope, config, stop)
+        .filter_map(|event| ready(readable(event)))
+}
+
+fn begin<K>(
+    api: Api<Sent<K>>,
     config: Config,
     stop: CancellationToken,
-) -> impl Stream<Item = Event<PartialObjectMeta<K>>> + Send + use<K>
+) -> impl Stream<Item = Event<Sent<K>>> + Send + use<K>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    until(stop, watcher(Api::<PartialObjectMeta<K>>::all(client.clone()), config))
-}
-
-fn until<K>(
-    stop: CancellationToken,
-    events: impl Stream<Item = Result<Event<K>, watcher::Error>> + Send,
-) -> impl Stream<Item = Event<K>> + Send
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + Send + 'static,
-{
-    events
+    watcher(api, config.timeout(SECONDS).page_size(PAGE))
         .backoff(ResetTimerBackoff::new(RETRY.pauses(), CALM))
-        .modify(|object: &mut K| object.meta_mut().managed_fields = None)
+        .modify(|object: &mut Sent<K>| object.meta_mut().managed_fields = None)
         .filter_map(|event| {
             ready(match event {
                 Ok(event) => Some(event),
                 Err(error) => {
-                    let kind = K::kind(&());
-                    tracing::warn!(%kind, error = &error as &dyn std::error::Error, "watch broke");
+                    log::<K>(&error);
                     None
                 }
             })
@@ -90,12 +157,24 @@ where
         .take_until(stop.cancelled_owned())
 }
 
-fn parsed<K: Resource<DynamicType = ()>>(event: Event<DeserializeGuard<K>>) -> Option<Event<K>> {
-    let keep = |guarded: DeserializeGuard<K>| match guarded.0 {
-        Ok(object) => Some(object),
-        Err(error) => {
-            let name = error.metadata.name.as_deref().unwrap_or_default();
-            tracing::warn!(kind = %K::kind(&()), name, error = error.error, "passed over");
+fn log<K: Resource<DynamicType = ()>>(error: &watcher::Error) {
+    let (kind, cause) = (K::kind(&()), error as &dyn std::error::Error);
+    match error {
+        // The next request tells whether something is wrong.
+        watcher::Error::WatchError(_) | watcher::Error::WatchFailed(_) => {
+            tracing::debug!(%kind, error = cause, "watch begins again");
+        }
+        _ => tracing::warn!(%kind, error = cause, "watch broke"),
+    }
+}
+
+/// The event of an object that can be read. The words of the parser are not logged: they may repeat a Secret's value.
+pub fn readable<K: Resource<DynamicType = ()>>(event: Event<Sent<K>>) -> Option<Event<K>> {
+    let keep = |sent: Sent<K>| match sent {
+        Sent::Readable(object) => Some(object),
+        Sent::Unreadable(unreadable) => {
+            let name = unreadable.metadata.name.as_deref().unwrap_or_default();
+            tracing::warn!(kind = %K::kind(&()), name, "it cannot be read and is passed over");
             None
         }
     };

@@ -3,7 +3,8 @@
 use agent_api::PodRef;
 use crds::{BrowserClass, BrowserSession};
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, Client, api::ListParams};
+use kube::{Api, Client};
+use support::objects;
 
 use crate::session_key::SessionKey;
 
@@ -24,6 +25,7 @@ pub async fn has_pod(client: &Client, pod: &PodRef, holder: &SessionKey) -> kube
     Ok(pod.is_some_and(|pod| SessionKey::of_owner(&pod.metadata).as_ref() == Some(holder)))
 }
 
+/// Every class that can be read.
 pub async fn classes(client: &Client) -> kube::Result<Vec<BrowserClass>> {
-    Ok(Api::<BrowserClass>::all(client.clone()).list(&ListParams::default()).await?.items)
+    objects::list(&Api::all(client.clone())).await
 }

@@ -14,6 +14,7 @@ use kube::{
     },
 };
 use parking_lot::{Mutex, RwLock};
+use support::watch::Scope;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::stores::{PodIndex, Stores, is_finished};
@@ -85,7 +86,7 @@ pub fn start(
         }
     });
 
-    let events = support::watch::metadata::<Service>(client, managed, stop.clone());
+    let events = support::watch::metadata::<Service>(client, &Scope::All, managed, stop);
     let services = watch(events, tasks, {
         let (listener, queue, sessions) = (listener.clone(), queue.clone(), sessions.clone());
         move |touched, store| {

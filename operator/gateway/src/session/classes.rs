@@ -6,11 +6,11 @@ use crds::{BrowserClass, BrowserSessionSpec};
 use futures::StreamExt;
 use kube::{
     Api, Client, ResourceExt,
-    api::ListParams,
     runtime::watcher::{Config, Event},
 };
 use parking_lot::RwLock;
 use placement::{Refusal, place};
+use support::objects;
 use tokio_util::sync::CancellationToken;
 
 pub struct Classes {
@@ -34,9 +34,8 @@ impl Classes {
     /// The reason that the session's object would have.
     pub async fn check(&self, spec: &BrowserSessionSpec) -> Result<(), Refusal> {
         let Err(refusal) = place(spec, &self.all()) else { return Ok(()) };
-        let api = Api::<BrowserClass>::all(self.client.clone());
-        match api.list(&ListParams::default()).await {
-            Ok(listed) => place(spec, &listed.items).map(drop),
+        match objects::list(&Api::all(self.client.clone())).await {
+            Ok(listed) => place(spec, &listed).map(drop),
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "list BrowserClasses");
                 Err(refusal)
