@@ -33,6 +33,17 @@ impl Caller {
     }
 }
 
+/// Who a client is, before it is known what it may do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Identity {
+    Anonymous,
+    User {
+        user: Box<UserInfo>,
+        /// Of its API key.
+        key_namespace: Option<String>,
+    },
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Its credential is missing or not valid. Status 401.
@@ -54,31 +65,53 @@ pub struct Authorizer {
 }
 
 impl Authorizer {
-    /// Authenticates a client, and checks that it may do this `verb` (one of Kubernetes') with the BrowserSessions of a namespace:
-    /// the one it asks for, else that of its API key, else that of its ServiceAccount.
+    /// Authenticates a client, and checks that it may do this `verb` (one of Kubernetes') with the BrowserSessions of a namespace.
     pub async fn authorize(
         &self,
         credential: Option<String>,
         requested: Option<&str>,
         verb: &str,
     ) -> Result<Caller, Error> {
+        let identity = self.authenticate(credential).await?;
+        self.authorize_identity(identity, requested, verb).await
+    }
+
+    /// Who a client is. Fronts ask before they read a body: until then a client may cost next to nothing.
+    pub async fn authenticate(&self, credential: Option<String>) -> Result<Identity, Error> {
         let Some(credential) = credential.filter(|credential| credential != ANONYMOUS) else {
-            return anonymous(self.anonymous_namespace.as_deref(), requested);
+            anonymous(self.anonymous_namespace.as_deref(), None)?;
+            return Ok(Identity::Anonymous);
         };
         if credential.is_empty() {
             return Err(Error::Unauthenticated("there is no key or token in what was sent"));
         }
-        let (user, key_namespace) = match ApiKey::parse(&credential) {
+        match ApiKey::parse(&credential) {
             Some(key) => {
                 let holder = self.keys.holder(&key);
                 let holder = holder.ok_or(Error::Unauthenticated("there is no such API key"))?;
-                (service_account(holder.user), Some(holder.namespace))
+                let user = service_account(holder.user).into();
+                Ok(Identity::User { user, key_namespace: Some(holder.namespace) })
             }
             // Not for the API server to see: it is nearly a key.
             None if ApiKey::is_meant_by(&credential) => {
-                return Err(Error::Unauthenticated("there is no such API key"));
+                Err(Error::Unauthenticated("there is no such API key"))
             }
-            None => (self.review_token(credential).await?, None),
+            None => {
+                let user = self.review_token(credential).await?.into();
+                Ok(Identity::User { user, key_namespace: None })
+            }
+        }
+    }
+
+    /// Checks what a client may do in a namespace: the one it asks for, else that of its API key, else that of its ServiceAccount.
+    pub async fn authorize_identity(
+        &self,
+        identity: Identity,
+        requested: Option<&str>,
+        verb: &str,
+    ) -> Result<Caller, Error> {
+        let Identity::User { user, key_namespace } = identity else {
+            return anonymous(self.anonymous_namespace.as_deref(), requested);
         };
         let name = user.username.clone().unwrap_or_default();
         if let (Some(own), Some(requested)) = (&key_namespace, requested)
@@ -92,7 +125,7 @@ impl Authorizer {
                 "{name} belongs to no namespace: say which with the capability browser-operator:namespace"
             )));
         };
-        if self.review_access(user, &namespace, verb).await? {
+        if self.review_access(*user, &namespace, verb).await? {
             Ok(Caller { name, namespace })
         } else {
             Err(Error::Forbidden(format!(

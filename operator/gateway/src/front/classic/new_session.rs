@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use crds::names::Protocol;
-use net::{body::collect_within, request::IncomingRequest};
+use net::{
+    body::{collect_within, drain},
+    request::IncomingRequest,
+};
 use serde_json::{Map, Value, json};
 use warp::{Reply, reply::Response};
 use webdriver::{
@@ -53,6 +56,13 @@ impl From<WebDriverError> for Refusal {
 
 async fn create(gateway: &Gateway, incoming: IncomingRequest) -> Result<Value, Refusal> {
     let IncomingRequest { headers, body, connection, .. } = incoming;
+    let identity = match gateway.authorizer.authenticate(auth::credential(&headers)).await {
+        Ok(identity) => identity,
+        Err(error) => {
+            drain(body).await;
+            return Err(Refusal::Caller(error));
+        }
+    };
     let body = collect_within(body, MAX_BODY, BODY_TIMEOUT)
         .await
         .map_err(|error| WebDriverError::invalid_argument(error.to_string()))?;
@@ -67,7 +77,7 @@ async fn create(gateway: &Gateway, incoming: IncomingRequest) -> Result<Value, R
     request.spec.new_session_parameters = parameters(body);
     let caller = gateway
         .authorizer
-        .authorize(auth::credential(&headers), request.namespace.as_deref(), "create")
+        .authorize_identity(identity, request.namespace.as_deref(), "create")
         .await
         .map_err(Refusal::Caller)?;
     let (session, guard) = gateway
