@@ -1,6 +1,6 @@
 //! This gateway's URL, as a client can reach it.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 use http::{HeaderMap, uri::Authority};
 use ipnet::IpNet;
@@ -31,6 +31,10 @@ pub struct UrlSettings {
     pub external: Option<String>,
     /// The proxies whose `X-Forwarded-*` are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// The cluster's DNS domain, below whose `svc` its Services are.
+    pub cluster_domain: String,
+    /// Other names that clients reach it by, without a port.
+    pub allowed_hosts: Vec<String>,
 }
 
 impl UrlSettings {
@@ -75,6 +79,50 @@ pub fn remote_url(capabilities: &Value) -> Option<&str> {
     always.chain(first).find_map(|set| set.get("se:remoteUrl")?.as_str())
 }
 
+/// Whether a URL names a user: whoever writes one means its client to send it, and some clients (Java's) wait to be asked.
+pub fn names_user(url: &str) -> bool {
+    url::Url::parse(url).is_ok_and(|url| !url.username().is_empty() || url.password().is_some())
+}
+
+/// Takes the user and password out of every `se:remoteUrl`: capabilities become an object, and a key is for no reader of objects.
+pub fn forget_users(capabilities: &mut Value) {
+    let Value::Object(sets) = capabilities else { return };
+    let sets = sets.iter_mut().flat_map(|(name, set)| match (name.as_str(), set) {
+        ("alwaysMatch", set) => vec![set],
+        ("firstMatch", Value::Array(sets)) => sets.iter_mut().collect(),
+        _ => Vec::new(),
+    });
+    for set in sets {
+        if let Some(Value::String(remote)) = set.get_mut("se:remoteUrl")
+            && names_user(remote)
+            && let Ok(mut url) = url::Url::parse(remote)
+            && url.set_username("").is_ok()
+            && url.set_password(None).is_ok()
+        {
+            *remote = url.into();
+        }
+    }
+}
+
+/// The bases that clients put before their paths.
+const BASES: [&str; 6] =
+    ["/webdriver/wd/hub", "/webdriver", "/wd/hub", "/api/v2", "/api/v3", "/api/v4"];
+
+/// The path that a client means whose base URL ends with a slash: it sends `//session` or `/wd/hub//session`.
+pub fn without_empty_base(path: &str) -> Cow<'_, str> {
+    if !path.contains("//") {
+        return path.into();
+    }
+    let path = format!("/{}", path.trim_start_matches('/'));
+    let base = BASES.iter().find_map(|base| Some((base, path.strip_prefix(base)?)));
+    match base {
+        Some((base, rest)) if rest.starts_with("//") => {
+            format!("{base}/{}", rest.trim_start_matches('/')).into()
+        }
+        _ => path.into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +158,7 @@ mod tests {
             let configured = UrlSettings {
                 external: external.map(ToOwned::to_owned),
                 trusted_proxies: vec![trusted.parse().unwrap()],
+                ..UrlSettings::default()
             };
             assert_eq!(socket_base(&configured, remote, headers, PROXY), expected);
         }
@@ -124,6 +173,52 @@ mod tests {
             )]);
             assert_eq!(forwarded(&headers), None, "{host}");
         }
+    }
+
+    #[test]
+    fn a_base_url_may_end_with_a_slash() {
+        for (path, expected) in [
+            ("/session", "/session"),
+            ("//session", "/session"),
+            ("///session/a/url", "/session/a/url"),
+            ("/wd/hub//session", "/wd/hub/session"),
+            ("//wd/hub//session/a", "/wd/hub/session/a"),
+            ("/webdriver//session", "/webdriver/session"),
+            ("/webdriver/wd/hub//session", "/webdriver/wd/hub/session"),
+            ("/api/v2//sessions", "/api/v2/sessions"),
+            ("//v1/sessions", "/v1/sessions"),
+            ("//json/version", "/json/version"),
+            ("//", "/"),
+            // Only the base is the client's own: what is behind it says what it says.
+            ("/session//url", "/session//url"),
+            ("/wd/hubs//session", "/wd/hubs//session"),
+        ] {
+            assert_eq!(without_empty_base(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_user_in_a_url_is_seen_and_not_kept() {
+        for (url, names) in [
+            ("http://key@gw:4444/wd/hub", true),
+            ("http://any:key@gw:4444", true),
+            ("http://gw:4444/@a", false),
+            ("nonsense", false),
+        ] {
+            assert_eq!(names_user(url), names, "{url}");
+        }
+        let mut asked = json!({
+            "alwaysMatch": {"se:remoteUrl": "http://any:key@gw:4444/wd/hub", "a:b": "http://u@h"},
+            "firstMatch": [{"se:remoteUrl": "http://gw"}, {"se:remoteUrl": "https://key@gw/"}],
+        });
+        forget_users(&mut asked);
+        assert_eq!(
+            asked,
+            json!({
+                "alwaysMatch": {"se:remoteUrl": "http://gw:4444/wd/hub", "a:b": "http://u@h"},
+                "firstMatch": [{"se:remoteUrl": "http://gw"}, {"se:remoteUrl": "https://gw/"}],
+            })
+        );
     }
 
     #[test]

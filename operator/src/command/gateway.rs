@@ -34,6 +34,13 @@ pub struct Args {
     /// The networks of proxies whose X-Forwarded-* headers are believed, separated by commas; for example 10.0.0.0/8.
     #[arg(long, env = "TRUSTED_PROXIES", value_delimiter = ',')]
     trusted_proxies: Vec<IpNet>,
+    /// Names that clients reach the gateway by, without a port, separated by commas; the host of the external URL, addresses, names
+    /// without a dot and names of Services of the cluster need not be among them. With an anonymous namespace every other Host is refused.
+    #[arg(long, env = "ALLOWED_HOSTS", value_delimiter = ',')]
+    allowed_hosts: Vec<String>,
+    /// The cluster's DNS domain.
+    #[arg(long, env = "CLUSTER_DOMAIN", default_value = "cluster.local")]
+    cluster_domain: String,
     /// How long a client waits for its session, in seconds.
     #[arg(long, env = "CREATE_TIMEOUT_SECONDS", default_value = "110")]
     create_timeout_seconds: u64,
@@ -56,6 +63,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         cdp_on_demand,
         allowed_origins,
         trusted_proxies,
+        allowed_hosts,
+        cluster_domain,
         create_timeout_seconds,
         drain_seconds,
         admin,
@@ -83,6 +92,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         urls: gateway::UrlSettings {
             external: external_url.map(|url| url.trim_end_matches('/').to_owned()),
             trusted_proxies,
+            cluster_domain,
+            allowed_hosts,
         },
         cdp_on_demand,
         allowed_origins,

@@ -34,6 +34,11 @@ impl ApiKeys {
         key.has_hash(&holder.hash).then_some(holder)
     }
 
+    /// Whether there is no key at all.
+    pub fn is_empty(&self) -> bool {
+        self.by_id.read().is_empty()
+    }
+
     /// Follows the watch until `stop`. `synced` is cancelled once every key has been listed.
     pub async fn watch(
         &self,

@@ -6,5 +6,5 @@ pub mod origin;
 
 pub use self::{
     api_keys::ApiKeys,
-    authorizer::{Authorizer, Caller, Error, credential},
+    authorizer::{Authorizer, Caller, Error, Identity, credential},
 };

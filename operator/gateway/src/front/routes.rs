@@ -1,6 +1,6 @@
 //! Which front answers which request.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use http::{HeaderValue, Method, StatusCode, header};
 use net::{
@@ -11,11 +11,11 @@ use net::{
 use warp::{Filter, Reply, reply::Response};
 use webdriver::{
     error::{ErrorCode, WebDriverError},
-    reply,
+    reply, route,
 };
 
-use super::{bidi, browser_use, browserbase, cdp, classic, openapi, share};
-use crate::{auth::origin, state::Gateway};
+use super::{bidi, browser_use, browserbase, cdp, classic, cors, openapi, root, share};
+use crate::{auth::origin, state::Gateway, urls::without_empty_base};
 
 /// Every request, once its origin and its host may ask.
 ///
@@ -24,48 +24,76 @@ use crate::{auth::origin, state::Gateway};
 pub fn routes(
     gateway: Arc<Gateway>,
 ) -> impl Filter<Extract = (Response,), Error = warp::Rejection> + Clone {
-    incoming_request().then(move |incoming: IncomingRequest| {
+    incoming_request().then(move |mut incoming: IncomingRequest| {
         let gateway = gateway.clone();
         async move {
             // A share drives nothing, and any page may link to it.
-            let refused = if share::is_path(&incoming.path) {
-                None
-            } else {
-                origin::forbidden_origin(&incoming.headers, &gateway.allowed_origins)
-            };
-            if let Some(origin) = refused {
-                drain(incoming.body).await;
-                refuse_origin(&origin)
-            } else if let Some(host) = rebound_host(&gateway, &incoming) {
-                drain(incoming.body).await;
-                refuse_host(&host)
-            } else if handshake::wants_websocket(&incoming.method, &incoming.headers) {
-                if cdp::is_path(&incoming.path) {
-                    cdp::socket(gateway, incoming).await
-                } else {
-                    bidi::socket(gateway, incoming).await
-                }
-            } else {
-                answer(gateway, incoming).await
+            if share::is_path(&incoming.path) {
+                return share::run(gateway, incoming).await;
             }
+            if let Cow::Owned(path) = without_empty_base(&incoming.path) {
+                incoming.path = path;
+            }
+            if gateway.allowed_origins.is_empty() {
+                return checked(gateway, incoming).await;
+            }
+            let page = origin::allowed_origin(&incoming.headers, &gateway.allowed_origins);
+            let mut response = checked(gateway, incoming).await;
+            if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                cors::allow(page, &mut response);
+            }
+            response
         }
     })
 }
 
+/// Refuses what a web page may not ask, and answers the rest.
+async fn checked(gateway: Arc<Gateway>, incoming: IncomingRequest) -> Response {
+    let IncomingRequest { method, headers, .. } = &incoming;
+    let allowed = &gateway.allowed_origins;
+    if let Some(origin) = origin::forbidden_origin(headers, allowed) {
+        drain(incoming.body).await;
+        return refuse_origin(&origin);
+    }
+    if let Some(host) = rebound_host(&gateway, &incoming) {
+        drain(incoming.body).await;
+        return refuse_host(&host);
+    }
+    let is_page = origin::allowed_origin(headers, allowed).is_some();
+    if is_page && let Some(response) = cors::preflight(method, headers) {
+        drain(incoming.body).await;
+        return response;
+    }
+    if !handshake::wants_websocket(method, headers) {
+        return answer(gateway, incoming).await;
+    }
+    if cdp::is_socket(&incoming) {
+        cdp::socket(gateway, incoming).await
+    } else {
+        bidi::socket(gateway, incoming).await
+    }
+}
+
 /// Each front has its own paths; WebDriver refuses the rest.
-async fn answer(gateway: Arc<Gateway>, incoming: IncomingRequest) -> Response {
+async fn answer(gateway: Arc<Gateway>, mut incoming: IncomingRequest) -> Response {
+    let is_read = matches!(incoming.method, Method::GET | Method::HEAD);
+    // Probes ask by HEAD whether somebody is there; hyper leaves the body out.
+    if is_read && route::without_hub(&incoming.path) == "/status" {
+        incoming.method = Method::GET;
+    }
     let path = incoming.path.as_str();
-    if browserbase::is_path(path) {
+    if is_read && matches!(path, "/" | "/wd/hub" | "/wd/hub/") {
+        drain(incoming.body).await;
+        root::answer(&incoming.headers)
+    } else if browserbase::is_path(path) {
         browserbase::run(gateway, incoming).await
     } else if browser_use::is_path(path) {
         browser_use::run(gateway, incoming).await
     } else if cdp::is_path(path) {
         cdp::run(gateway, incoming).await
-    } else if share::is_path(path) {
-        share::run(gateway, incoming).await
     } else if browserbase::selenium::is_path(path) {
         browserbase::selenium::run(gateway, incoming).await
-    } else if path == "/openapi.json" && incoming.method == Method::GET {
+    } else if is_read && path == "/openapi.json" {
         drain(incoming.body).await;
         let json = HeaderValue::from_static("application/json");
         warp::reply::with_header(openapi::document(), header::CONTENT_TYPE, json).into_response()
@@ -74,22 +102,16 @@ async fn answer(gateway: Arc<Gateway>, incoming: IncomingRequest) -> Response {
     }
 }
 
-/// The Host of a read that DNS rebinding may have brought here and that would show sessions. Only where clients need no credentials,
-/// because such a page has none. WebDriver's own reads name no session.
+/// The Host of a request that DNS rebinding may have brought here. Only where clients need no credentials, because such a page has
+/// none.
 fn rebound_host(gateway: &Gateway, incoming: &IncomingRequest) -> Option<String> {
-    let path = incoming.path.as_str();
-    let shows_sessions =
-        browserbase::is_path(path) || browser_use::is_path(path) || cdp::is_path(path);
-    if gateway.authorizer.anonymous_namespace.is_none() || !shows_sessions {
-        return None;
-    }
+    gateway.authorizer.anonymous_namespace.as_ref()?;
     let peer = incoming.connection.peer.ip();
-    origin::rebound_host(&incoming.method, &incoming.headers, peer, &gateway.urls)
-        .map(ToOwned::to_owned)
+    origin::rebound_host(&incoming.headers, peer, &gateway.urls)
 }
 
 fn refuse_host(host: &str) -> Response {
-    forbidden(format!("Host {host:?} is not this gateway's: see its externalUrl"))
+    forbidden(format!("Host {host:?} is not this gateway's: see its externalUrl and allowedHosts"))
 }
 
 fn refuse_origin(origin: &str) -> Response {

@@ -5,5 +5,5 @@ mod routes;
 
 pub use self::{
     dev_tools::pages,
-    routes::{is_path, run, socket},
+    routes::{is_path, is_socket, run, socket},
 };

@@ -26,6 +26,13 @@ pub fn is_path(path: &str) -> bool {
     path.starts_with("/cdp/") || path.starts_with("/json/") || path == "/json"
 }
 
+/// Whether a handshake belongs to this front: also one at the root, with a session's signing key. Some clients (chromedp) keep a URL's
+/// query, and have a path of their own.
+pub fn is_socket(incoming: &IncomingRequest) -> bool {
+    let path = incoming.path.as_str();
+    is_path(path) || (path == "/" || path.starts_with("/devtools/")) && sent_key(incoming).is_some()
+}
+
 /// Answers a request that is no handshake.
 pub async fn run(gateway: Arc<Gateway>, incoming: IncomingRequest) -> Response {
     let path = incoming.path.trim_end_matches('/').to_owned();
@@ -38,6 +45,16 @@ pub async fn run(gateway: Arc<Gateway>, incoming: IncomingRequest) -> Response {
         return match signing_key(&gateway, id, &incoming) {
             Ok(signing_key) => of_session(&gateway, id, rest, &signing_key, incoming).await,
             Err(error) => refuse(incoming, StatusCode::UNAUTHORIZED, error.to_string()).await,
+        };
+    }
+    // Whoever has a session's key means that session, and never another.
+    if let Some(key) = sent_key(&incoming) {
+        return match verified(&gateway, &key) {
+            Some(id) => of_session(&gateway, &id, &path, &key, incoming).await,
+            None => {
+                let message = SigningKeyError::Invalid.to_string();
+                refuse(incoming, StatusCode::UNAUTHORIZED, message).await
+            }
         };
     }
     match path.as_str() {
@@ -53,32 +70,59 @@ pub async fn run(gateway: Arc<Gateway>, incoming: IncomingRequest) -> Response {
     }
 }
 
-/// Answers a handshake below `/cdp/`.
+/// Answers a handshake for which [`is_socket`] holds.
 pub async fn socket(gateway: Arc<Gateway>, incoming: IncomingRequest) -> Response {
     let path = incoming.path.trim_end_matches('/').to_owned();
-    let (id, rest) = split(path.strip_prefix("/cdp/").unwrap_or_default());
-    if let Err(error) = signing_key(&gateway, id, &incoming) {
-        let status = StatusCode::UNAUTHORIZED;
-        return warp::reply::with_status(error.to_string(), status).into_response();
-    }
+    let found = match path.strip_prefix("/cdp/").map(split) {
+        Some((id, rest)) => {
+            signing_key(&gateway, id, &incoming).map(|_| (id.to_owned(), rest.to_owned()))
+        }
+        None => match sent_key(&incoming) {
+            Some(key) => {
+                verified(&gateway, &key).map(|id| (id, path)).ok_or(SigningKeyError::Invalid)
+            }
+            None => Err(SigningKeyError::Missing),
+        },
+    };
+    let (id, rest) = match found {
+        Ok(found) => found,
+        Err(error) => {
+            let status = StatusCode::UNAUTHORIZED;
+            return warp::reply::with_status(error.to_string(), status).into_response();
+        }
+    };
     let key = match handshake::key(&incoming.headers) {
         Ok(key) => key.clone(),
         Err(error) => return handshake::refused(error),
     };
     let Some(upgrade) = incoming.upgrade else { return StatusCode::BAD_REQUEST.into_response() };
-    bidi::of_session(&gateway, id, &format!("/cdp{rest}"), &key, upgrade).await
+    bidi::of_session(&gateway, &id, &format!("/cdp{rest}"), &key, upgrade).await
 }
 
 fn split(path: &str) -> (&str, &str) {
     path.split_at(path.find('/').unwrap_or(path.len()))
 }
 
-/// The signing key of a request, if it is for this session. It may stand in the query, because clients keep a URL as it is.
+/// The signing key of a request, if it is for this session.
 fn signing_key(
     gateway: &Gateway,
     id: &str,
     incoming: &IncomingRequest,
 ) -> Result<String, SigningKeyError> {
+    let key = sent_key(incoming).ok_or(SigningKeyError::Missing)?;
+    match verified(gateway, &key) {
+        Some(session) if session == id => Ok(key),
+        _ => Err(SigningKeyError::Invalid),
+    }
+}
+
+/// The id of the session that a signing key is for.
+fn verified(gateway: &Gateway, key: &str) -> Option<String> {
+    gateway.directory.verify_signing_key(key, (gateway.clock)().as_second())
+}
+
+/// The signing key that a request has. It may stand in the query, because clients keep a URL as it is.
+fn sent_key(incoming: &IncomingRequest) -> Option<String> {
     let in_query = url::form_urlencoded::parse(incoming.query.as_bytes())
         .find(|(name, _)| name == "signingKey")
         .map(|(_, value)| value.into_owned());
@@ -86,12 +130,7 @@ fn signing_key(
         let value = incoming.headers.get(SIGNING_KEY)?.to_str().ok()?;
         Some(value.to_owned())
     };
-    let key = in_query.or_else(in_header).ok_or(SigningKeyError::Missing)?;
-    let now = (gateway.clock)().as_second();
-    match gateway.directory.verify_signing_key(&key, now) {
-        Some(session) if session == id => Ok(key),
-        _ => Err(SigningKeyError::Invalid),
-    }
+    in_query.or_else(in_header)
 }
 
 async fn of_session(

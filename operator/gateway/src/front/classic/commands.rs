@@ -30,14 +30,21 @@ pub async fn run(gateway: Arc<Gateway>, incoming: IncomingRequest) -> Response {
         Route::DeleteSession { id } => delete_session(&gateway, id, incoming).await,
         Route::Command { id, .. } => command(&gateway, id, incoming).await,
         Route::UnknownCommand => {
-            let error = WebDriverError::new(ErrorCode::UnknownCommand, "no command has this path");
-            refuse(incoming, &error).await
+            let message = format!("no command has the path {}", shown(&path));
+            refuse(incoming, &WebDriverError::new(ErrorCode::UnknownCommand, message)).await
         }
         Route::UnknownMethod => {
-            let message = "the command at this path has another method";
+            let path = shown(&path);
+            let message = format!("{} is no method of the command at {path}", incoming.method);
             refuse(incoming, &WebDriverError::new(ErrorCode::UnknownMethod, message)).await
         }
     }
+}
+
+/// As much of a path as an error shows.
+fn shown(path: &str) -> &str {
+    const LENGTH: usize = 256;
+    path.get(..LENGTH).unwrap_or(path)
 }
 
 fn status(gateway: &Gateway) -> Response {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crds::names::Protocol;
+use http::{HeaderMap, header};
 use net::{
     body::{collect_within, drain},
     request::IncomingRequest,
@@ -18,12 +19,13 @@ use webdriver::{
 use super::{
     capabilities::capabilities,
     content_type::check_content_type,
-    refuse::{failure, refuse_caller},
+    refuse::{failure, refuse_caller, shutting_down},
 };
 use crate::{
-    auth,
+    auth::{self, Identity},
+    front::{bounded_json, caller_name},
     metrics::{Front, Outcome},
-    session::{SessionRequest, WaitPolicy},
+    session::{CreateError, SessionRequest, WaitPolicy},
     state::Gateway,
     urls,
 };
@@ -31,6 +33,7 @@ use crate::{
 /// The most bytes of the body: it becomes an object of the cluster.
 const MAX_BODY: usize = 1 << 20;
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+const UNSENT_USER: &str = "the client's URL names a user, but its request has no Authorization";
 
 pub async fn new_session(gateway: &Gateway, incoming: IncomingRequest) -> Response {
     let outcome = create(gateway, incoming).await;
@@ -40,12 +43,14 @@ pub async fn new_session(gateway: &Gateway, incoming: IncomingRequest) -> Respon
         Ok(value) => reply::success(&value).into_response(),
         Err(Refusal::Error(error)) => failure(&error),
         Err(Refusal::Caller(error)) => refuse_caller(&error),
+        Err(Refusal::ShuttingDown(error)) => shutting_down(&error),
     }
 }
 
 enum Refusal {
     Error(WebDriverError),
     Caller(auth::Error),
+    ShuttingDown(WebDriverError),
 }
 
 impl From<WebDriverError> for Refusal {
@@ -54,41 +59,79 @@ impl From<WebDriverError> for Refusal {
     }
 }
 
+impl From<CreateError> for Refusal {
+    fn from(error: CreateError) -> Self {
+        match error {
+            CreateError::ShuttingDown => Self::ShuttingDown(error.into()),
+            _ => Self::Error(error.into()),
+        }
+    }
+}
+
+/// Whoever may not ask costs no memory: its body is read only once its headers have said who it is.
 async fn create(gateway: &Gateway, incoming: IncomingRequest) -> Result<Value, Refusal> {
     let IncomingRequest { headers, body, connection, .. } = incoming;
-    let identity = match gateway.authorizer.authenticate(auth::credential(&headers)).await {
+    let identity = match admit(gateway, &headers).await {
         Ok(identity) => identity,
-        Err(error) => {
+        Err(refusal) => {
             drain(body).await;
-            return Err(Refusal::Caller(error));
+            return Err(refusal);
         }
     };
     let body = collect_within(body, MAX_BODY, BODY_TIMEOUT)
         .await
         .map_err(|error| WebDriverError::invalid_argument(error.to_string()))?;
-    gateway.check_accepting()?;
-    check_content_type(&headers)?;
-    let Ok(Value::Object(body)) = serde_json::from_slice(&body) else {
-        return Err(WebDriverError::invalid_argument("the body must be a JSON object").into());
-    };
-    let requested = body.get("capabilities").cloned().unwrap_or_default();
-    process(&requested, Dialect::Classic)?;
-    let mut request = SessionRequest::from_capabilities(&requested, Protocol::Classic)?;
-    request.spec.new_session_parameters = parameters(body);
+    // A client that waits for its session holds no more than what becomes of it.
+    let Asked { request, remote_url } = read(&body)?;
+    drop(body);
+    if identity == Identity::Anonymous
+        && !headers.contains_key(header::AUTHORIZATION)
+        && remote_url.as_deref().is_some_and(urls::names_user)
+    {
+        return Err(Refusal::Caller(auth::Error::Unauthenticated(UNSENT_USER)));
+    }
     let caller = gateway
         .authorizer
         .authorize_identity(identity, request.namespace.as_deref(), "create")
         .await
         .map_err(Refusal::Caller)?;
-    let (session, guard) = gateway
-        .sessions
-        .create(&caller, request, WaitPolicy::QUEUE)
-        .await
-        .map_err(WebDriverError::from)?;
+    let (session, guard) = gateway.sessions.create(&caller, request, WaitPolicy::QUEUE).await?;
     guard.disarm();
     let peer = connection.peer.ip();
-    let base = urls::socket_base(&gateway.urls, urls::remote_url(&requested), &headers, peer);
-    Ok(json!({"sessionId": session.session_id, "capabilities": capabilities(&session, &base)}))
+    let base = urls::socket_base(&gateway.urls, remote_url.as_deref(), &headers, peer);
+    let mut capabilities = capabilities(&session, &base);
+    caller_name::add(gateway, &caller, &mut capabilities);
+    Ok(json!({"sessionId": session.session_id, "capabilities": capabilities}))
+}
+
+/// What can be said of a request by its headers alone.
+async fn admit(gateway: &Gateway, headers: &HeaderMap) -> Result<Identity, Refusal> {
+    gateway.check_accepting().map_err(Refusal::ShuttingDown)?;
+    check_content_type(headers)?;
+    gateway.authorizer.authenticate(auth::credential(headers)).await.map_err(Refusal::Caller)
+}
+
+/// What a body asks for.
+struct Asked {
+    request: SessionRequest,
+    /// The URL that the client says that it used.
+    remote_url: Option<String>,
+}
+
+fn read(body: &[u8]) -> Result<Asked, WebDriverError> {
+    let must_be_object = || WebDriverError::invalid_argument("the body must be a JSON object");
+    let mut body = match bounded_json::parse(body) {
+        Ok(Value::Object(body)) => body,
+        Ok(_) | Err(bounded_json::Error::Malformed(_)) => return Err(must_be_object()),
+        Err(error) => return Err(WebDriverError::invalid_argument(error.to_string())),
+    };
+    let mut requested = body.remove("capabilities").unwrap_or_default();
+    process(&requested, Dialect::Classic)?;
+    let remote_url = urls::remote_url(&requested).map(ToOwned::to_owned);
+    urls::forget_users(&mut requested);
+    let mut request = SessionRequest::from_capabilities(&requested, Protocol::Classic)?;
+    request.spec.new_session_parameters = parameters(body);
+    Ok(Asked { request, remote_url })
 }
 
 /// The parameters beside the capabilities, which a driver gets as they are. Not the ones with capabilities of before the standard:
@@ -96,4 +139,23 @@ async fn create(gateway: &Gateway, incoming: IncomingRequest) -> Result<Value, R
 fn parameters(mut body: Map<String, Value>) -> Option<Map<String, Value>> {
     body.retain(|name, _| !CAPABILITY_PARAMETERS.contains(&name.as_str()));
     (!body.is_empty()).then_some(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nests_too_deep_is_named_and_a_key_in_a_url_is_not_kept() {
+        let deep = format!("{}{}", "[".repeat(33), "]".repeat(33));
+        let body = format!(r#"{{"capabilities": {{}}, "extra": {deep}}}"#);
+        let Err(error) = read(body.as_bytes()) else { panic!("{body}") };
+        assert!(error.message.starts_with("extra.0.0.0"), "{}", error.message);
+        let url = "http://any:bok_1_2@gw:4444/wd/hub";
+        let body = json!({"capabilities": {"alwaysMatch": {"se:remoteUrl": url}}}).to_string();
+        let Asked { request, remote_url } = read(body.as_bytes()).unwrap();
+        assert_eq!(remote_url.as_deref(), Some(url));
+        let object = json!(request.spec).to_string();
+        assert!(object.contains("http://gw:4444/wd/hub") && !object.contains("bok_"), "{object}");
+    }
 }

@@ -17,6 +17,14 @@ pub async fn refuse(incoming: IncomingRequest, error: &WebDriverError) -> Respon
     failure(error)
 }
 
+/// A replica that ends creates no session; another does, and the client may ask again at once.
+pub fn shutting_down(error: &WebDriverError) -> Response {
+    let mut response = failure(error);
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
 /// A client that may not create sessions: its error, with the HTTP status that says why.
 pub fn refuse_caller(error: &auth::Error) -> Response {
     let status = match error {

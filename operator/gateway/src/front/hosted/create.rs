@@ -64,7 +64,7 @@ async fn try_create_and_wait(
     spec: BrowserSessionSpec,
     front_state: Value,
 ) -> Result<(Record, AbandonGuard), Problem> {
-    gateway.check_accepting().map_err(|error| Problem::Failed(error.message))?;
+    gateway.check_accepting().map_err(|error| Problem::Unavailable(error.message))?;
     let session_request = SessionRequest {
         namespace: None,
         spec,
@@ -99,9 +99,9 @@ fn problem(error: &CreateError, api: &HostedApi) -> Problem {
         CreateError::TimedOut(Some(end), _) if end.is_out_of_capacity() => {
             Problem::OutOfCapacity(message)
         }
-        CreateError::NotReady(_)
-        | CreateError::TimedOut(..)
-        | CreateError::Cluster(_)
-        | CreateError::ShuttingDown => Problem::Failed(message),
+        CreateError::ShuttingDown => Problem::Unavailable(message),
+        CreateError::NotReady(_) | CreateError::TimedOut(..) | CreateError::Cluster(_) => {
+            Problem::Failed(message)
+        }
     }
 }

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::problem::{Fault, Problem};
+use crate::front::bounded_json;
 
 /// An object of a request.
 pub trait Body: Sized {
@@ -59,15 +60,14 @@ impl Fields {
         let map = if body.iter().all(u8::is_ascii_whitespace) {
             Map::new()
         } else {
-            match serde_json::from_slice(body) {
+            match bounded_json::parse(body) {
                 Ok(Value::Object(map)) => map,
                 Ok(_) => {
                     let message = "the body must be a JSON object";
                     return Err(Problem::invalid(&["body"], "dict_type", message));
                 }
                 Err(error) => {
-                    let message = format!("the body is no JSON: {error}");
-                    return Err(Problem::invalid(&["body"], "json_invalid", message));
+                    return Err(Problem::invalid(&["body"], "json_invalid", error.to_string()));
                 }
             }
         };

@@ -35,6 +35,8 @@ pub enum Problem {
     OutOfCapacity(String),
     NotImplemented(String),
     MethodNotAllowed,
+    /// This replica ends; another answers.
+    Unavailable(String),
     Failed(String),
 }
 
@@ -65,6 +67,7 @@ impl Problem {
             | Self::Gone(message)
             | Self::OutOfCapacity(message)
             | Self::NotImplemented(message)
+            | Self::Unavailable(message)
             | Self::Failed(message) => message.clone(),
             Self::MethodNotAllowed => "this path has no such method".to_owned(),
         }
@@ -81,6 +84,7 @@ impl Problem {
             Self::OutOfCapacity(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
