@@ -10,7 +10,7 @@ use kube::{Api, ResourceExt};
 use reqwest::Method;
 use tokio::net::TcpStream;
 
-use crate::{namespace::Live, namespace::Namespace, operator};
+use crate::{authority, namespace::Live, namespace::Namespace, operator};
 
 /// The Secret with the key that every pod's token is derived from, and its field.
 const KEY_SECRET: &str = "browser-operator-installation-key";
@@ -74,5 +74,5 @@ async fn installation_key(namespace: &Namespace) -> Result<InstallationKey> {
 
 #[must_use]
 pub fn address(ip: &str) -> String {
-    if ip.contains(':') { format!("[{ip}]:4444") } else { format!("{ip}:4444") }
+    authority(ip, 4444)
 }

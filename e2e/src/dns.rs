@@ -1,35 +1,52 @@
-//! One question to a DNS server: a name's IPv4 addresses.
+//! Questions to a DNS server: a name's addresses.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
 use tokio::{net::UdpSocket, time::timeout};
 
-/// Asks `server` for the addresses of `name`.
-pub async fn resolve(server: &str, name: &str) -> Result<Vec<Ipv4Addr>> {
-    let socket = UdpSocket::bind("0.0.0.0:0").await.context("a socket")?;
-    socket.connect((server, 53)).await.with_context(|| format!("reach {server}"))?;
-    socket.send(&question(name)).await.context("ask")?;
-    let mut reply = [0; 1500];
-    let length = timeout(Duration::from_secs(5), socket.recv(&mut reply))
-        .await
-        .with_context(|| format!("{server} does not answer"))?
-        .context("receive")?;
-    answers(&reply[..length]).with_context(|| format!("the answer for {name}"))
+/// The types of records that hold addresses, and their length.
+const A: u16 = 1;
+const AAAA: u16 = 28;
+
+/// Asks `server` for the addresses of `name`, of both families.
+pub async fn resolve(server: &str, name: &str) -> Result<Vec<IpAddr>> {
+    let server: IpAddr = server.parse().with_context(|| format!("{server} is no address"))?;
+    let any: IpAddr =
+        if server.is_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+    let mut found = Vec::new();
+    for type_ in [A, AAAA] {
+        let socket = UdpSocket::bind((any, 0)).await.context("a socket")?;
+        socket.connect((server, 53)).await.with_context(|| format!("reach {server}"))?;
+        socket.send(&question(name, type_)).await.context("ask")?;
+        let mut reply = [0; 1500];
+        let length = timeout(Duration::from_secs(5), socket.recv(&mut reply))
+            .await
+            .with_context(|| format!("{server} does not answer"))?
+            .context("receive")?;
+        found.extend(answers(&reply[..length]).with_context(|| format!("the answer for {name}"))?);
+    }
+    ensure!(!found.is_empty(), "{name} has no address");
+    Ok(found)
 }
 
-/// Header: an id, recursion desired, one question. Then the name's labels, type A, class IN.
-fn question(name: &str) -> Vec<u8> {
+/// Header: an id, recursion desired, one question. Then the name's labels, the type, class IN.
+fn question(name: &str, type_: u16) -> Vec<u8> {
     let mut packet = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     for label in name.trim_end_matches('.').split('.') {
         packet.push(u8::try_from(label.len()).unwrap_or(63));
         packet.extend_from_slice(label.as_bytes());
     }
-    packet.extend_from_slice(&[0, 0, 1, 0, 1]);
+    packet.push(0);
+    packet.extend_from_slice(&type_.to_be_bytes());
+    packet.extend_from_slice(&[0, 1]);
     packet
 }
 
-fn answers(packet: &[u8]) -> Result<Vec<Ipv4Addr>> {
+fn answers(packet: &[u8]) -> Result<Vec<IpAddr>> {
     let byte = |at: usize| packet.get(at).copied().context("it breaks off");
     let number = |at: usize| Ok::<_, anyhow::Error>(u16::from_be_bytes([byte(at)?, byte(at + 1)?]));
     let code = byte(3)? & 0xf;
@@ -41,12 +58,14 @@ fn answers(packet: &[u8]) -> Result<Vec<Ipv4Addr>> {
         at = skip_name(packet, at)?;
         let (type_, length) = (number(at)?, usize::from(number(at + 8)?));
         at += 10;
-        if type_ == 1 && length == 4 {
-            addresses.push(Ipv4Addr::new(byte(at)?, byte(at + 1)?, byte(at + 2)?, byte(at + 3)?));
+        let data = packet.get(at..at + length).context("it breaks off")?;
+        match type_ {
+            A => addresses.push(IpAddr::from(<[u8; 4]>::try_from(data)?)),
+            AAAA => addresses.push(IpAddr::from(<[u8; 16]>::try_from(data)?)),
+            _ => {}
         }
         at += length;
     }
-    ensure!(!addresses.is_empty(), "no address");
     Ok(addresses)
 }
 
@@ -67,15 +86,15 @@ mod tests {
 
     #[test]
     fn an_answer_behind_a_pointer_is_read() {
-        let mut packet = question("a.b");
+        let mut packet = question("a.b", A);
         packet[7] = 1;
         packet.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 5, 0, 4, 10, 0, 0, 7]);
-        assert_eq!(answers(&packet).unwrap(), [Ipv4Addr::new(10, 0, 0, 7)]);
+        assert_eq!(answers(&packet).unwrap(), [IpAddr::from([10, 0, 0, 7])]);
     }
 
     #[test]
     fn no_such_name_is_an_error() {
-        let mut packet = question("a");
+        let mut packet = question("a", AAAA);
         packet[3] = 3;
         assert!(answers(&packet).is_err());
     }

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt, api::DeleteParams};
 
-use crate::{Classic, Namespace, operator};
+use crate::{Classic, Namespace, authority, operator};
 
 /// A replica beside the operator's own.
 pub struct Gateway {
@@ -37,12 +37,12 @@ impl Gateway {
 
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}:4444", self.ip)
+        format!("http://{}", authority(&self.ip, 4444))
     }
 
     #[must_use]
     pub fn socket_url(&self, path: &str) -> String {
-        format!("ws://{}:4444{path}", self.ip)
+        format!("ws://{}{path}", authority(&self.ip, 4444))
     }
 
     /// A token that may make sessions in the test's namespace.

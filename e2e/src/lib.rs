@@ -2,6 +2,7 @@
 //! speak as users' clients do. What waits, waits on a watch wherever there is one.
 
 pub mod agent;
+mod authority;
 pub mod bidi;
 pub mod classic;
 pub mod clients;
@@ -25,6 +26,7 @@ pub mod soak;
 pub mod wait;
 mod with_namespace;
 
+pub use authority::authority;
 pub use bidi::Bidi;
 pub use classic::{Classic, Reply};
 pub use cluster::Cluster;

@@ -15,6 +15,7 @@ use kube::{
 use tokio::sync::Mutex;
 
 use crate::{
+    authority::authority,
     cluster::Cluster,
     wait::{until, until_all},
 };
@@ -39,7 +40,7 @@ pub async fn addresses(cluster: &Cluster, component: &str) -> Result<Vec<String>
 pub async fn metric(cluster: &Cluster, component: &str, name: &str) -> Result<f64> {
     let mut sum = 0.0;
     for address in addresses(cluster, component).await? {
-        let url = format!("http://{address}:8080/metrics");
+        let url = format!("http://{}/metrics", authority(&address, 8080));
         let text = reqwest::get(&url).await.context("ask for metrics")?.text().await?;
         let values = text.lines().filter_map(|line| {
             let (series, value) = line.rsplit_once(' ')?;

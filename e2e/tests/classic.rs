@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use crds::{Phase, Reason, names};
 use e2e::{
-    Classic, Reply, class_like_the_default, namespace::END_LIMIT, operator, wait::until_all,
-    with_namespace,
+    Classic, Reply, authority, class_like_the_default, namespace::END_LIMIT, operator,
+    wait::until_all, with_namespace,
 };
 use kube::{
     Api, ResourceExt,
@@ -192,7 +192,7 @@ async fn a_session_made_through_one_replica_is_usable_at_once_through_another() 
         let replicas: Vec<Classic> = operator::addresses(&namespace.cluster, "gateway")
             .await?
             .iter()
-            .map(|ip| client.at(&format!("http://{ip}:4444")))
+            .map(|ip| client.at(&format!("http://{}", authority(ip, 4444))))
             .collect();
         let [a, b] = replicas.as_slice() else {
             anyhow::bail!("there are {} gateways; this test wants two", replicas.len());

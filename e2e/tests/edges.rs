@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use crds::{Phase, Reason};
 use e2e::{
-    Bidi, Namespace, class_like_the_default,
+    Bidi, Namespace, authority, class_like_the_default,
     gateway::with_gateway,
     kubectl::{exec, kubectl},
     wait::eventually,
@@ -39,7 +39,7 @@ async fn a_gateway_that_ends_lets_go_at_its_limit_and_clients_go_on_through_anot
             let alone_object = namespace.cluster.session_with_id(alone_id).await?;
 
             gateway.stop().await?;
-            let ready = format!("http://{}:8080/readyz", gateway.ip);
+            let ready = format!("http://{}/readyz", authority(&gateway.ip, 8080));
             eventually(Duration::from_secs(5), async || {
                 let status = reqwest::get(&ready).await?.status().as_u16();
                 ensure!(status == 503, "/readyz says {status}");

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::addresses::Plan;
 use crate::certs;
 use crate::cgroups;
 use crate::components::{components, files};
@@ -23,7 +24,7 @@ use crate::supervise::{self, Orders};
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 pub struct Boot<'a> {
-    pub name: Name,
+    pub plan: Plan,
     pub settings: &'a Settings,
     /// The directory of the Kubernetes programs.
     pub kubernetes: PathBuf,
@@ -35,10 +36,10 @@ pub struct Boot<'a> {
 impl Boot<'_> {
     /// A running cluster is reused only if its key is the same.
     pub fn key(&self) -> Result<String> {
-        let components = components(self.name, &self.kubernetes, &self.kubectl);
+        let components = components(self.plan, &self.kubernetes, &self.kubectl);
         let components = serde_json::to_string(&components).context("write the components")?;
         let mut key = Key::default().text(&packages::versions()?).text(&components);
-        for file in files(self.name) {
+        for file in files(self.plan) {
             key = key.text(&file.path).text(&file.text);
         }
         Ok(key.done())
@@ -47,7 +48,7 @@ impl Boot<'_> {
     /// Returns when the cluster's Linux namespaces exist.
     pub fn start(&self) -> Result<()> {
         self.write_files()?;
-        cgroups::create(self.name)?;
+        cgroups::create(self.plan.name)?;
         let launcher = self.launch()?;
         let init = {
             let mut child = Process::child_of(launcher.pid);
@@ -61,33 +62,41 @@ impl Boot<'_> {
             found.and(child)
         };
         let init = init.inspect_err(|_| launcher.kill())?;
-        let record =
-            Record { launcher, init, boot_key: self.key()?, state_dir: self.state.clone() };
-        record::save(self.name, &record)?;
-        cgroups::join(self.name, launcher.pid)?;
-        network::create(self.name, init)
+        let record = Record {
+            launcher,
+            init,
+            boot_key: self.key()?,
+            state_dir: self.state.clone(),
+            ip_family: self.plan.ip_family,
+        };
+        record::save(self.plan.name, &record)?;
+        cgroups::join(self.plan.name, launcher.pid)?;
+        network::create(self.plan, init)
     }
 
     fn write_files(&self) -> Result<()> {
-        let data = self.name.data();
-        for directory in [self.name.runtime(), self.logs(), data.join("config"), data.join("run")] {
+        let data = self.plan.name.data();
+        for directory in
+            [self.plan.name.runtime(), self.logs(), data.join("config"), data.join("run")]
+        {
             make(&directory)?;
         }
         for (directory, _) in node::DIRECTORIES {
             make(&data.join(directory))?;
         }
-        certs::create(self.name)?;
-        for file in files(self.name) {
+        certs::create(self.plan)?;
+        for file in files(self.plan) {
             let path = data.join(&file.path);
             fs::write(&path, &file.text).with_context(|| format!("write {}", path.display()))?;
         }
         let orders = Orders {
-            components: components(self.name, &self.kubernetes, &self.kubectl),
+            plan: self.plan,
+            components: components(self.plan, &self.kubernetes, &self.kubectl),
             logs: self.logs(),
             path: self.settings.path.clone(),
         };
-        record::write(&supervise::orders(self.name), &orders)?;
-        record::set_phase(self.name, &Phase::Starting)
+        record::write(&supervise::orders(self.plan.name), &orders)?;
+        record::set_phase(self.plan.name, &Phase::Starting)
     }
 
     /// `setsid` and `unshare` replace themselves, so the id stays.
@@ -107,7 +116,7 @@ impl Boot<'_> {
                 "--",
             ])
             .arg(program)
-            .args(["supervise", "--name", self.name.text()])
+            .args(["supervise", "--name", self.plan.name.text()])
             .current_dir("/")
             .env("PATH", &self.settings.path)
             .stdin(Stdio::null())
@@ -127,11 +136,11 @@ impl Boot<'_> {
     /// Waits until every component runs and the node is ready.
     pub fn wait_ready(&self) -> Result<()> {
         self.wait("the components", || self.phase(|phase| matches!(phase, Phase::Running { .. })))?;
-        self.wait("the node", || ready(self.name, &self.kubectl))
+        self.wait("the node", || ready(self.plan.name, &self.kubectl))
     }
 
     fn phase(&self, there: impl Fn(&Phase) -> bool) -> Result<()> {
-        match record::phase(self.name)? {
+        match record::phase(self.plan.name)? {
             Some(phase) if there(&phase) => Ok(()),
             phase => bail!("the phase is {phase:?}; see {}", self.logs().display()),
         }
@@ -141,7 +150,7 @@ impl Boot<'_> {
     fn wait(&self, what: &str, there: impl Fn() -> Result<()>) -> Result<()> {
         let mut end = Ok(());
         wait_for(what, TIMEOUT, || {
-            end = still_up(self.name);
+            end = still_up(self.plan.name);
             if end.is_err() { Ok(()) } else { there() }
         })?;
         end

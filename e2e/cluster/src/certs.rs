@@ -9,6 +9,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::addresses::{Addresses, Plan};
 use crate::plan::Name;
 
 /// Client certificates: file name, user, group.
@@ -41,7 +42,9 @@ pub fn service_accounts(name: Name) -> String {
     directory(name).join("service-accounts.pub").display().to_string()
 }
 
-pub fn create(name: Name) -> Result<()> {
+pub fn create(plan: Plan) -> Result<()> {
+    let name = plan.name;
+    let addresses = |which: fn(Addresses) -> String| plan.addresses().into_iter().map(which);
     let directory = directory(name);
     fs::create_dir_all(&directory).with_context(|| format!("make {}", directory.display()))?;
     fs::set_permissions(&directory, fs::Permissions::from_mode(0o700))
@@ -55,18 +58,18 @@ pub fn create(name: Name) -> Result<()> {
         "kubelet",
         &format!("system:node:{}", name.node()),
         "system:nodes",
-        &[name.node(), name.node_address()],
+        &[vec![name.node()], addresses(Addresses::node).collect()].concat(),
     )?;
-    let apiserver = [
+    let mut apiserver = vec![
         "kubernetes".to_owned(),
         "kubernetes.default".to_owned(),
         "kubernetes.default.svc".to_owned(),
         "kubernetes.default.svc.cluster.local".to_owned(),
         "localhost".to_owned(),
         "127.0.0.1".to_owned(),
-        name.api_service_address(),
-        name.node_address(),
     ];
+    apiserver.extend(addresses(Addresses::api_service));
+    apiserver.extend(addresses(Addresses::node));
     authority.issue("apiserver", "kube-apiserver", "", &apiserver)?;
     Authority::new(&directory, "front-proxy-ca")?.issue("front-proxy", "front-proxy", "", &[])?;
     let accounts = KeyPair::generate().context("make the service accounts' key")?;

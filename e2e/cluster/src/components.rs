@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::path::Path;
 
+use crate::addresses::{Addresses, Plan};
 use crate::certs;
 use crate::images::PAUSE;
 use crate::kubeconfig;
@@ -35,7 +36,8 @@ const CONTAINERD: &str = "/run/containerd/containerd.sock";
 
 /// All components, in the order in which they start.
 #[must_use]
-pub fn components(name: Name, kubernetes: &Path, kubectl: &Path) -> Vec<Component> {
+pub fn components(plan: Plan, kubernetes: &Path, kubectl: &Path) -> Vec<Component> {
+    let name = plan.name;
     let config = |file: &str| path(name, file);
     let kubeconfig = |who: &str| path(name, &format!("{who}.kubeconfig"));
     let kubernetes = |component: &str, flags: Vec<String>| Component {
@@ -69,7 +71,7 @@ pub fn components(name: Name, kubernetes: &Path, kubectl: &Path) -> Vec<Componen
                 "get",
                 "--raw=/readyz",
             ])),
-            ..kubernetes("kube-apiserver", apiserver(name, &config("authentication.json")))
+            ..kubernetes("kube-apiserver", apiserver(plan, &config("authentication.json")))
         },
         kubernetes(
             "kube-controller-manager",
@@ -104,7 +106,7 @@ pub fn components(name: Name, kubernetes: &Path, kubectl: &Path) -> Vec<Componen
                 format!("--config={}", config("kubelet.json")),
                 format!("--kubeconfig={}", kubeconfig("kubelet")),
                 format!("--hostname-override={}", name.node()),
-                format!("--node-ip={}", name.node_address()),
+                format!("--node-ip={}", plan.listed(Addresses::node)),
                 "--root-dir=/var/lib/kubelet".to_owned(),
             ],
         ),
@@ -135,15 +137,16 @@ fn etcd() -> Component {
     }
 }
 
-fn apiserver(name: Name, authentication: &str) -> Vec<String> {
+fn apiserver(plan: Plan, authentication: &str) -> Vec<String> {
+    let name = plan.name;
     let certificate = |who| certs::certificate(name, who);
     let key = |who| certs::key(name, who);
     [
-        ("advertise-address", name.node_address()),
-        ("bind-address", name.node_address()),
+        ("advertise-address", plan.preferred().node()),
+        ("bind-address", plan.preferred().node()),
         ("secure-port", "6443".to_owned()),
         ("etcd-servers", "http://127.0.0.1:2379".to_owned()),
-        ("service-cluster-ip-range", name.service_range()),
+        ("service-cluster-ip-range", plan.listed(Addresses::service_range)),
         ("authentication-config", authentication.to_owned()),
         ("authorization-mode", "Node,RBAC".to_owned()),
         ("enable-admission-plugins", "NodeRestriction".to_owned()),
@@ -173,7 +176,8 @@ fn apiserver(name: Name, authentication: &str) -> Vec<String> {
 }
 
 #[must_use]
-pub fn files(name: Name) -> Vec<ConfigFile> {
+pub fn files(plan: Plan) -> Vec<ConfigFile> {
+    let name = plan.name;
     let json_file = |path: &str, value: Value| ConfigFile {
         path: format!("config/{path}"),
         text: format!("{value:#}\n"),
@@ -181,12 +185,12 @@ pub fn files(name: Name) -> Vec<ConfigFile> {
     let mut files = vec![
         json_file("authentication.json", authentication()),
         json_file("scheduler.json", scheduler(name)),
-        json_file("kubelet.json", kubelet(name)),
-        json_file("kube-proxy.json", kube_proxy(name)),
+        json_file("kubelet.json", kubelet(plan)),
+        json_file("kube-proxy.json", kube_proxy(plan)),
         ConfigFile { path: "config/containerd.toml".to_owned(), text: containerd() },
         ConfigFile {
             path: "cni/10-bridge.conflist".to_owned(),
-            text: format!("{:#}\n", cni(name)),
+            text: format!("{:#}\n", cni(plan)),
         },
         ConfigFile {
             // Pods ask the cluster's DNS only; nothing of the machine's leaks in.
@@ -195,7 +199,7 @@ pub fn files(name: Name) -> Vec<ConfigFile> {
         },
     ];
     for who in ["admin", "controller-manager", "scheduler", "proxy", "kubelet"] {
-        files.push(json_file(&format!("{who}.kubeconfig"), kubeconfig::of_component(name, who)));
+        files.push(json_file(&format!("{who}.kubeconfig"), kubeconfig::of_component(plan, who)));
     }
     files
 }
@@ -221,11 +225,12 @@ fn scheduler(name: Name) -> Value {
     })
 }
 
-fn kubelet(name: Name) -> Value {
+fn kubelet(plan: Plan) -> Value {
+    let name = plan.name;
     json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
-        "address": name.node_address(),
+        "address": plan.preferred().node(),
         "authentication": {
             "anonymous": {"enabled": false},
             "webhook": {"enabled": true},
@@ -238,7 +243,7 @@ fn kubelet(name: Name) -> Value {
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": format!("/{}/pods", name.cgroup()),
         "failSwapOn": false,
-        "clusterDNS": [name.dns_address()],
+        "clusterDNS": [plan.preferred().dns()],
         "clusterDomain": "cluster.local",
         "resolvConf": path(name, "resolv.conf"),
         "maxPods": 110,
@@ -262,15 +267,16 @@ fn kubelet(name: Name) -> Value {
 }
 
 /// The limits of connection tracking are the machine's, and can't be set from a network namespace.
-fn kube_proxy(name: Name) -> Value {
+fn kube_proxy(plan: Plan) -> Value {
+    let name = plan.name;
     json!({
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
         "mode": "nftables",
         "clientConnection": {"kubeconfig": path(name, "proxy.kubeconfig"), "qps": 100, "burst": 200},
-        "clusterCIDR": name.cluster_range(),
+        "clusterCIDR": plan.listed(Addresses::cluster_range),
         "hostnameOverride": name.node(),
-        "bindAddress": name.node_address(),
+        "bindAddress": plan.preferred().node(),
         "healthzBindAddress": "127.0.0.1:10256",
         "metricsBindAddress": "127.0.0.1:10249",
         "oomScoreAdj": 0,
@@ -279,7 +285,9 @@ fn kube_proxy(name: Name) -> Value {
     })
 }
 
-fn cni(name: Name) -> Value {
+fn cni(plan: Plan) -> Value {
+    let range = |addresses: Addresses| json!([{"subnet": addresses.pod_range()}]);
+    let ranges: Vec<Value> = plan.addresses().into_iter().map(range).collect();
     json!({
         "cniVersion": "0.4.0",
         "name": "pods",
@@ -291,7 +299,7 @@ fn cni(name: Name) -> Value {
             "hairpinMode": true,
             "ipam": {
                 "type": "host-local",
-                "ranges": [[{"subnet": name.pod_range()}]],
+                "ranges": ranges,
                 "dataDir": "/run/cni",
             },
         }],
@@ -349,15 +357,20 @@ fn words(words: &[&str]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::addresses::IpFamily;
+
+    fn plan(name: Name, ip_family: IpFamily) -> Plan {
+        Plan { name, ip_family }
+    }
 
     fn all(name: Name) -> Vec<Component> {
-        components(name, Path::new("/t/kubernetes"), Path::new("/t/kubectl"))
+        components(plan(name, IpFamily::Ipv4), Path::new("/t/kubernetes"), Path::new("/t/kubectl"))
     }
 
     #[test]
     fn two_clusters_have_no_configuration_file_in_common() {
-        let dev = files(Name::Dev);
-        for file in files(Name::Test) {
+        let dev = files(plan(Name::Dev, IpFamily::Ipv4));
+        for file in files(plan(Name::Test, IpFamily::Ipv4)) {
             if file.text.contains("browser-operator-") {
                 assert!(!dev.contains(&file), "{} is shared", file.path);
             }
@@ -376,7 +389,26 @@ mod tests {
     #[test]
     fn nothing_listens_on_all_addresses() {
         let flags = all(Name::Dev).into_iter().flat_map(|component| component.command);
-        let files = files(Name::Dev).into_iter().map(|file| file.text);
+        let files = files(plan(Name::Dev, IpFamily::Ipv4)).into_iter().map(|file| file.text);
         assert!(flags.chain(files).all(|text| !text.contains("0.0.0.0:")));
+    }
+
+    #[test]
+    fn an_ipv6_cluster_has_addresses_of_ipv4_on_the_loopback_alone() {
+        let v6 = plan(Name::Dev, IpFamily::Ipv6);
+        let flags = components(v6, Path::new("/t/kubernetes"), Path::new("/t/kubectl"));
+        let flags = flags.into_iter().flat_map(|component| component.command);
+        for text in flags.chain(files(v6).into_iter().map(|file| file.text)) {
+            assert!(!text.contains("10.245."), "{text}");
+        }
+    }
+
+    #[test]
+    fn pods_of_a_cluster_of_both_families_have_an_address_of_each() {
+        let ranges = &cni(plan(Name::Dev, IpFamily::Dual))["plugins"][0]["ipam"]["ranges"];
+        assert_eq!(
+            *ranges,
+            json!([[{"subnet": "10.245.0.0/24"}], [{"subnet": "fd62:6f00:f5::/64"}]])
+        );
     }
 }

@@ -5,10 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::addresses::{IpFamily, Plan};
 use crate::hash::Key;
 use crate::images;
 use crate::layers::Archive;
-use crate::plan::Name;
+
 use crate::settings::Settings;
 use crate::steps::{Run, output, step};
 
@@ -16,7 +17,7 @@ const NAMESPACE: &str = "browser-operator";
 
 pub struct Deploy<'a> {
     /// The cluster.
-    pub name: Name,
+    pub plan: Plan,
     pub settings: &'a Settings,
     /// The directory of helm and kubectl.
     pub tools: PathBuf,
@@ -33,10 +34,10 @@ impl Deploy<'_> {
             .join("\n---\n")
             .replace("${MANIFEST_DIGEST}", &Key::default().text(coredns).done())
             .replace("${COREDNS_IMAGE}", &images::coredns())
-            .replace("${DNS_ADDRESS}", &self.name.dns_address())
+            .replace("${DNS_ADDRESS}", &self.plan.preferred().dns())
             .replace("${SITE_IMAGE}", images::SITE)
             .replace("${SITE_DIGEST}", &site.digest);
-        let file = self.name.data().join("config/basics.yaml");
+        let file = self.plan.name.data().join("config/basics.yaml");
         fs::write(&file, manifests).with_context(|| format!("write {}", file.display()))?;
         self.run("kubectl", &["apply", "--filename", &file.display().to_string()])
     }
@@ -54,10 +55,14 @@ impl Deploy<'_> {
         step("install the operator", || {
             self.helm("browser-operator-crds", &charts.join("browser-operator-crds"), &[])?;
             let values = self.settings.own().join("values.yaml").display().to_string();
-            let address = self.name.gateway_address();
             let mut set = format!(
-                "gateway.service.clusterIP={address},gateway.externalUrl=http://{address}:4444"
+                "gateway.service.clusterIP={},gateway.externalUrl={}",
+                self.plan.preferred().gateway(),
+                self.plan.gateway_url(),
             );
+            if self.plan.ip_family == IpFamily::Dual {
+                set.push_str(",gateway.service.ipFamilyPolicy=RequireDualStack");
+            }
             for (browser, version) in browsers {
                 set.push_str(&format!(",classes.{browser}.versions[0].version={version}"));
             }
@@ -107,7 +112,7 @@ impl Deploy<'_> {
     }
 
     fn run(&self, tool: &str, arguments: &[&str]) -> Result<()> {
-        let log = self.settings.build_log(&format!("{tool}-{}", self.name.text()));
+        let log = self.settings.build_log(&format!("{tool}-{}", self.plan.name.text()));
         Run::new(tool, &log, self.tools.join(tool))
             .env("KUBECONFIG", &self.kubeconfig)
             .args(arguments)

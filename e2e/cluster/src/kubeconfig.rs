@@ -8,14 +8,15 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use crate::addresses::Plan;
 use crate::certs;
-use crate::plan::Name;
 
 /// For a component: it names the certificates' files.
 #[must_use]
-pub fn of_component(name: Name, who: &str) -> Value {
+pub fn of_component(plan: Plan, who: &str) -> Value {
+    let name = plan.name;
     kubeconfig(
-        name,
+        plan,
         json!({"certificate-authority": certs::certificate(name, "ca")}),
         json!({
             "client-certificate": certs::certificate(name, who),
@@ -25,12 +26,13 @@ pub fn of_component(name: Name, who: &str) -> Value {
 }
 
 /// For the user: it holds the certificates, and may be copied.
-pub fn write_admin(name: Name, path: &Path) -> Result<()> {
+pub fn write_admin(plan: Plan, path: &Path) -> Result<()> {
+    let name = plan.name;
     let encoded = |path: &str| -> Result<String> {
         Ok(STANDARD.encode(fs::read(path).with_context(|| format!("read {path}"))?))
     };
     let config = kubeconfig(
-        name,
+        plan,
         json!({"certificate-authority-data": encoded(&certs::certificate(name, "ca"))?}),
         json!({
             "client-certificate-data": encoded(&certs::certificate(name, "admin"))?,
@@ -46,8 +48,9 @@ pub fn write_admin(name: Name, path: &Path) -> Result<()> {
     fs::write(path, text).with_context(|| format!("write {}", path.display()))
 }
 
-fn kubeconfig(name: Name, mut cluster: Value, user: Value) -> Value {
-    cluster["server"] = json!(name.api_url());
+fn kubeconfig(plan: Plan, mut cluster: Value, user: Value) -> Value {
+    let name = plan.name;
+    cluster["server"] = json!(plan.api_url());
     json!({
         "apiVersion": "v1",
         "kind": "Config",
@@ -61,10 +64,13 @@ fn kubeconfig(name: Name, mut cluster: Value, user: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::addresses::IpFamily;
+    use crate::plan::Name;
 
     #[test]
     fn a_component_calls_the_node_with_its_own_certificate() {
-        let config = of_component(Name::Dev, "scheduler");
+        let plan = Plan { name: Name::Dev, ip_family: IpFamily::Ipv4 };
+        let config = of_component(plan, "scheduler");
         assert_eq!(
             config["clusters"][0]["cluster"],
             json!({

@@ -1,6 +1,7 @@
 //! A real one-node Kubernetes on any Linux machine, for the tests and the
 //! demo: no Docker, no registry, nothing that listens outside.
 
+mod addresses;
 mod away;
 mod boot;
 mod certs;
@@ -36,6 +37,7 @@ use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::addresses::{IpFamily, Plan};
 use crate::plan::Name;
 use crate::record::How;
 use crate::settings::Settings;
@@ -50,7 +52,7 @@ struct Arguments {
 
 #[derive(clap::Args)]
 struct Which {
-    /// Which cluster; two fit on one machine
+    /// Which cluster; three fit on one machine
     #[arg(long, value_enum, default_value_t = Name::Dev)]
     name: Name,
 }
@@ -67,6 +69,9 @@ enum Command {
         /// Compile the operator as its Containerfiles do, for measurements: slower to make, and faster
         #[arg(long)]
         release: bool,
+        /// The addresses of nodes, pods and Services; another family than the running cluster's makes it anew
+        #[arg(long, value_enum, default_value_t)]
+        ip_family: IpFamily,
     },
     /// Stop the cluster and remove every trace of it from the machine
     Down {
@@ -137,8 +142,9 @@ fn run() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     let settings = Settings::from_environment()?;
     match arguments.command {
-        Command::Up { which, state_dir, release } => {
-            up::up(&Settings { release, ..settings }, which.name, state_dir)?;
+        Command::Up { which, state_dir, release, ip_family } => {
+            let plan = Plan { name: which.name, ip_family };
+            up::up(&Settings { release, ..settings }, plan, state_dir)?;
         }
         Command::Down { which } => down::down_alone(which.name)?,
         Command::Status { which } => return status::status(which.name),

@@ -6,6 +6,7 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::addresses::{Addresses, Plan};
 use crate::plan::Name;
 use crate::process::Process;
 use crate::steps::{output, wait_for};
@@ -14,40 +15,41 @@ use crate::steps::{output, wait_for};
 const NODE_INTERFACE: &str = "node0";
 
 /// Creates the machine's end of the link.
-pub fn create(name: Name, init: Process) -> Result<()> {
-    let host = name.host_interface();
+pub fn create(plan: Plan, init: Process) -> Result<()> {
+    let host = plan.name.host_interface();
     let pid = init.pid.to_string();
     ip(&["link", "add", &host, "type", "veth", "peer", "name", NODE_INTERFACE, "netns", &pid])?;
-    let address = format!("{}/30", name.host_address());
-    ip(&["address", "add", &address, "dev", &host])?;
+    for addresses in plan.addresses() {
+        add_address(addresses, &addresses.host(), &host)?;
+    }
     ip(&["link", "set", &host, "up"])?;
-    for range in [name.pod_range(), name.service_range()] {
-        ip(&[
-            "route",
-            "replace",
-            &range,
-            "via",
-            &name.node_address(),
-            "src",
-            &name.host_address(),
-        ])?;
+    for addresses in plan.addresses() {
+        for range in [addresses.pod_range(), addresses.service_range()] {
+            let (node, host) = (addresses.node(), addresses.host());
+            ip(&["route", "replace", &range, "via", &node, "src", &host])?;
+        }
     }
     Ok(())
 }
 
 /// Configures the node's end as soon as the link exists.
-pub fn enter(name: Name) -> Result<()> {
+pub fn enter(plan: Plan) -> Result<()> {
     ip(&["link", "set", "lo", "up"])?;
     wait_for("the link to the machine", Duration::from_secs(20), || {
         ip(&["link", "show", NODE_INTERFACE])
     })?;
-    let address = format!("{}/30", name.node_address());
-    ip(&["address", "add", &address, "dev", NODE_INTERFACE])?;
+    for addresses in plan.addresses() {
+        add_address(addresses, &addresses.node(), NODE_INTERFACE)?;
+    }
     ip(&["link", "set", NODE_INTERFACE, "up"])?;
+    let of_v6 = plan.addresses().iter().any(|addresses| addresses.is_v6());
     for (file, value) in [
         ("/proc/sys/net/ipv4/ip_forward", "1"),
         ("/proc/sys/net/ipv4/conf/all/route_localnet", "0"),
-    ] {
+    ]
+    .into_iter()
+    .chain(of_v6.then_some(("/proc/sys/net/ipv6/conf/all/forwarding", "1")))
+    {
         fs::write(file, value).with_context(|| format!("write {file}"))?;
     }
     Ok(())
@@ -67,6 +69,16 @@ pub fn remove(name: Name) -> Result<()> {
 #[must_use]
 pub fn exists(name: Name) -> bool {
     ip(&["link", "show", &name.host_interface()]).is_ok()
+}
+
+/// Without IPv6's look for duplicates, which takes a second: both ends are ours.
+fn add_address(addresses: Addresses, address: &str, interface: &str) -> Result<()> {
+    let address = addresses.on_link(address);
+    let mut arguments = vec!["address", "add", &address, "dev", interface];
+    if addresses.is_v6() {
+        arguments.push("nodad");
+    }
+    ip(&arguments)
 }
 
 fn ip(arguments: &[&str]) -> Result<()> {

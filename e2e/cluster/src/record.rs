@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use crate::addresses::IpFamily;
 use crate::plan::Name;
 use crate::process::Process;
 
@@ -21,6 +22,8 @@ pub struct Record {
     /// What the cluster was booted from.
     pub boot_key: String,
     pub state_dir: PathBuf,
+    #[serde(default)]
+    pub ip_family: IpFamily,
 }
 
 /// Written by the supervisor.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::ExitCode;
 
+use crate::addresses::Plan;
 use crate::boot;
 use crate::plan::Name;
 use crate::record::{self, Phase};
@@ -27,7 +28,8 @@ pub fn status(name: Name) -> Result<ExitCode> {
     for component in &stopped {
         text.push_str(&format!("stopped: {component}\n"));
     }
-    text.push_str(&format!("api server: {}\n", name.api_url()));
+    let plan = Plan { name, ip_family: record.ip_family };
+    text.push_str(&format!("api server: {}\n", plan.api_url()));
     text.push_str(&format!("first process: {}\n", record.init.pid));
     text.push_str(&format!("booted from: {}\n", record.boot_key));
     text.push_str(&format!("state: {}\n", record.state_dir.display()));

@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tokio::time::Instant;
 
+use crate::addresses::Plan;
 use crate::components::Component;
 use crate::network;
 use crate::node;
@@ -25,6 +26,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// The supervisor's instructions, a file in the cluster's data.
 #[derive(Debug, serde::Deserialize, serde::Serialize)]
 pub struct Orders {
+    pub plan: Plan,
     /// In the order in which they start.
     pub components: Vec<Component>,
     /// The directory of their logs.
@@ -77,7 +79,7 @@ fn run(name: Name, running: &mut Vec<Running>) -> Result<std::convert::Infallibl
     let orders: Orders = record::read(&orders(name))?.context("there are no orders")?;
     raise_open_files()?;
     node::enter(name)?;
-    network::enter(name)?;
+    network::enter(orders.plan)?;
     for component in &orders.components {
         let start = Instant::now();
         // What an earlier cluster left there is of no use.

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use nix::unistd::Uid;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,6 +10,7 @@ use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 use tokio::time::Instant;
 
+use crate::addresses::Plan;
 use crate::boot::{Boot, ready, still_up};
 use crate::deploy::Deploy;
 use crate::down::down;
@@ -34,7 +36,8 @@ struct Base {
     images: Vec<Archive>,
 }
 
-pub fn up(settings: &Settings, name: Name, state_dir: Option<PathBuf>) -> Result<()> {
+pub fn up(settings: &Settings, plan: Plan, state_dir: Option<PathBuf>) -> Result<()> {
+    let name = plan.name;
     let start = Instant::now();
     if !Uid::effective().is_root() {
         bail!("a cluster needs root: it makes namespaces, mounts and cgroups");
@@ -51,14 +54,14 @@ pub fn up(settings: &Settings, name: Name, state_dir: Option<PathBuf>) -> Result
         let work = || -> Result<()> {
             let base = base(settings)?;
             let roots = made(roots)?;
-            running(settings, name, &state, &base, &roots)?;
+            running(settings, plan, &state, &base, &roots)?;
             let deploy = Deploy {
-                name,
+                plan,
                 settings,
                 tools: base.tools.clone(),
                 kubeconfig: state.join("kubeconfig"),
             };
-            kubeconfig::write_admin(name, &deploy.kubeconfig)?;
+            kubeconfig::write_admin(plan, &deploy.kubeconfig)?;
             with_crash_report(name, deploy_all(&deploy, &base, &roots, binaries))?;
             write_env(&deploy, &state)
         };
@@ -76,13 +79,14 @@ pub fn up(settings: &Settings, name: Name, state_dir: Option<PathBuf>) -> Result
 /// Reuses the running cluster, or boots one.
 fn running(
     settings: &Settings,
-    name: Name,
+    plan: Plan,
     state: &Path,
     base: &Base,
     roots: &Roots,
 ) -> Result<()> {
+    let name = plan.name;
     let boot = Boot {
-        name,
+        plan,
         settings,
         kubernetes: base.kubernetes.clone(),
         kubectl: base.kubectl.clone(),
@@ -155,17 +159,17 @@ fn base(settings: &Settings) -> Result<Base> {
 
 /// The error says why the running cluster is not the one that would be booted.
 fn usable(boot: &Boot<'_>) -> Result<()> {
-    still_up(boot.name)?;
-    let record = record::load(boot.name)?.context("it has no record")?;
+    still_up(boot.plan.name)?;
+    let record = record::load(boot.plan.name)?.context("it has no record")?;
     if record.boot_key != boot.key()? {
         bail!("it was booted from other inputs");
     }
-    match record::phase(boot.name)? {
+    match record::phase(boot.plan.name)? {
         Some(record::Phase::Running { stopped }) if stopped.is_empty() => {}
         Some(record::Phase::Running { stopped }) => bail!("{stopped:?} is stopped"),
         _ => bail!("it never came up"),
     }
-    ready(boot.name, &boot.kubectl)
+    ready(boot.plan.name, &boot.kubectl)
 }
 
 type Making<'scope, T> = ScopedJoinHandle<'scope, Result<T>>;
@@ -176,7 +180,7 @@ fn deploy_all(
     roots: &Roots,
     binaries: Making<'_, Binaries>,
 ) -> Result<()> {
-    let (name, settings) = (deploy.name, deploy.settings);
+    let (name, settings) = (deploy.plan.name, deploy.settings);
     images::import(name, settings, &base.images)?;
     deploy.basics(&base.images)?;
     images::import(name, settings, &roots.archives(settings)?)?;
@@ -198,16 +202,15 @@ fn write_env(deploy: &Deploy<'_>, state: &Path) -> Result<()> {
     let mut text = format!("export KUBECONFIG={}\n", quoted(&deploy.kubeconfig));
     text.push_str(&format!("export PATH={}:$PATH\n", quoted(&deploy.tools)));
     text.push_str(&format!("export SITE_URL={SITE_URL}\n"));
-    let gateway = deploy.name.gateway_address();
-    text.push_str(&format!("export GATEWAY_URL=http://{gateway}:4444\n"));
+    text.push_str(&format!("export GATEWAY_URL={}\n", quoted(&deploy.plan.gateway_url())));
     // With these, tests take components of this very cluster away.
     text.push_str(&format!("export CLUSTER_COMMAND={}\n", quoted(&deploy.settings.program)));
-    text.push_str(&format!("export CLUSTER_NAME={}\n", deploy.name.text()));
+    text.push_str(&format!("export CLUSTER_NAME={}\n", deploy.plan.name.text()));
     let file = state.join("env");
     fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
     output(Command::new("sh").arg("-n").arg(&file)).map(drop)
 }
 
-fn quoted(path: &Path) -> String {
-    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
+fn quoted(text: &(impl AsRef<OsStr> + ?Sized)) -> String {
+    format!("'{}'", text.as_ref().display().to_string().replace('\'', r"'\''"))
 }

@@ -18,7 +18,7 @@ use serde_json::json;
 const AHEAD: usize = 20;
 
 /// The addresses that are given next: host-local gives the least that follows the last one, in the range of
-/// `e2e/cluster/src/plan.rs`.
+/// `e2e/cluster/src/addresses.rs`.
 fn next(after: Ipv4Addr) -> Vec<Ipv4Addr> {
     let [a, b, c, d] = after.octets();
     let following = (2..=254).cycle().skip(usize::from(d - 1)).take(AHEAD);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use crds::{Phase, Reason};
 use e2e::{
-    Bidi, Namespace,
+    Bidi, Namespace, authority,
     faults::alone,
     local::OPERATOR,
     namespace::READY_LIMIT,
@@ -84,7 +84,8 @@ async fn a_gateway_that_is_killed_loses_no_session_and_its_clients_go_on_through
         let mut sockets = Vec::new();
         for gateway in &gateways {
             let ip = address(gateway)?;
-            let mut socket = Bidi::connect(&format!("ws://{ip}:4444/session/{}", live.id)).await?;
+            let url = format!("ws://{}/session/{}", authority(ip, 4444), live.id);
+            let mut socket = Bidi::connect(&url).await?;
             let context = socket.context().await?;
             socket.evaluate(&context, "globalThis.left = 'here'").await?;
             sockets.push((socket, context));
