@@ -6,7 +6,7 @@ pub mod api_key;
 pub mod bind;
 pub mod constant_time;
 pub mod end;
-mod hmac;
+pub mod hmac;
 pub mod installation_key;
 pub mod paths;
 mod pod_ref;

@@ -27,7 +27,7 @@ pub use metrics::Metrics;
 pub use urls::UrlSettings;
 
 use crate::{
-    auth::{ApiKeys, Authorizer},
+    auth::{ApiKeys, Authorizer, Reviews},
     session::{Classes, Directory, SessionCreator},
     state::Gateway,
     traffic::BareSocketLimits,
@@ -123,7 +123,11 @@ pub async fn run(
     };
     let drain = settings.drain;
     let gateway = Arc::new(Gateway {
-        authorizer: Authorizer { client, anonymous_namespace: settings.anonymous_namespace, keys },
+        authorizer: Authorizer {
+            reviews: Reviews::new(client),
+            anonymous_namespace: settings.anonymous_namespace,
+            keys,
+        },
         sessions,
         directory,
         classes,

@@ -1,14 +1,15 @@
 //! What every front needs.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
+use http::HeaderMap;
 use jiff::Timestamp;
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use webdriver::error::WebDriverError;
 
 use crate::{
-    auth::Authorizer,
+    auth::{self, Authorizer, Credential},
     metrics::Metrics,
     session::{Classes, Directory, LiveSession, SessionCreator, classes::has_room},
     traffic::BareSocketLimits,
@@ -41,6 +42,12 @@ pub struct Gateway {
 }
 
 impl Gateway {
+    /// What a request says about who sends it. `peer` is the address at the other end of its connection.
+    pub fn credential(&self, headers: &HeaderMap, peer: IpAddr) -> Credential {
+        let origin = auth::origin_of(headers, peer, |address| self.urls.trusts(address));
+        Credential::of(headers, origin)
+    }
+
     pub fn tunnel_end(&self, session: &Arc<LiveSession>) -> TunnelEnd {
         TunnelEnd { session: session.clone(), closing: self.closing.clone() }
     }

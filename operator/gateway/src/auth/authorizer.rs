@@ -1,17 +1,16 @@
 //! Who a client is, and whether it may do what it asks for, by the API server's own reviews.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use agent_api::api_key::ApiKey;
-use base64::{Engine, prelude::BASE64_STANDARD};
-use http::{HeaderMap, header};
-use k8s_openapi::api::{
-    authentication::v1::{TokenReview, TokenReviewSpec, UserInfo},
-    authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
-};
-use kube::{Api, Client, Resource, api::PostParams};
+use k8s_openapi::api::{authentication::v1::UserInfo, authorization::v1::ResourceAttributes};
+use kube::Resource;
 
-use super::api_keys::ApiKeys;
+use super::{
+    api_keys::ApiKeys,
+    credential::Credential,
+    reviews::{self, Reviews},
+};
 
 /// The key of programs that must send one, for gateways that want none.
 const ANONYMOUS: &str = "anonymous";
@@ -38,7 +37,7 @@ impl Caller {
 pub enum Identity {
     Anonymous,
     User {
-        user: Box<UserInfo>,
+        user: Arc<UserInfo>,
         /// Of its API key.
         key_namespace: Option<String>,
     },
@@ -52,13 +51,25 @@ pub enum Error {
     /// It may not do this in this namespace. Status 403.
     #[error("{0}")]
     Forbidden(String),
+    /// It, or somebody of its network, has been wrong too often. Status 429, and after how long it may try again.
+    #[error("too many wrong tokens or forbidden namespaces: try again in {} s", .0.as_secs().max(1))]
+    Throttled(Duration),
     /// The API server did not answer. Status 500.
     #[error("the API server did not answer: {0}")]
-    Unknown(#[source] Box<kube::Error>),
+    Unknown(#[source] Arc<kube::Error>),
+}
+
+impl From<reviews::Error> for Error {
+    fn from(error: reviews::Error) -> Self {
+        match error {
+            reviews::Error::Throttled(wait) => Self::Throttled(wait),
+            reviews::Error::Api(error) => Self::Unknown(error),
+        }
+    }
 }
 
 pub struct Authorizer {
-    pub client: Client,
+    pub reviews: Reviews,
     /// The namespace of clients without credentials; `None`: there are no such clients.
     pub anonymous_namespace: Option<String>,
     pub keys: Arc<ApiKeys>,
@@ -68,7 +79,7 @@ impl Authorizer {
     /// Authenticates a client, and checks that it may do this `verb` (one of Kubernetes') with the BrowserSessions of a namespace.
     pub async fn authorize(
         &self,
-        credential: Option<String>,
+        credential: Credential,
         requested: Option<&str>,
         verb: &str,
     ) -> Result<Caller, Error> {
@@ -77,8 +88,9 @@ impl Authorizer {
     }
 
     /// Who a client is. Fronts ask before they read a body: until then a client may cost next to nothing.
-    pub async fn authenticate(&self, credential: Option<String>) -> Result<Identity, Error> {
-        let Some(credential) = credential.filter(|credential| credential != ANONYMOUS) else {
+    pub async fn authenticate(&self, credential: Credential) -> Result<Identity, Error> {
+        let Credential { secret, origin } = credential;
+        let Some(credential) = secret.filter(|credential| credential != ANONYMOUS) else {
             anonymous(self.anonymous_namespace.as_deref(), None)?;
             return Ok(Identity::Anonymous);
         };
@@ -89,7 +101,7 @@ impl Authorizer {
             Some(key) => {
                 let holder = self.keys.holder(&key);
                 let holder = holder.ok_or(Error::Unauthenticated("there is no such API key"))?;
-                let user = service_account(holder.user).into();
+                let user = Arc::new(service_account(holder.user));
                 Ok(Identity::User { user, key_namespace: Some(holder.namespace) })
             }
             // Not for the API server to see: it is nearly a key.
@@ -97,7 +109,10 @@ impl Authorizer {
                 Err(Error::Unauthenticated("there is no such API key"))
             }
             None => {
-                let user = self.review_token(credential).await?.into();
+                let user =
+                    self.reviews.user(&credential, origin).await?.ok_or(Error::Unauthenticated(
+                        "the token in Authorization is not valid in this cluster",
+                    ))?;
                 Ok(Identity::User { user, key_namespace: None })
             }
         }
@@ -125,63 +140,23 @@ impl Authorizer {
                 "{name} belongs to no namespace: say which with the capability browser-operator:namespace"
             )));
         };
-        if self.review_access(*user, &namespace, verb).await? {
+        if !is_namespace(&namespace) {
+            return Err(Error::Forbidden(format!("{namespace:?} is no name of a namespace")));
+        }
+        let wanted = ResourceAttributes {
+            group: Some(crds::BrowserSession::group(&()).into_owned()),
+            resource: Some(crds::BrowserSession::plural(&()).into_owned()),
+            namespace: Some(namespace.clone()),
+            verb: Some(verb.to_owned()),
+            ..ResourceAttributes::default()
+        };
+        if self.reviews.allows(&user, wanted).await? {
             Ok(Caller { name, namespace })
         } else {
             Err(Error::Forbidden(format!(
                 "{name} may not {verb} BrowserSessions in namespace {namespace}"
             )))
         }
-    }
-
-    async fn review_token(&self, token: String) -> Result<UserInfo, Error> {
-        let review = TokenReview {
-            spec: TokenReviewSpec { token: Some(token), ..TokenReviewSpec::default() },
-            ..TokenReview::default()
-        };
-        let reviews = Api::<TokenReview>::all(self.client.clone());
-        let review = reviews
-            .create(&PostParams::default(), &review)
-            .await
-            .map_err(|error| Error::Unknown(Box::new(error)))?;
-        review
-            .status
-            .filter(|status| status.authenticated == Some(true))
-            .and_then(|status| status.user)
-            .ok_or(Error::Unauthenticated(
-                "the token in Authorization is not valid in this cluster",
-            ))
-    }
-
-    async fn review_access(
-        &self,
-        user: UserInfo,
-        namespace: &str,
-        verb: &str,
-    ) -> Result<bool, Error> {
-        let review = SubjectAccessReview {
-            spec: SubjectAccessReviewSpec {
-                extra: user.extra,
-                groups: user.groups,
-                uid: user.uid,
-                user: user.username,
-                resource_attributes: Some(ResourceAttributes {
-                    group: Some(crds::BrowserSession::group(&()).into_owned()),
-                    resource: Some(crds::BrowserSession::plural(&()).into_owned()),
-                    namespace: Some(namespace.to_owned()),
-                    verb: Some(verb.to_owned()),
-                    ..ResourceAttributes::default()
-                }),
-                ..SubjectAccessReviewSpec::default()
-            },
-            ..SubjectAccessReview::default()
-        };
-        let reviews = Api::<SubjectAccessReview>::all(self.client.clone());
-        reviews
-            .create(&PostParams::default(), &review)
-            .await
-            .map(|review| review.status.is_some_and(|status| status.allowed))
-            .map_err(|error| Error::Unknown(Box::new(error)))
     }
 }
 
@@ -205,25 +180,13 @@ fn service_account(user: String) -> UserInfo {
     UserInfo { username: Some(user), groups: Some(groups), ..UserInfo::default() }
 }
 
-/// A token or an API key: Bearer, or the password of Basic, which is what a URL's `user:password@` becomes. What cannot be read is
-/// an empty credential, which is never valid: whoever sends something does not mean to be anonymous.
-pub fn credential(headers: &HeaderMap) -> Option<String> {
-    let sent = headers.get(header::AUTHORIZATION)?.to_str().unwrap_or_default();
-    let (scheme, value) = sent.split_once(' ').unwrap_or_default();
-    match scheme.to_ascii_lowercase().as_str() {
-        "bearer" => Some(value.trim().to_owned()),
-        "basic" => {
-            let decoded = BASE64_STANDARD.decode(value.trim()).unwrap_or_default();
-            let text = String::from_utf8(decoded).unwrap_or_default();
-            match text.split_once(':') {
-                // A URL with a user alone: an API key, or a name without a password, which is no credential.
-                Some((user, "")) => ApiKey::is_meant_by(user).then(|| user.to_owned()),
-                Some((_, password)) => Some(password.to_owned()),
-                None => Some(String::new()),
-            }
-        }
-        _ => Some(String::new()),
-    }
+/// Whether this is the name of a namespace, an RFC 1123 label: it becomes part of a path.
+fn is_namespace(name: &str) -> bool {
+    let is_alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    (1..=63).contains(&name.len())
+        && name.bytes().all(|byte| is_alphanumeric(byte) || byte == b'-')
+        && !name.starts_with('-')
+        && !name.ends_with('-')
 }
 
 fn namespace_of(user: &str) -> Option<&str> {
@@ -233,26 +196,6 @@ fn namespace_of(user: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
-
-    #[test]
-    fn a_token_is_bearer_or_the_password_of_basic() {
-        let of = |value: &'static str| {
-            credential(&HeaderMap::from_iter([(
-                header::AUTHORIZATION,
-                HeaderValue::from_static(value),
-            )]))
-        };
-        assert_eq!(of("Bearer abc").as_deref(), Some("abc"));
-        assert_eq!(of("basic dXNlcjphYmM=").as_deref(), Some("abc"));
-        assert_eq!(of("Basic dXNlcjo="), None);
-        assert_eq!(of("Basic Ym9rX2E6").as_deref(), Some("bok_a"));
-        for unreadable in ["Digest abc", "Bearer", "Basic !", "Basic YWJj", ""] {
-            assert_eq!(of(unreadable).as_deref(), Some(""), "{unreadable}");
-        }
-        assert_eq!(credential(&HeaderMap::new()), None);
-    }
-
     #[test]
     fn whoever_does_not_say_who_it_is_gets_the_configured_namespace_or_nothing() {
         assert!(matches!(anonymous(None, None), Err(Error::Unauthenticated(_))));
@@ -265,5 +208,15 @@ mod tests {
     fn a_service_account_has_a_namespace() {
         assert_eq!(namespace_of("system:serviceaccount:team-a:runner"), Some("team-a"));
         assert_eq!(namespace_of("kubernetes-admin"), None);
+    }
+
+    #[test]
+    fn what_a_client_asks_for_must_be_the_name_of_a_namespace() {
+        for name in ["a", "team-a", "0", &"a".repeat(63)] {
+            assert!(is_namespace(name), "{name}");
+        }
+        for name in ["", "-a", "a-", "A", "a/b", "..", "a.b", "a%2fb", &"a".repeat(64)] {
+            assert!(!is_namespace(name), "{name}");
+        }
     }
 }

@@ -2,9 +2,15 @@
 
 mod api_keys;
 mod authorizer;
+mod credential;
+mod decisions;
 pub mod origin;
+mod reviews;
+mod throttle;
 
 pub use self::{
     api_keys::ApiKeys,
-    authorizer::{Authorizer, Caller, Error, Identity, credential},
+    authorizer::{Authorizer, Caller, Error, Identity},
+    credential::{Credential, origin_of},
+    reviews::Reviews,
 };

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 use hyper::upgrade::OnUpgrade;
 use net::{
     frames, handshake,
@@ -27,6 +27,7 @@ use super::{
     new_session::{Created, create},
 };
 use crate::{
+    auth::Credential,
     metrics::{Front, Outcome},
     state::Gateway,
     traffic::{self, REPLICA_CLOSING, SMALL_BACKLOG, TunnelEnd},
@@ -44,7 +45,7 @@ const TRY_AGAIN: u16 = 1013;
 /// Answers a handshake, and serves the socket in a task of its own.
 pub fn accept(
     gateway: Arc<Gateway>,
-    headers: HeaderMap,
+    credential: Credential,
     key: &HeaderValue,
     upgrade: OnUpgrade,
 ) -> Response {
@@ -58,7 +59,7 @@ pub fn accept(
     tasks.spawn(async move {
         let _guard = gateway.metrics.tunnel();
         match Endpoint::upgraded(upgrade).await {
-            Ok(client) => BareSocket::new(&gateway, &headers, client, permit).serve().await,
+            Ok(client) => BareSocket::new(&gateway, credential, client, permit).serve().await,
             Err(error) => {
                 tracing::debug!(error = &error as &dyn std::error::Error, "no socket came of it");
             }
@@ -69,7 +70,7 @@ pub fn accept(
 
 struct BareSocket<'a> {
     gateway: &'a Gateway,
-    headers: &'a HeaderMap,
+    credential: Credential,
     io: UpgradedIo,
     reader: Reader,
     /// Its share of [`BareSocketLimits`](crate::traffic::BareSocketLimits).
@@ -91,12 +92,12 @@ enum Next {
 impl<'a> BareSocket<'a> {
     fn new(
         gateway: &'a Gateway,
-        headers: &'a HeaderMap,
+        credential: Credential,
         client: Endpoint,
         permit: OwnedSemaphorePermit,
     ) -> Self {
         let Endpoint { io, read } = client;
-        Self { gateway, headers, io, reader: Reader::new(read), permit, large: None }
+        Self { gateway, credential, io, reader: Reader::new(read), permit, large: None }
     }
 
     async fn serve(mut self) {
@@ -208,8 +209,8 @@ impl<'a> BareSocket<'a> {
     }
 
     async fn new_session(&mut self, command: &Command<'_>) -> Next {
-        let Self { gateway, headers, io, reader, .. } = self;
-        let creating = create(gateway, headers, command.params());
+        let Self { gateway, credential, io, reader, .. } = self;
+        let creating = create(gateway, credential.clone(), command.params());
         let outcome = tokio::select! {
             outcome = creating => outcome,
             // Dropping the creation ends the session that it has created.

@@ -1,7 +1,7 @@
 //! BiDi's session.new on a bare socket.
 
 use crds::{capabilities::CapabilitySet, names::Protocol};
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
 use hyper::upgrade::OnUpgrade;
 use serde_json::{Map, Value, json};
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
@@ -11,7 +11,7 @@ use webdriver::{
 };
 
 use crate::{
-    auth,
+    auth::Credential,
     session::{LiveSession, SessionRequest, WaitPolicy},
     state::Gateway,
     traffic::{self, Handshake, TunnelEnd},
@@ -28,7 +28,7 @@ pub struct Created {
 /// Creates a session and connects to its agent.
 pub async fn create(
     gateway: &Gateway,
-    headers: &HeaderMap,
+    credential: Credential,
     params: Map<String, Value>,
 ) -> Result<Created, WebDriverError> {
     gateway.check_accepting()?;
@@ -47,7 +47,7 @@ pub async fn create(
         .insert("webSocketUrl".to_owned(), true.into());
     let caller = gateway
         .authorizer
-        .authorize(auth::credential(headers), request.namespace.as_deref(), "create")
+        .authorize(credential, request.namespace.as_deref(), "create")
         .await
         .map_err(|error| WebDriverError::session_not_created(error.to_string()))?;
     let (session, guard) = gateway.sessions.create(&caller, request, WaitPolicy::QUEUE).await?;

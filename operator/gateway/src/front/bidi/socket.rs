@@ -24,13 +24,14 @@ pub async fn socket(gateway: Arc<Gateway>, incoming: IncomingRequest) -> Respons
         Ok(key) => key.clone(),
         Err(error) => return handshake::refused(error),
     };
-    let (Some(upgrade), headers) = (incoming.upgrade, incoming.headers) else {
+    let credential = gateway.credential(&incoming.headers, incoming.connection.peer.ip());
+    let Some(upgrade) = incoming.upgrade else {
         return StatusCode::BAD_REQUEST.into_response();
     };
     match route::socket(&path) {
         Socket::Session { id } => of_session(&gateway, id, "", &key, upgrade).await,
         Socket::DevTools { id } => of_session(&gateway, id, DEV_TOOLS, &key, upgrade).await,
-        Socket::Bare => bare::accept(gateway, headers, &key, upgrade),
+        Socket::Bare => bare::accept(gateway, credential, &key, upgrade),
         Socket::Unknown => StatusCode::NOT_FOUND.into_response(),
     }
 }

@@ -1,7 +1,7 @@
 //! Browserbase's Selenium connect: New Session below `/webdriver` answers with the existing session that the request has the
 //! signing key of. Every other command there is WebDriver Classic.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use net::{body::drain, request::IncomingRequest};
@@ -11,7 +11,7 @@ use webdriver::{error::WebDriverError, reply, route};
 
 use super::headers::{API_KEY, SESSION_ID};
 use crate::{
-    auth,
+    auth::{self, Credential},
     front::{classic, hosted::links::SIGNING_KEY},
     state::Gateway,
     urls,
@@ -34,7 +34,7 @@ pub async fn run(gateway: Arc<Gateway>, mut incoming: IncomingRequest) -> Respon
     let IncomingRequest { headers, body, connection, .. } = incoming;
     drain(body).await;
     let found = async {
-        let id = authorized_id(&gateway, &headers).await?;
+        let id = authorized_id(&gateway, &headers, connection.peer.ip()).await?;
         gateway.directory.find(&id).await.map_err(Refusal::Session)
     };
     match found.await {
@@ -67,7 +67,11 @@ enum Refusal {
 }
 
 /// The id of the session that the headers give access to: by its signing key, or by its id and an API key.
-async fn authorized_id(gateway: &Gateway, headers: &HeaderMap) -> Result<String, Refusal> {
+async fn authorized_id(
+    gateway: &Gateway,
+    headers: &HeaderMap,
+    peer: IpAddr,
+) -> Result<String, Refusal> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(key) = text(SIGNING_KEY) {
         return gateway
@@ -84,11 +88,10 @@ async fn authorized_id(gateway: &Gateway, headers: &HeaderMap) -> Result<String,
             format!("here sessions are joined: send {SIGNING_KEY}, or {API_KEY} and {SESSION_ID}");
         return Err(Refusal::Unauthenticated(message));
     };
-    let caller = gateway
-        .authorizer
-        .authorize(Some(key.to_owned()), None, "get")
-        .await
-        .map_err(Refusal::Caller)?;
+    let credential =
+        Credential { secret: Some(key.to_owned()), ..gateway.credential(headers, peer) };
+    let caller =
+        gateway.authorizer.authorize(credential, None, "get").await.map_err(Refusal::Caller)?;
     let session = gateway.directory.find(id).await.map_err(Refusal::Session)?;
     // A session of another namespace must look like one that does not exist.
     if session.namespace == caller.namespace {

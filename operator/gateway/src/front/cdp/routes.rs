@@ -167,9 +167,10 @@ async fn of_session(
 /// Creates a session for a client that knows only this gateway's URL; it ends with its socket.
 async fn on_demand(gateway: &Gateway, incoming: IncomingRequest) -> Response {
     let base = base(gateway, &incoming);
-    let headers = incoming.headers;
+    let credential = gateway.credential(&incoming.headers, incoming.connection.peer.ip());
     drain(incoming.body).await;
-    let OnDemand { session, signing_key, guard } = match create_on_demand(gateway, &headers).await {
+    let created = create_on_demand(gateway, credential).await;
+    let OnDemand { session, signing_key, guard } = match created {
         Ok(created) => created,
         Err(problem) => {
             let body = warp::reply::json(&json!({"error": problem.message()}));

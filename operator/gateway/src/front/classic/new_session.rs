@@ -1,6 +1,6 @@
 //! New Session (WebDriver, section "New Session").
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use crds::names::Protocol;
 use http::{HeaderMap, header};
@@ -71,7 +71,7 @@ impl From<CreateError> for Refusal {
 /// Whoever may not ask costs no memory: its body is read only once its headers have said who it is.
 async fn create(gateway: &Gateway, incoming: IncomingRequest) -> Result<Value, Refusal> {
     let IncomingRequest { headers, body, connection, .. } = incoming;
-    let identity = match admit(gateway, &headers).await {
+    let identity = match admit(gateway, &headers, connection.peer.ip()).await {
         Ok(identity) => identity,
         Err(refusal) => {
             drain(body).await;
@@ -105,10 +105,11 @@ async fn create(gateway: &Gateway, incoming: IncomingRequest) -> Result<Value, R
 }
 
 /// What can be said of a request by its headers alone.
-async fn admit(gateway: &Gateway, headers: &HeaderMap) -> Result<Identity, Refusal> {
+async fn admit(gateway: &Gateway, headers: &HeaderMap, peer: IpAddr) -> Result<Identity, Refusal> {
     gateway.check_accepting().map_err(Refusal::ShuttingDown)?;
     check_content_type(headers)?;
-    gateway.authorizer.authenticate(auth::credential(headers)).await.map_err(Refusal::Caller)
+    let credential = gateway.credential(headers, peer);
+    gateway.authorizer.authenticate(credential).await.map_err(Refusal::Caller)
 }
 
 /// What a body asks for.

@@ -30,6 +30,7 @@ pub fn refuse_caller(error: &auth::Error) -> Response {
     let status = match error {
         auth::Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
         auth::Error::Forbidden(_) => StatusCode::FORBIDDEN,
+        auth::Error::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
         auth::Error::Unknown(_) => StatusCode::INTERNAL_SERVER_ERROR,
     };
     let mut response = failure(&WebDriverError::session_not_created(error.to_string()));
@@ -37,6 +38,10 @@ pub fn refuse_caller(error: &auth::Error) -> Response {
     if status == StatusCode::UNAUTHORIZED {
         let scheme = HeaderValue::from_static("Bearer, Basic realm=\"browser-operator\"");
         response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+    }
+    if let auth::Error::Throttled(wait) = error {
+        let seconds = HeaderValue::from(wait.as_secs().max(1));
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
     }
     response
 }

@@ -2,7 +2,7 @@
 
 use super::{api::HostedApi, problem::Problem, request::Request};
 use crate::{
-    auth::{self, Caller},
+    auth::{self, Caller, Credential},
     state::Gateway,
 };
 
@@ -15,14 +15,15 @@ pub async fn authorize(
 ) -> Result<Caller, Problem> {
     let key = request.headers.get(&api.key_header);
     let key = key.map(|key| key.to_str().unwrap_or_default().to_owned());
-    let credential = key.or_else(|| auth::credential(&request.headers));
+    let mut credential = gateway.credential(&request.headers, request.peer);
+    credential.secret = key.or(credential.secret);
     authorize_credential(gateway, api, credential, verb).await
 }
 
 pub async fn authorize_credential(
     gateway: &Gateway,
     api: &HostedApi,
-    credential: Option<String>,
+    credential: Credential,
     verb: &str,
 ) -> Result<Caller, Problem> {
     gateway.authorizer.authorize(credential, None, verb).await.map_err(|error| match error {
@@ -30,6 +31,7 @@ pub async fn authorize_credential(
             Problem::Unauthenticated(format!("{message} (header {})", api.key_header))
         }
         auth::Error::Forbidden(message) => Problem::Forbidden(message),
+        auth::Error::Throttled(wait) => Problem::Throttled(error.to_string(), wait),
         auth::Error::Unknown(error) => Problem::Failed(error.to_string()),
     })
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crds::BrowserSessionSpec;
-use http::{HeaderMap, header};
+use http::header;
 use serde_json::json;
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
     problem::Problem,
 };
 use crate::{
-    auth,
+    auth::Credential,
     metrics::Front,
     session::{AbandonGuard, LiveSession},
     state::Gateway,
@@ -32,8 +32,10 @@ pub struct OnDemand {
 }
 
 /// Creates a session that ends with its last socket.
-pub async fn create_on_demand(gateway: &Gateway, headers: &HeaderMap) -> Result<OnDemand, Problem> {
-    let credential = auth::credential(headers);
+pub async fn create_on_demand(
+    gateway: &Gateway,
+    credential: Credential,
+) -> Result<OnDemand, Problem> {
     let caller = authorize_credential(gateway, &API, credential, "create").await?;
     let spec = BrowserSessionSpec { keep_alive: Some(false), ..base_spec(DEFAULT_TIMEOUT_SECONDS) };
     let (record, guard) =

@@ -1,5 +1,7 @@
 //! Why a request is refused or has failed. Each service renders it in its own shape.
 
+use std::time::Duration;
+
 use http::StatusCode;
 
 /// What is wrong with one field of a body, or one parameter of a query.
@@ -33,6 +35,8 @@ pub enum Problem {
     /// The session has ended.
     Gone(String),
     OutOfCapacity(String),
+    /// Wrong too often; after how long another try is allowed.
+    Throttled(String, Duration),
     NotImplemented(String),
     MethodNotAllowed,
     /// This replica ends; another answers.
@@ -66,6 +70,7 @@ impl Problem {
             | Self::NotFound(message)
             | Self::Gone(message)
             | Self::OutOfCapacity(message)
+            | Self::Throttled(message, _)
             | Self::NotImplemented(message)
             | Self::Unavailable(message)
             | Self::Failed(message) => message.clone(),
@@ -81,7 +86,7 @@ impl Problem {
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Gone(_) => StatusCode::GONE,
-            Self::OutOfCapacity(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::OutOfCapacity(_) | Self::Throttled(..) => StatusCode::TOO_MANY_REQUESTS,
             Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,

@@ -11,6 +11,8 @@ use warp::{Reply, reply::Response};
 use super::{problem::Problem, request::Request};
 use crate::state::Gateway;
 
+const SHOULD_RETRY: &str = "x-should-retry";
+
 /// A service's own status and body for a problem.
 type RenderProblem = fn(&Problem) -> (StatusCode, Value);
 
@@ -24,7 +26,15 @@ pub async fn serve(
     let request = Request::new(incoming);
     let result = handler(&gateway, &request).await;
     request.drain().await;
-    result.unwrap_or_else(|problem| render(render_problem(&problem)))
+    result.unwrap_or_else(|problem| {
+        let mut response = render(render_problem(&problem));
+        if let Problem::Throttled(_, wait) = problem {
+            let seconds = HeaderValue::from(wait.as_secs().max(1));
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+            response.headers_mut().remove(SHOULD_RETRY);
+        }
+        response
+    })
 }
 
 fn render((status, body): (StatusCode, Value)) -> Response {
@@ -33,7 +43,7 @@ fn render((status, body): (StatusCode, Value)) -> Response {
     // Both services' clients retry 429 and 5xx within seconds. Capacity is seldom back so soon, and what is not implemented
     // never is.
     if [StatusCode::TOO_MANY_REQUESTS, StatusCode::NOT_IMPLEMENTED].contains(&status) {
-        headers.insert("x-should-retry", HeaderValue::from_static("false"));
+        headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
     }
     if status == StatusCode::TOO_MANY_REQUESTS {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
