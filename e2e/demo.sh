@@ -40,7 +40,7 @@ id=$(sed -n 's/^session: //p' <<<"$said")
 # It quit; the record says so a moment later.
 record=$(kubectl get bs -A -o jsonpath="{range .items[?(@.status.sessionId=='$id')]}{.metadata.namespace} bs/{.metadata.name}{end}")
 # shellcheck disable=SC2086
-kubectl wait --for=condition=Stalled --timeout=30s -n $record >/dev/null
+kubectl wait --for=condition=Finished --timeout=30s -n $record >/dev/null
 
 step 'what is there now'
 show kubectl get browsers -A

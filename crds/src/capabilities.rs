@@ -51,15 +51,16 @@ const PROMPTS: [&str; 5] =
     ["accept", "dismiss", "accept and notify", "dismiss and notify", "ignore"];
 
 /// Standard capabilities have a schema, so that the API server refuses a wrong type; extension capabilities (`vendor:name`)
-/// are free. The controller checks what a schema cannot express.
+/// are free. The controller checks what a schema cannot express. Only a script timeout may be null: of the others
+/// the API server then stores none, which means the same, so that apply sees no change of the immutable spec.
 fn capability_set(_: &mut SchemaGenerator) -> Schema {
-    let milliseconds = || {
+    let milliseconds = |nullable: bool| {
         serde_json::json!({
-            "type": "integer", "format": "int64", "minimum": 0, "maximum": MAX_SAFE_INTEGER, "nullable": true,
+            "type": "integer", "format": "int64", "minimum": 0, "maximum": MAX_SAFE_INTEGER, "nullable": nullable,
         })
     };
-    let boolean = || serde_json::json!({"type": "boolean", "nullable": true});
-    let string = || serde_json::json!({"type": "string", "maxLength": 256, "nullable": true});
+    let boolean = || serde_json::json!({"type": "boolean"});
+    let string = || serde_json::json!({"type": "string", "maxLength": 256});
     json_schema!({
         "type": "object",
         "maxProperties": 64,
@@ -69,18 +70,17 @@ fn capability_set(_: &mut SchemaGenerator) -> Schema {
             "acceptInsecureCerts": boolean(),
             "browserName": string(),
             "browserVersion": string(),
-            // Not an enum: the API server refuses null for one, even where it is nullable.
-            "pageLoadStrategy": {"type": "string", "pattern": "^(none|eager|normal)$", "nullable": true},
+            "pageLoadStrategy": {"type": "string", "pattern": "^(none|eager|normal)$"},
             "platformName": string(),
-            "proxy": {"type": "object", "nullable": true, "x-kubernetes-preserve-unknown-fields": true},
+            "proxy": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
             "strictFileInteractability": boolean(),
             "timeouts": {
                 "type": "object",
-                "nullable": true,
-                "properties": {"implicit": milliseconds(), "pageLoad": milliseconds(), "script": milliseconds()},
+                "properties": {
+                    "implicit": milliseconds(false), "pageLoad": milliseconds(false), "script": milliseconds(true),
+                },
             },
             "unhandledPromptBehavior": {
-                "nullable": true,
                 "x-kubernetes-preserve-unknown-fields": true,
                 "description": format!("One of {}, or a map of prompt types to them.", PROMPTS.join(", ")),
             },

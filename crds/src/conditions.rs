@@ -5,19 +5,45 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::Reason;
 
-/// `True` while the browser can be driven. This condition is the authority; the phase is a summary.
+/// `True` while the browser can be driven. This condition is the authority; the phase is a summary. Absent after a good end:
+/// nothing is amiss, and nothing can be driven.
 pub const READY: &str = "Ready";
-/// `True` once the session can never become Ready (again); absent before.
+/// `True` once the session has failed, or can never become Ready; absent otherwise.
 pub const STALLED: &str = "Stalled";
+/// `True` once the session has ended, well or not; absent before.
+pub const FINISHED: &str = "Finished";
+
+/// How a session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It can still become Ready.
+    InProgress,
+    /// The browser can be driven.
+    Ready,
+    /// It has ended as its client or its spec wanted.
+    EndedWell,
+    /// It has ended because of a fault, or could never run.
+    Failed,
+}
+
+impl State {
+    /// The conditions that it has, and whether each is met. The first says why, to whoever reads only one.
+    fn types(self) -> &'static [(&'static str, bool)] {
+        match self {
+            Self::InProgress => &[(READY, false)],
+            Self::Ready => &[(READY, true)],
+            Self::EndedWell => &[(FINISHED, true)],
+            Self::Failed => &[(READY, false), (STALLED, true), (FINISHED, true)],
+        }
+    }
+}
 
 /// What the controller concluded about a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Whether the browser can be driven.
-    pub ready: bool,
-    /// Whether the session can never become Ready (again).
-    pub stalled: bool,
-    /// The reason of both conditions.
+    /// How it is.
+    pub state: State,
+    /// The reason of all conditions.
     pub reason: Reason,
     /// The explanation for people.
     pub message: String,
@@ -48,27 +74,23 @@ pub fn conditions(
                 .map_or(Time(now), |old| old.last_transition_time.clone()),
         }
     };
-    let mut conditions = vec![of(READY, verdict.ready)];
-    if verdict.stalled {
-        conditions.push(of(STALLED, true));
-    }
-    conditions
+    verdict.state.types().iter().map(|(type_, met)| of(type_, *met)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn verdict(ready: bool) -> Verdict {
-        Verdict { ready, stalled: !ready, reason: Reason::BrowserReady, message: String::new() }
+    fn verdict(state: State) -> Verdict {
+        Verdict { state, reason: Reason::BrowserReady, message: String::new() }
     }
 
     #[test]
     fn a_transition_time_moves_only_when_the_status_flips() {
         let (dawn, noon) = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
-        let first = conditions(&[], &verdict(true), Some(1), dawn);
-        let same = conditions(&first, &verdict(true), Some(2), noon);
-        let flipped = conditions(&same, &verdict(false), Some(2), noon);
+        let first = conditions(&[], &verdict(State::Ready), Some(1), dawn);
+        let same = conditions(&first, &verdict(State::Ready), Some(2), noon);
+        let flipped = conditions(&same, &verdict(State::Failed), Some(2), noon);
 
         assert_eq!(same[0].last_transition_time, Time(dawn));
         assert_eq!(same[0].observed_generation, Some(2));
@@ -76,12 +98,16 @@ mod tests {
     }
 
     #[test]
-    fn stalled_is_present_only_while_it_applies() {
-        let now = Timestamp::UNIX_EPOCH;
-        let types = |ready| -> Vec<String> {
-            conditions(&[], &verdict(ready), None, now).into_iter().map(|c| c.type_).collect()
+    fn each_state_has_its_conditions_and_a_good_end_is_neither_ready_nor_stalled() {
+        let shown = |state| -> Vec<String> {
+            conditions(&[], &verdict(state), None, Timestamp::UNIX_EPOCH)
+                .into_iter()
+                .map(|c| format!("{}={}", c.type_, c.status))
+                .collect()
         };
-        assert_eq!(types(true), [READY]);
-        assert_eq!(types(false), [READY, STALLED]);
+        assert_eq!(shown(State::InProgress), ["Ready=False"]);
+        assert_eq!(shown(State::Ready), ["Ready=True"]);
+        assert_eq!(shown(State::EndedWell), ["Finished=True"]);
+        assert_eq!(shown(State::Failed), ["Ready=False", "Stalled=True", "Finished=True"]);
     }
 }

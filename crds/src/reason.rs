@@ -3,7 +3,7 @@
 
 use strum::VariantArray;
 
-/// The reason of the `Ready` condition. Each word is part of the API.
+/// The reason of the conditions. Each word is part of the API.
 #[derive(
     Clone,
     Copy,
@@ -19,6 +19,8 @@ use strum::VariantArray;
     strum::VariantArray,
 )]
 pub enum Reason {
+    /// No controller has looked at the session yet; what an object has from its first moment.
+    Pending,
     /// The browser is up and bound to this session.
     BrowserReady,
     /// The pod is being placed and its browser started.
@@ -104,7 +106,8 @@ impl Reason {
     pub const fn is_final(self) -> bool {
         !matches!(
             self,
-            Self::BrowserReady
+            Self::Pending
+                | Self::BrowserReady
                 | Self::Starting
                 | Self::CapacityReached
                 | Self::QuotaExceeded

@@ -39,14 +39,14 @@ pub const MAX_FREE_BYTES: usize = 16 * 1024;
     validation = Rule::new("self.spec == oldSelf.spec").message("spec is immutable: create another BrowserSession"),
     validation = Rule::new("self.metadata.name.size() <= 200").message("metadata.name must have at most 200 characters"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[0].reason"),
     printcolumn(name = "Class", type_ = "string", json_path = ".status.className"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Region", type_ = "string", json_path = ".status.region", priority = 1),
     printcolumn(name = "Node", type_ = "string", json_path = ".status.nodeName", priority = 1),
     printcolumn(name = "Queue", type_ = "integer", json_path = ".status.queuePosition", priority = 1),
     printcolumn(name = "Expires", type_ = "string", json_path = ".status.expiresAt", priority = 1),
-    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].message", priority = 1)
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[0].message", priority = 1)
 )]
 #[cfg_attr(test, kube(cel))]
 #[serde(rename_all = "camelCase")]
@@ -242,10 +242,16 @@ impl BrowserSession {
         self.status.as_ref().and_then(|status| status.phase).is_some_and(Phase::is_terminal)
     }
 
-    /// The condition `Ready`, if there is one yet.
+    /// The condition of that type, if it has one.
     #[must_use]
-    pub fn ready_condition(&self) -> Option<&Condition> {
-        self.status.as_ref()?.conditions.iter().find(|c| c.type_ == conditions::READY)
+    pub fn condition(&self, type_: &str) -> Option<&Condition> {
+        self.status.as_ref()?.conditions.iter().find(|c| c.type_ == type_)
+    }
+
+    /// The condition that says why the session is as it is: `Finished` once it has ended, `Ready` before.
+    #[must_use]
+    pub fn telling_condition(&self) -> Option<&Condition> {
+        self.condition(conditions::FINISHED).or_else(|| self.condition(conditions::READY))
     }
 
     /// Which protocol created the session.
@@ -262,7 +268,7 @@ impl BrowserSession {
     /// Whether the browser can be driven.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.ready_condition().is_some_and(|c| c.status == "True")
+        self.condition(conditions::READY).is_some_and(|c| c.status == "True")
     }
 }
 

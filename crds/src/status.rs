@@ -6,13 +6,27 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    Reason,
     capabilities::{CapabilitySet, free_object},
     class::Sandbox,
+    conditions,
 };
+
+/// The status of an object that no controller has seen yet: whoever reads it knows that more will come, as kstatus does.
+fn unseen() -> serde_json::Value {
+    serde_json::json!({"conditions": [{
+        "type": conditions::READY,
+        "status": "Unknown",
+        "reason": Reason::Pending,
+        "message": "no controller has seen this object yet",
+        "lastTransitionTime": "1970-01-01T00:00:00Z",
+    }]})
+}
 
 /// What the controller observed. Only the controller writes it.
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("default" = unseen()))]
 #[x_kube(
     validation = Rule::new("!has(oldSelf.sessionId) || has(self.sessionId)").message("sessionId is kept once it is set"),
     validation = Rule::new("!has(oldSelf.podName) || has(self.podName)").message("podName is kept once it is set"),
@@ -113,7 +127,8 @@ pub struct BrowserSessionStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Time>,
 
-    /// `Ready`: whether the browser can be driven. `Stalled`: that it never will be (again).
+    /// `Ready`: whether the browser can be driven. `Stalled`: the session has failed. `Finished`: it has ended; after a good
+    /// end there is neither of the others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

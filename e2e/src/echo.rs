@@ -50,7 +50,7 @@ pub async fn with_echo(
         }
         namespace.create("echo", spec).await?;
         let has_no_image = |session: &BrowserSession| {
-            let ready = session.ready_condition();
+            let ready = session.telling_condition();
             ready.is_some_and(|ready| ready.reason == Reason::ImageUnavailable.as_str())
         };
         let settled = until(&namespace.sessions(), "echo", "settled", READY_LIMIT, |session| {

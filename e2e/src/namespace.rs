@@ -8,17 +8,14 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use crds::{
     BrowserSession, BrowserSessionStatus, Phase, Reason,
-    conditions::{READY, STALLED},
+    conditions::{FINISHED, READY, STALLED},
     names::{MANAGED_BY, MANAGED_BY_LABEL, SESSION_UID_LABEL},
 };
-use k8s_openapi::{
-    api::{
-        authentication::v1::{TokenRequest, TokenRequestSpec},
-        authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
-        core::v1::{Namespace as KubeNamespace, Pod, Service, ServiceAccount},
-        rbac::v1::{Role, RoleBinding},
-    },
-    apimachinery::pkg::apis::meta::v1::Condition,
+use k8s_openapi::api::{
+    authentication::v1::{TokenRequest, TokenRequestSpec},
+    authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
+    core::v1::{Namespace as KubeNamespace, Pod, Service, ServiceAccount},
+    rbac::v1::{Role, RoleBinding},
 };
 use kube::{
     Api, ResourceExt,
@@ -146,7 +143,7 @@ impl Namespace {
         };
         let session = until(&self.sessions(), name, "Ready", READY_LIMIT, settled).await?;
         let session = session.context("it is there")?;
-        ensure!(session.is_ready(), "{name} is not Ready: {:?}", session.ready_condition());
+        ensure!(session.is_ready(), "{name} is not Ready: {:?}", session.telling_condition());
         Live::new(session)
     }
 
@@ -159,7 +156,7 @@ impl Namespace {
     ) -> Result<BrowserSession> {
         let is_it = |session: Option<&BrowserSession>| {
             session
-                .and_then(BrowserSession::ready_condition)
+                .and_then(BrowserSession::telling_condition)
                 .is_some_and(|condition| condition.reason == reason.as_str())
         };
         let session = until(&self.sessions(), name, reason.as_str(), limit, is_it).await?;
@@ -297,24 +294,29 @@ impl Live {
     }
 }
 
-#[must_use]
-pub fn condition<'a>(session: &'a BrowserSession, type_: &str) -> Option<&'a Condition> {
-    session.status.as_ref()?.conditions.iter().find(|condition| condition.type_ == type_)
-}
-
 /// Checks that a record is as one of a session that ended for this reason must be.
 pub fn check_end(session: &BrowserSession, phase: Phase, reason: Reason) -> Result<()> {
     let status = session.status.as_ref().context("status")?;
-    let ready = condition(session, READY).context("the condition Ready")?;
+    let finished = session.condition(FINISHED).context("the condition Finished")?;
     ensure!(
-        ready.reason == reason.as_str(),
+        finished.reason == reason.as_str(),
         "ended for {} ({}), not {reason}",
-        ready.reason,
-        ready.message
+        finished.reason,
+        finished.message
     );
-    ensure!(ready.status == "False", "Ready is {}", ready.status);
-    let stalled = condition(session, STALLED).context("the condition Stalled")?;
-    ensure!(stalled.status == "True" && stalled.reason == ready.reason, "Stalled is {stalled:?}");
+    ensure!(finished.status == "True", "Finished is {}", finished.status);
+    let expected = if phase == Phase::Failed { Some(("False", "True")) } else { None };
+    let (ready, stalled) = (session.condition(READY), session.condition(STALLED));
+    let found = ready.zip(stalled).map(|(r, s)| (r.status.as_str(), s.status.as_str()));
+    ensure!(
+        found == expected && ready.is_none() == expected.is_none(),
+        "Ready is {ready:?}, Stalled is {stalled:?}"
+    );
+    ensure!(
+        status.conditions.iter().all(|condition| condition.reason == finished.reason),
+        "the conditions have several reasons: {:?}",
+        status.conditions
+    );
     ensure!(status.phase == Some(phase), "the phase is {:?}, not {phase:?}", status.phase);
     ensure!(status.ended_at.is_some(), "status.endedAt is missing");
     ensure!(

@@ -6,7 +6,6 @@ use e2e::{
     Classic, Namespace,
     hosted::{self, Hosted, evaluate, with_key},
     kubectl,
-    namespace::condition,
     objects::class_like_the_default,
     with_namespace,
 };
@@ -209,7 +208,7 @@ async fn a_provider_is_told_what_a_session_asks_for() -> Result<()> {
         namespace.create("refused", refused).await?;
         let refused =
             namespace.ended("refused", Phase::Failed, Reason::CapabilitiesNotMatched).await?;
-        let message = &condition(&refused, "Ready").context("Ready")?.message;
+        let message = &refused.condition("Ready").context("Ready")?.message;
         ensure!(message.starts_with("spec.features.verified: class "), "{message}");
 
         with_key(namespace, async |key| {

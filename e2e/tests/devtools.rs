@@ -86,7 +86,7 @@ async fn answer(live: &Live, path: &str) -> Result<Value> {
 }
 
 fn message(session: &crds::BrowserSession) -> &str {
-    session.ready_condition().map_or("", |condition| condition.message.as_str())
+    session.telling_condition().map_or("", |condition| condition.message.as_str())
 }
 
 #[tokio::test]

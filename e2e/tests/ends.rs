@@ -119,7 +119,7 @@ async fn a_dev_tools_command_that_closes_the_browser_is_no_crash() -> Result<()>
             // chromedriver answers the other one with what it makes of its lost browser.
             assert!(reply.status == 200 || name == "closes", "{}", reply.body);
             let ended = namespace.ended(name, Phase::Completed, Reason::ClientEnded).await?;
-            let ready = ended.ready_condition().context("Ready")?;
+            let ready = ended.telling_condition().context("Ready")?;
             assert_eq!(ready.message, why);
         }
         Ok(())

@@ -99,7 +99,9 @@ async fn nothing_is_left(namespace: &Namespace, before: &Before) -> Result<()> {
 async fn none_lost(namespace: &Namespace, made: usize) -> Result<()> {
     let ended = |session: &BrowserSession| {
         session.is_terminal()
-            && session.ready_condition().is_some_and(|condition| condition.reason == "ClientEnded")
+            && session
+                .telling_condition()
+                .is_some_and(|condition| condition.reason == "ClientEnded")
     };
     let all = until_all(&namespace.sessions(), Config::default(), "all ended", GONE_LIMIT, |all| {
         all.values().all(ended)

@@ -101,7 +101,7 @@ async fn one_namespace_does_not_starve_another() -> Result<()> {
                     .await?;
                     let last = all.values().filter_map(started).max().context("none started")?;
                     for session in all.values() {
-                        let reason = &session.ready_condition().context("Ready")?.reason;
+                        let reason = &session.telling_condition().context("Ready")?.reason;
                         ensure!(reason == Reason::TimedOut.as_str(), "{reason}");
                     }
                     let others = big.sessions().list(&ListParams::default()).await?;
@@ -150,7 +150,7 @@ async fn the_queue_is_the_objects_and_survives_a_restart() -> Result<()> {
                         until(&namespace.sessions(), name, "a position", END_LIMIT, is_told)
                             .await?
                             .context("it is there")?;
-                    let ready = told.ready_condition().context("Ready")?;
+                    let ready = told.telling_condition().context("Ready")?;
                     assert_eq!(ready.reason, Reason::CapacityReached.as_str());
                     let words = format!("position in the queue: {}", position(&told).context("one")?);
                     ensure!(ready.message.contains(&words), "{}", ready.message);

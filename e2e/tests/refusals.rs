@@ -25,7 +25,7 @@ async fn refused(namespace: &Namespace, spec: Value, reason: Reason) -> Result<S
     let begun = Instant::now();
     namespace.create("s", spec).await?;
     let session = until(&namespace.sessions(), "s", "refused", REFUSAL_TIMEOUT, |session| {
-        session.is_some_and(|session| session.ready_condition().is_some())
+        session.is_some_and(BrowserSession::is_terminal)
     })
     .await?
     .context("it is there")?;
@@ -38,7 +38,7 @@ async fn refused(namespace: &Namespace, spec: Value, reason: Reason) -> Result<S
     );
     let pods = namespace.pods().list(&ListParams::default()).await?;
     ensure!(pods.items.is_empty(), "a pod was made");
-    Ok(session.ready_condition().context("Ready")?.message.clone())
+    Ok(session.telling_condition().context("Ready")?.message.clone())
 }
 
 fn names(message: &str, words: &[&str]) -> Result<()> {
@@ -160,11 +160,11 @@ async fn an_image_that_is_missing_is_told_in_the_kubelets_words_until_the_start_
                 namespace.create("s", json!({"className": namespace.name})).await?;
                 let held = namespace.reason("s", Reason::ImageUnavailable, PROBLEM_TIMEOUT).await?;
                 ensure!(!held.is_terminal(), "it ended before the start timeout");
-                let message = held.ready_condition().context("Ready")?.message.clone();
+                let message = held.telling_condition().context("Ready")?.message.clone();
                 names(&message, &["ErrImageNeverPull", "browser-operator.invalid/none:1"])?;
 
                 let ended = namespace.ended("s", Phase::Failed, Reason::ImageUnavailable).await?;
-                let message = &ended.ready_condition().context("Ready")?.message;
+                let message = &ended.telling_condition().context("Ready")?.message;
                 names(message, &["startTimeoutSeconds: 15", "ErrImageNeverPull"])
             })
             .await
@@ -187,12 +187,12 @@ async fn a_pod_that_fits_no_node_is_told_in_the_schedulers_words() -> Result<()>
                 namespace.create("s", json!({"className": namespace.name})).await?;
                 let held = namespace.reason("s", Reason::Unschedulable, PROBLEM_TIMEOUT).await?;
                 names(
-                    &held.ready_condition().context("Ready")?.message,
+                    &held.telling_condition().context("Ready")?.message,
                     &["node affinity/selector"],
                 )?;
                 let ended = namespace.ended("s", Phase::Failed, Reason::Unschedulable).await?;
                 names(
-                    &ended.ready_condition().context("Ready")?.message,
+                    &ended.telling_condition().context("Ready")?.message,
                     &["startTimeoutSeconds: 15"],
                 )
             })
@@ -232,5 +232,5 @@ fn check_waiting(session: &BrowserSession, class: &str) -> Result<()> {
     let status = session.status.as_ref().context("status")?;
     assert_eq!(status.phase, Some(Phase::Pending));
     assert!(status.pod_name.is_none() && !session.is_terminal());
-    names(&session.ready_condition().context("Ready")?.message, &[class, "1 sessions at a time"])
+    names(&session.telling_condition().context("Ready")?.message, &[class, "1 sessions at a time"])
 }

@@ -49,7 +49,7 @@ impl SessionHistory {
     }
 
     pub fn update(&mut self, object: BrowserSession, now: Instant) {
-        if let Some(condition) = object.ready_condition()
+        if let Some(condition) = object.telling_condition()
             && self.reasons.last() != Some(&condition.reason)
         {
             self.reasons.push(condition.reason.clone());
@@ -64,7 +64,7 @@ impl SessionHistory {
         } else if object.is_ready() {
             self.ready.get_or_insert(now);
         } else if self.ready.is_some() {
-            self.wrong.push(format!("it was Ready, and is not: {:?}", object.ready_condition()));
+            self.wrong.push(format!("it was Ready, and is not: {:?}", object.telling_condition()));
         }
         self.object = object;
     }
@@ -87,7 +87,7 @@ impl SessionHistory {
     /// Why it ended: its condition's reason, or `Deleted` for an object that went before it had one.
     #[must_use]
     pub fn reason(&self) -> Option<String> {
-        let condition = self.object.ready_condition().filter(|_| self.ended.is_some());
+        let condition = self.object.telling_condition().filter(|_| self.ended.is_some());
         let word = condition.map(|condition| condition.reason.clone());
         word.or_else(|| self.gone.map(|_| Reason::Deleted.as_str().to_owned()))
     }

@@ -251,12 +251,19 @@ mod tests {
                 "lastTransitionTime": "2026-01-01T00:00:00Z",
             })
         };
+        let finished = condition("Finished", "True");
+        let conditions = match phase(reason) {
+            Phase::Failed => {
+                vec![condition("Ready", "False"), condition("Stalled", "True"), finished]
+            }
+            _ => vec![finished],
+        };
         serde_json::from_value(json!({
             "apiVersion": "browser-operator.io/v1alpha1", "kind": "BrowserSession",
             "metadata": {"name": "s", "uid": "u", "generation": 1}, "spec": {},
             "status": {
                 "phase": phase(reason), "endedAt": "2026-01-01T00:00:10Z", "observedGeneration": 1,
-                "conditions": [condition("Ready", "False"), condition("Stalled", "True")],
+                "conditions": conditions,
             },
         }))
         .unwrap()

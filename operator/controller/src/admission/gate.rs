@@ -157,7 +157,7 @@ impl Gate {
                 } else if let Ok(placement) = placement::place(&session.spec, &classes) {
                     let class = placement.class.name_any();
                     drop(queue.enqueue(session, &class));
-                    let reason = session.ready_condition().map(|ready| ready.reason.as_str());
+                    let reason = session.telling_condition().map(|told| told.reason.as_str());
                     if reason == Some(Reason::QuotaExceeded.as_str()) {
                         queue.block(&class, &key.namespace);
                     }

@@ -252,8 +252,8 @@ impl Reconciler<'_> {
         if !expectations.has_deleted(pod) {
             if let Some(ip) = live_address(pod) {
                 let end = session.filter(|session| session.is_terminal()).and_then(|session| {
-                    let ready = session.ready_condition()?;
-                    Some(End::new(Reason::parse(&ready.reason)?, &ready.message))
+                    let told = session.telling_condition()?;
+                    Some(End::new(Reason::parse(&told.reason)?, &told.message))
                 });
                 let deleted = || End::new(Reason::Deleted, "the BrowserSession was deleted");
                 let end = end.unwrap_or_else(deleted);
@@ -287,10 +287,10 @@ impl Reconciler<'_> {
         status: BrowserSessionStatus,
     ) -> Result<(), writer::Error> {
         let phase = status.phase;
-        let ready = status.conditions.first().cloned();
+        let telling = status.conditions.first().cloned();
         let written = self.context.writer.write_status(self.key, session, status).await?;
         self.context.stores.wrote(written);
-        let Some((phase, condition)) = phase.zip(ready) else { return Ok(()) };
+        let Some((phase, condition)) = phase.zip(telling) else { return Ok(()) };
         let Some(reason) = Reason::parse(&condition.reason) else { return Ok(()) };
         tracing::info!(
             uid = self.key.uid,
@@ -301,7 +301,7 @@ impl Reconciler<'_> {
             "session"
         );
         // A new position in the queue is no Event.
-        let previous = session.ready_condition().map(|previous| previous.reason.as_str());
+        let previous = session.telling_condition().map(|previous| previous.reason.as_str());
         if previous == Some(condition.reason.as_str()) && !phase.is_terminal() {
             return Ok(());
         }

@@ -140,19 +140,21 @@ pub fn decide<'a>(
     facts: &Facts<'a>,
     admit: impl FnOnce(&str, Option<usize>) -> Option<Admission>,
 ) -> Step<'a> {
-    let Some(session) =
-        facts.session.filter(|session| session.metadata.deletion_timestamp.is_none())
-    else {
+    let Some(session) = facts.session else {
         return delete_pod(facts).unwrap_or(Step::Wait(None));
     };
+    let is_deleted = session.metadata.deletion_timestamp.is_some();
     if session.is_terminal() {
-        return delete_pod(facts).unwrap_or_else(|| {
-            if facts.services.own {
-                Step::DeleteService { session }
-            } else {
-                expire(session, facts.now)
-            }
+        return delete_pod(facts).unwrap_or_else(|| match facts.services.own {
+            true => Step::DeleteService { session },
+            false if is_deleted => Step::Wait(None),
+            false => expire(session, facts.now),
         });
+    }
+    // Somebody's finalizer keeps the object: clients read there, and hear from there, that the session is over.
+    if is_deleted {
+        let message = "the BrowserSession was deleted".to_owned();
+        return end(facts, session, Problem { reason: Reason::Deleted, message });
     }
     if let Some(reason) = end_annotation(session) {
         let message = "the end was asked for by annotation".to_owned();

@@ -36,6 +36,11 @@ pub async fn reconcile(context: Arc<Context>, key: SessionKey, changed: Arc<Noti
             tracing::debug!(uid = key.uid, namespace = key.namespace, "{error}: it has changed");
             Action::Retry
         }
+        // It went, finalizers and all, while this was on its way; its watch tells what is left to do.
+        Err(Error::Write(error)) if error.code() == Some(404) && error.is_of("BrowserSession") => {
+            tracing::debug!(uid = key.uid, namespace = key.namespace, "{error}: it is gone");
+            Action::Retry
+        }
         Err(error) => {
             let cause = error.source().map(ToString::to_string).unwrap_or_default();
             tracing::warn!(uid = key.uid, namespace = key.namespace, cause, "{error}");

@@ -3,7 +3,7 @@
 use agent_api::{bind::BindReply, installation_key::InstallationKey};
 use crds::{
     BrowserSession, BrowserSessionStatus, Phase, Reason, Sandbox,
-    conditions::{Verdict, conditions},
+    conditions::{State, Verdict, conditions},
     names::{self, Protocol},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -28,7 +28,7 @@ pub fn progress(
     status.region = pod.and_then(|pod| label(pod, names::REGION_LABEL));
     status.node_name = pod.and_then(node);
     status.queue_position = queue_position;
-    set_conditions(&mut status, session, false, false, problem, now);
+    set_conditions(&mut status, session, State::InProgress, problem, now);
     status
 }
 
@@ -42,19 +42,22 @@ pub fn pod_refused(
     status.phase = Some(Phase::Pending);
     // It was admitted, so it has no position.
     status.queue_position = None;
-    set_conditions(&mut status, session, false, false, problem, now);
+    set_conditions(&mut status, session, State::InProgress, problem, now);
     status
 }
 
 pub fn ended(session: &BrowserSession, problem: Problem, now: Timestamp) -> BrowserSessionStatus {
     let mut status = session.status.clone().unwrap_or_default();
-    status.phase = Some(final_phase(problem.reason));
+    let phase = final_phase(problem.reason);
+    status.phase = Some(phase);
+    // A limit that the spec sets is no fault.
+    let state = if phase == Phase::Failed { State::Failed } else { State::EndedWell };
     status.ended_at = Some(Time(now));
     status.web_socket_url = None;
     status.web_driver_url = None;
     status.cdp_url = None;
     status.queue_position = None;
-    set_conditions(&mut status, session, false, true, problem, now);
+    set_conditions(&mut status, session, state, problem, now);
     status
 }
 
@@ -126,20 +129,19 @@ pub fn ready(
     };
     let message = "the browser can be driven".to_owned();
     let problem = Problem { reason: Reason::BrowserReady, message };
-    set_conditions(&mut status, session, true, false, problem, now);
+    set_conditions(&mut status, session, State::Ready, problem, now);
     status
 }
 
 fn set_conditions(
     status: &mut BrowserSessionStatus,
     session: &BrowserSession,
-    ready: bool,
-    stalled: bool,
+    state: State,
     problem: Problem,
     now: Timestamp,
 ) {
     let Problem { reason, message } = problem;
-    let verdict = Verdict { ready, stalled, reason, message };
+    let verdict = Verdict { state, reason, message };
     let generation = session.metadata.generation;
     status.conditions = conditions(&status.conditions, &verdict, generation, now);
     status.observed_generation = generation;

@@ -205,7 +205,9 @@ mod tests {
     }
 
     fn has_ended() -> BrowserSession {
-        session(json!({"phase": "TimedOut", "conditions": [condition("False", "IdleTimeout")]}))
+        let mut finished = condition("True", "IdleTimeout");
+        finished["type"] = json!("Finished");
+        session(json!({"phase": "TimedOut", "conditions": [finished]}))
     }
 
     #[tokio::test(start_paused = true)]

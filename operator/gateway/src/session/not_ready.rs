@@ -3,7 +3,7 @@
 use agent_api::end::close_code;
 use crds::{BrowserSession, Reason};
 
-/// The reason and message of a session's Ready condition, or what stands for it where there is none.
+/// The reason and message of a session's conditions, or what stands for it where there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotReady {
     pub reason: NotReadyReason,
@@ -51,9 +51,9 @@ impl NotReady {
         Self { reason: NotReadyReason::Known(reason), message: message.into() }
     }
 
-    /// What the object's Ready condition says; `None` where it has none.
+    /// What the object's conditions say; `None` where it has none.
     pub fn from_condition(session: &BrowserSession) -> Option<Self> {
-        let condition = session.ready_condition()?;
+        let condition = session.telling_condition()?;
         let reason = NotReadyReason::from(condition.reason.as_str());
         Some(Self { reason, message: condition.message.clone() })
     }

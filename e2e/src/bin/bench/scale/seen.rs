@@ -94,7 +94,7 @@ pub fn learn_life(lives: &mut Lives, session: &BrowserSession) {
     }
     if session.is_terminal() && lives.ended.is_none() {
         let how =
-            session.ready_condition().map(|ready| format!("{}: {}", ready.reason, ready.message));
+            session.telling_condition().map(|ready| format!("{}: {}", ready.reason, ready.message));
         lives.ended = Some(format!("{} ended: {}", session.name_any(), how.unwrap_or_default()));
     }
 }
