@@ -119,7 +119,7 @@ fn cases() -> Vec<(&'static [Call], String, &'static str)> {
         (&[Browserbase], settings(json!({"extensionId": "e"})), "browserSettings.extensionId"),
         (
             &[Browserbase],
-            settings(json!({"viewport": {"width": 1280}})),
+            settings(json!({"viewport": {"height": 239}})),
             "browserSettings.viewport.height",
         ),
         (

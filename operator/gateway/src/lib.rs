@@ -4,6 +4,7 @@
 mod auth;
 mod front;
 mod metrics;
+mod services;
 mod session;
 mod state;
 mod traffic;
@@ -24,6 +25,7 @@ use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use metrics::Metrics;
+pub use services::{ServiceSettings, UnknownProjects};
 pub use urls::UrlSettings;
 
 use crate::{
@@ -46,6 +48,7 @@ pub struct Settings {
     /// The namespace of sessions whose client sends no credentials; `None`: such a client gets none.
     pub anonymous_namespace: Option<String>,
     pub urls: UrlSettings,
+    pub services: ServiceSettings,
     /// Whether `GET /json/version` creates a session, for CDP clients that know only this gateway's URL.
     pub cdp_on_demand: bool,
     /// The web origins whose pages may send requests.
@@ -132,6 +135,7 @@ pub async fn run(
         directory,
         classes,
         urls: settings.urls,
+        services: settings.services,
         cdp_on_demand: settings.cdp_on_demand,
         allowed_origins: settings.allowed_origins,
         clock: settings.clock,

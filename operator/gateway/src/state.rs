@@ -11,6 +11,7 @@ use webdriver::error::WebDriverError;
 use crate::{
     auth::{self, Authorizer, Credential},
     metrics::Metrics,
+    services::ServiceSettings,
     session::{Classes, Directory, LiveSession, SessionCreator, classes::has_room},
     traffic::BareSocketLimits,
     traffic::TunnelEnd,
@@ -26,6 +27,7 @@ pub struct Gateway {
     pub directory: Arc<Directory>,
     pub classes: Arc<Classes>,
     pub urls: UrlSettings,
+    pub services: ServiceSettings,
     /// Whether `GET /json/version` creates a session.
     pub cdp_on_demand: bool,
     /// The web origins whose pages may send requests; no other page may.

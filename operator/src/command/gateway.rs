@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
@@ -38,6 +38,13 @@ pub struct Args {
     /// without a dot and names of Services of the cluster need not be among them. With an anonymous namespace every other Host is refused.
     #[arg(long, env = "ALLOWED_HOSTS", value_delimiter = ',')]
     allowed_hosts: Vec<String>,
+    /// What a Browserbase projectId means that is not the key's namespace.
+    #[arg(long, env = "UNKNOWN_PROJECTS", value_enum, default_value = "refuse")]
+    unknown_projects: UnknownProjects,
+    /// Regions of the hosted services and what they are called in this cluster's classes, separated by commas; for example
+    /// us-west-2=eu-central-1.
+    #[arg(long, env = "REGIONS", value_delimiter = ',', value_parser = region)]
+    regions: Vec<(String, String)>,
     /// The cluster's DNS domain.
     #[arg(long, env = "CLUSTER_DOMAIN", default_value = "cluster.local")]
     cluster_domain: String,
@@ -53,6 +60,20 @@ pub struct Args {
     logs: LogArgs,
 }
 
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+enum UnknownProjects {
+    /// It is refused.
+    Refuse,
+    /// It means the key's namespace.
+    OwnNamespace,
+}
+
+fn region(text: &str) -> anyhow::Result<(String, String)> {
+    let (theirs, ours) = text.split_once('=').context("must be THEIRS=OURS")?;
+    ensure!(!theirs.is_empty() && !ours.is_empty(), "must be THEIRS=OURS");
+    Ok((theirs.to_owned(), ours.to_owned()))
+}
+
 /// Runs the gateway until SIGTERM.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let Args {
@@ -64,6 +85,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         allowed_origins,
         trusted_proxies,
         allowed_hosts,
+        unknown_projects,
+        regions,
         cluster_domain,
         create_timeout_seconds,
         drain_seconds,
@@ -94,6 +117,13 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             trusted_proxies,
             cluster_domain,
             allowed_hosts,
+        },
+        services: gateway::ServiceSettings {
+            unknown_projects: match unknown_projects {
+                UnknownProjects::Refuse => gateway::UnknownProjects::Refuse,
+                UnknownProjects::OwnNamespace => gateway::UnknownProjects::OwnNamespace,
+            },
+            regions: regions.into_iter().collect(),
         },
         cdp_on_demand,
         allowed_origins,

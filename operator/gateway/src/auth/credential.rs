@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use agent_api::api_key::ApiKey;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, header};
 
@@ -33,8 +32,8 @@ fn secret(headers: &HeaderMap) -> Option<String> {
             let decoded = BASE64_STANDARD.decode(value.trim()).unwrap_or_default();
             let text = String::from_utf8(decoded).unwrap_or_default();
             match text.split_once(':') {
-                // A URL with a user alone: an API key, or a name without a password, which is no credential.
-                Some((user, "")) => ApiKey::is_meant_by(user).then(|| user.to_owned()),
+                // A URL with a user alone: that is the key. A wrong one must not make its sender anonymous.
+                Some((user, "")) => Some(user.to_owned()).filter(|user| !user.is_empty()),
                 Some((_, password)) => Some(password.to_owned()),
                 None => Some(String::new()),
             }
@@ -81,7 +80,8 @@ mod tests {
         };
         assert_eq!(of("Bearer abc").as_deref(), Some("abc"));
         assert_eq!(of("basic dXNlcjphYmM=").as_deref(), Some("abc"));
-        assert_eq!(of("Basic dXNlcjo="), None);
+        assert_eq!(of("Basic dXNlcjo=").as_deref(), Some("user"));
+        assert_eq!(of("Basic Og=="), None);
         assert_eq!(of("Basic Ym9rX2E6").as_deref(), Some("bok_a"));
         for unreadable in ["Digest abc", "Bearer", "Basic !", "Basic YWJj", ""] {
             assert_eq!(of(unreadable).as_deref(), Some(""), "{unreadable}");

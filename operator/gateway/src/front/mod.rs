@@ -11,6 +11,7 @@ mod cors;
 mod credentials;
 mod hosted;
 mod openapi;
+mod request_body;
 mod root;
 mod routes;
 mod share;

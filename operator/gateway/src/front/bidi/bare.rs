@@ -1,8 +1,8 @@
 //! WebSockets without a session, on which BiDi's session.new creates one.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::pending, io, sync::Arc, time::Duration};
 
-use futures::FutureExt;
+use futures::{FutureExt, future::BoxFuture};
 use http::{HeaderValue, StatusCode};
 use hyper::upgrade::OnUpgrade;
 use net::{
@@ -28,6 +28,7 @@ use super::{
 };
 use crate::{
     auth::Credential,
+    front::bounded_json,
     metrics::{Front, Outcome},
     state::Gateway,
     traffic::{self, REPLICA_CLOSING, SMALL_BACKLOG, TunnelEnd},
@@ -39,10 +40,15 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// How often a client gets a ping while it only waits.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// How many messages a socket may send before it has a session.
+const MAX_MESSAGES: usize = 1024;
+const AWAY: u16 = 1001;
+const POLICY: u16 = 1008;
 /// The Close frame's code "Try Again Later" (IANA's registry of RFC 6455, section 7.4.1).
 const TRY_AGAIN: u16 = 1013;
 
-/// Answers a handshake, and serves the socket in a task of its own.
+/// Answers a handshake, and serves the socket in a task of its own. Anybody may ask for the status; what needs more is for who has
+/// credentials.
 pub fn accept(
     gateway: Arc<Gateway>,
     credential: Credential,
@@ -73,10 +79,24 @@ struct BareSocket<'a> {
     credential: Credential,
     io: UpgradedIo,
     reader: Reader,
+    creation: Creation<'a>,
+    last_message: Instant,
+    /// How many messages it may still send.
+    messages_left: usize,
     /// Its share of [`BareSocketLimits`](crate::traffic::BareSocketLimits).
     permit: OwnedSemaphorePermit,
     /// While it may hold a large message.
     large: Option<OwnedSemaphorePermit>,
+}
+
+type Outcomes = Result<Created, WebDriverError>;
+
+/// The session.new of a socket, with its command's id.
+enum Creation<'a> {
+    None,
+    Running(u64, BoxFuture<'a, Outcomes>),
+    /// The client is amid a message, which the socket must have read whole before it becomes a tunnel.
+    Done(u64, Box<Outcomes>),
 }
 
 /// What becomes of the socket.
@@ -89,6 +109,15 @@ enum Next {
     Close,
 }
 
+/// What a socket waits for.
+enum Event {
+    Read(io::Result<usize>),
+    Created(Box<Outcomes>),
+    Silence,
+    PingDue,
+    Stopping,
+}
+
 impl<'a> BareSocket<'a> {
     fn new(
         gateway: &'a Gateway,
@@ -97,33 +126,39 @@ impl<'a> BareSocket<'a> {
         permit: OwnedSemaphorePermit,
     ) -> Self {
         let Endpoint { io, read } = client;
-        Self { gateway, credential, io, reader: Reader::new(read), permit, large: None }
+        Self {
+            gateway,
+            credential,
+            io,
+            reader: Reader::new(read),
+            creation: Creation::None,
+            last_message: Instant::now(),
+            messages_left: MAX_MESSAGES,
+            permit,
+            large: None,
+        }
     }
 
     async fn serve(mut self) {
-        let stop = self.gateway.stop.clone();
-        let mut last_message = Instant::now();
         loop {
             if self.reader.held() <= SMALL_BACKLOG {
                 self.large = None;
             }
             let next = match self.reader.next() {
                 Ok(Some(received)) => {
-                    last_message = Instant::now();
+                    self.last_message = Instant::now();
                     self.handle(received).await
                 }
-                Ok(None) => tokio::select! {
-                    next = self.read() => next,
-                    () = tokio::time::sleep_until(last_message + IDLE_TIMEOUT) => {
-                        self.close(1001, "no message for too long").await
-                    }
-                    () = tokio::time::sleep(PING_INTERVAL) => self.send(frames::ping()).await,
-                    () = stop.cancelled() => self.close(1001, REPLICA_CLOSING).await,
-                },
+                Ok(None) if self.may_answer() => self.answer_creation().await,
+                Ok(None) => {
+                    let event = self.wait().await;
+                    self.handle_event(event).await
+                }
                 Err(Violation(code)) => self.close(code, "").await,
             };
             match next {
                 Next::Stay => {}
+                // Dropping a creation ends the session that it has created.
                 Next::Close => return,
                 Next::Tunnel(agent, end) => {
                     drop((self.permit, self.large));
@@ -135,16 +170,54 @@ impl<'a> BareSocket<'a> {
         }
     }
 
-    async fn read(&mut self) -> Next {
-        match self.io.read_buf(&mut self.reader.buffer).await {
-            Ok(n) if n > 0 => {}
-            Ok(_) | Err(_) => return Next::Close,
-        }
-        if self.reader.held() > SMALL_BACKLOG && self.large.is_none() {
-            self.large = self.gateway.bare_sockets.acquire_large();
-            if self.large.is_none() {
-                return self.close(TRY_AGAIN, "too many large messages at a time").await;
+    async fn wait(&mut self) -> Event {
+        let Self { gateway, io, reader, creation, last_message, .. } = self;
+        let is_running = matches!(creation, Creation::Running(..));
+        let created = async {
+            match creation {
+                Creation::Running(_, creating) => creating.await,
+                Creation::None | Creation::Done(..) => pending().await,
             }
+        };
+        tokio::select! {
+            read = io.read_buf(&mut reader.buffer) => Event::Read(read),
+            outcome = created => Event::Created(Box::new(outcome)),
+            () = tokio::time::sleep_until(*last_message + IDLE_TIMEOUT), if !is_running => {
+                Event::Silence
+            }
+            () = tokio::time::sleep(PING_INTERVAL) => Event::PingDue,
+            () = gateway.stop.cancelled(), if !is_running => Event::Stopping,
+        }
+    }
+
+    async fn handle_event(&mut self, event: Event) -> Next {
+        match event {
+            Event::Read(Ok(n)) if n > 0 => self.check_backlog().await,
+            Event::Read(_) => Next::Close,
+            Event::Created(outcome) => {
+                if let Creation::Running(id, _) = self.creation {
+                    self.creation = Creation::Done(id, outcome);
+                }
+                Next::Stay
+            }
+            Event::Silence => self.close(AWAY, "no message for too long").await,
+            Event::PingDue => self.send(frames::ping()).await,
+            Event::Stopping => self.close(AWAY, REPLICA_CLOSING).await,
+        }
+    }
+
+    /// A large message is for clients that may make sessions, and for so many at a time.
+    async fn check_backlog(&mut self) -> Next {
+        if self.reader.held() <= SMALL_BACKLOG || self.large.is_some() {
+            return Next::Stay;
+        }
+        if let Err(error) = self.gateway.authorizer.authenticate(self.credential.clone()).await {
+            tracing::debug!(%error, "a large message of nobody");
+            return self.close(POLICY, "a message of more than 16 KiB needs credentials").await;
+        }
+        self.large = self.gateway.bare_sockets.acquire_large();
+        if self.large.is_none() {
+            return self.close(TRY_AGAIN, "too many large messages at a time").await;
         }
         Next::Stay
     }
@@ -168,6 +241,10 @@ impl<'a> BareSocket<'a> {
         }
     }
 
+    async fn fail(&mut self, id: Option<u64>, error: &WebDriverError) -> Next {
+        self.send(text_frame(bidi::failure(id, error))).await
+    }
+
     /// Sends a Close frame, and waits for the client's.
     async fn close(&mut self, code: u16, reason: &str) -> Next {
         self.send(close_frame(code, reason)).await;
@@ -176,6 +253,12 @@ impl<'a> BareSocket<'a> {
     }
 
     async fn handle(&mut self, received: Received) -> Next {
+        if matches!(received, Received::Text(_) | Received::Binary) {
+            let Some(left) = self.messages_left.checked_sub(1) else {
+                return self.close(POLICY, "too many messages without a session").await;
+            };
+            self.messages_left = left;
+        }
         let text = match received {
             Received::Text(text) => text,
             Received::Binary => return self.send(text_frame(bidi::not_text())).await,
@@ -187,71 +270,76 @@ impl<'a> BareSocket<'a> {
                 return Next::Close;
             }
         };
-        let command = match bidi::parse(&text) {
-            bidi::ClientMessage::Invalid { id, error } => {
-                return self.send(text_frame(bidi::failure(id, &error))).await;
+        // What is no JSON is for BiDi's own words.
+        let bounds = match bounded_json::check(text.as_bytes()) {
+            Err(error @ bounded_json::Error::TooMany(_)) => {
+                return self.fail(None, &WebDriverError::invalid_argument(error.to_string())).await;
             }
-            bidi::ClientMessage::Command(command) => command,
+            Err(error @ bounded_json::Error::TooDeep(_)) => Err(error),
+            Ok(()) | Err(bounded_json::Error::Malformed(_)) => Ok(()),
         };
+        match (bidi::parse(&text), bounds) {
+            (bidi::ClientMessage::Invalid { id, error }, _) => self.fail(id, &error).await,
+            (bidi::ClientMessage::Command(command), Err(error)) => {
+                let error = WebDriverError::invalid_argument(error.to_string());
+                self.fail(Some(command.id), &error).await
+            }
+            (bidi::ClientMessage::Command(command), Ok(())) => self.run(&command).await,
+        }
+    }
+
+    /// Static commands are answered at once, whether a session.new is running or not: each runs for itself (BiDi, "handle an incoming
+    /// message").
+    async fn run(&mut self, command: &Command<'_>) -> Next {
         match command.method.as_str() {
             "session.status" => {
                 let (ready, message) = self.gateway.status();
                 let status = json!({"ready": ready, "message": message});
                 self.send(text_frame(bidi::success(command.id, &status))).await
             }
-            "session.new" => self.new_session(&command).await,
-            // Not a static command, and there is no session (BiDi, "handle an incoming message").
-            _ => {
-                let error = WebDriverError::invalid_session_id();
-                self.send(text_frame(bidi::failure(Some(command.id), &error))).await
+            "session.new" if !matches!(self.creation, Creation::None) => {
+                let message = "a session.new is running on this socket, which has one session";
+                let error = WebDriverError::session_not_created(message);
+                self.fail(Some(command.id), &error).await
             }
+            "session.new" => {
+                let creating = create(self.gateway, self.credential.clone(), command.params());
+                let mut creating = creating.boxed();
+                // What fails at once is told before later commands are read.
+                self.creation = match (&mut creating).now_or_never() {
+                    Some(outcome) => Creation::Done(command.id, Box::new(outcome)),
+                    None => Creation::Running(command.id, creating),
+                };
+                if self.may_answer() { self.answer_creation().await } else { Next::Stay }
+            }
+            // Not a static command, and there is no session.
+            _ => self.fail(Some(command.id), &WebDriverError::invalid_session_id()).await,
         }
     }
 
-    async fn new_session(&mut self, command: &Command<'_>) -> Next {
-        let Self { gateway, credential, io, reader, .. } = self;
-        let creating = create(gateway, credential.clone(), command.params());
-        let outcome = tokio::select! {
-            outcome = creating => outcome,
-            // Dropping the creation ends the session that it has created.
-            () = client_gone(io, reader) => return Next::Close,
+    fn may_answer(&self) -> bool {
+        matches!(self.creation, Creation::Done(..)) && !self.reader.is_amid_message()
+    }
+
+    async fn answer_creation(&mut self) -> Next {
+        let Creation::Done(id, outcome) = std::mem::replace(&mut self.creation, Creation::None)
+        else {
+            return Next::Stay;
         };
         let counted = if outcome.is_ok() { Outcome::Created } else { Outcome::Refused };
         self.gateway.metrics.requested(Front::Bidi, counted);
-        match outcome {
+        match *outcome {
             Ok(Created { result, agent, end }) => {
-                match self.send(text_frame(bidi::success(command.id, &result))).await {
+                match self.send(text_frame(bidi::success(id, &result))).await {
                     Next::Stay => Next::Tunnel(agent, end),
                     other => other,
                 }
             }
-            Err(error) => self.send(text_frame(bidi::failure(Some(command.id), &error))).await,
+            Err(error) => self.fail(Some(id), &error).await,
         }
     }
 }
 
 fn close_frame(code: u16, reason: &str) -> Vec<u8> {
     frames::close(&CloseFrame { code: code.into(), reason: reason.into() })
-}
-
-/// Reads ahead, at most [`SMALL_BACKLOG`] bytes, until the client is gone. Meanwhile it is pinged.
-async fn client_gone(io: &mut UpgradedIo, reader: &mut Reader) {
-    loop {
-        let more = reader.buffer.len() < SMALL_BACKLOG;
-        tokio::select! {
-            read = io.read_buf(&mut reader.buffer), if more => match read {
-                Ok(n) if n > 0 => {}
-                Ok(_) | Err(_) => return,
-            },
-            () = tokio::time::sleep(PING_INTERVAL) => {
-                // Whole or not at all: this may be dropped at any time, and another frame follows.
-                let ping = frames::ping();
-                match io.write(&ping).now_or_never() {
-                    Some(Ok(written)) if written == ping.len() => {}
-                    None => {}
-                    Some(Ok(_) | Err(_)) => return,
-                }
-            }
-        }
-    }
 }

@@ -7,11 +7,11 @@ use bytes::{Buf, Bytes, BytesMut};
 use net::frames::encode;
 use tokio_tungstenite::tungstenite::protocol::frame::{
     Frame, FrameHeader,
-    coding::{Control, Data, OpCode},
+    coding::{CloseCode, Control, Data, OpCode},
 };
 
 /// The most bytes of a message: a session.new with its capabilities.
-pub const MAX_MESSAGE: usize = 1 << 20;
+pub const MAX_MESSAGE: usize = 512 << 10;
 
 /// A message, or a control frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub enum Received {
     Binary,
     /// A ping, to be answered with the same bytes.
     Ping(Vec<u8>),
-    /// A Close frame with this code; 1005 where it has none (section 7.1.5).
+    /// A Close frame with this code, which a client may send; 1005 where it has none (section 7.1.5).
     Close(u16),
 }
 
@@ -55,6 +55,11 @@ impl Reader {
         self.buffer.len() + self.message.as_ref().map_or(0, |(_, message)| message.len())
     }
 
+    /// Whether some frames of a message are there, and not its last.
+    pub fn is_amid_message(&self) -> bool {
+        self.message.is_some()
+    }
+
     /// The next message in the buffer; `None`: more bytes are needed.
     pub fn next(&mut self) -> Result<Option<Received>, Violation> {
         loop {
@@ -63,9 +68,7 @@ impl Reader {
                 OpCode::Control(Control::Ping) => return Ok(Some(Received::Ping(payload))),
                 OpCode::Control(Control::Pong) => continue,
                 OpCode::Control(Control::Close) => {
-                    let code =
-                        payload.first_chunk().map_or(NO_STATUS, |code| u16::from_be_bytes(*code));
-                    return Ok(Some(Received::Close(code)));
+                    return close_code(&payload).map(|code| Some(Received::Close(code)));
                 }
                 OpCode::Data(kind @ (Data::Text | Data::Binary)) if self.message.is_none() => {
                     self.message = Some((kind == Data::Text, payload));
@@ -121,6 +124,18 @@ impl Reader {
         }
         Ok(Some((header, payload)))
     }
+}
+
+/// The code of a Close frame with this payload, if the frame may have it (sections 5.5.1 and 7.4).
+fn close_code(payload: &[u8]) -> Result<u16, Violation> {
+    let Some((code, reason)) = payload.split_first_chunk() else {
+        return if payload.is_empty() { Ok(NO_STATUS) } else { Err(PROTOCOL_ERROR) };
+    };
+    let code = u16::from_be_bytes(*code);
+    if !CloseCode::from(code).is_allowed() {
+        return Err(PROTOCOL_ERROR);
+    }
+    std::str::from_utf8(reason).map(|_| code).map_err(|_| NOT_UTF8)
 }
 
 /// The bytes of a text message to the client.
@@ -187,6 +202,7 @@ mod tests {
     #[test]
     fn whoever_breaks_the_protocol_is_told_which_rule() {
         let unmasked = encode(Frame::message("x", TEXT, true));
+        let close = |payload: &[u8]| frame(OpCode::Control(Control::Close), payload, true);
         let too_big = [0x81, 0xff, 0, 0, 0, 0, 0x10, 0, 0, 0, 1, 2, 3, 4];
         for (bytes, code) in [
             (unmasked, 1002),
@@ -194,6 +210,16 @@ mod tests {
             (frame(OpCode::Control(Control::Ping), &[0; 126], true), 1002),
             (frame(TEXT, b"\xff", true), 1007),
             (too_big.to_vec(), 1009),
+            (close(&[3]), 1002),
+            (close(&[0, 0]), 1002),
+            (close(&999_u16.to_be_bytes()), 1002),
+            (close(&1004_u16.to_be_bytes()), 1002),
+            (close(&1005_u16.to_be_bytes()), 1002),
+            (close(&1006_u16.to_be_bytes()), 1002),
+            (close(&1015_u16.to_be_bytes()), 1002),
+            (close(&2999_u16.to_be_bytes()), 1002),
+            (close(&5000_u16.to_be_bytes()), 1002),
+            (close(&[3, 232, 0xff]), 1007),
         ] {
             assert_eq!(read(&bytes).1, Err(Violation(code)));
         }

@@ -11,10 +11,12 @@ use webdriver::{
 };
 
 use crate::{
-    auth::Credential,
+    auth::{self, Credential},
+    front::caller_name,
     session::{LiveSession, SessionRequest, WaitPolicy},
     state::Gateway,
     traffic::{self, Handshake, TunnelEnd},
+    urls,
 };
 
 pub struct Created {
@@ -32,24 +34,14 @@ pub async fn create(
     params: Map<String, Value>,
 ) -> Result<Created, WebDriverError> {
     gateway.check_accepting()?;
-    let requested = params.get("capabilities").cloned().unwrap_or_default();
-    process(&requested, Dialect::Bidi)?;
-    let mut request = SessionRequest::from_capabilities(&requested, Protocol::Bidi)?;
-    // A driver must be told to speak BiDi; on this socket the client need not say so.
-    for alternative in request.spec.capabilities.first_match.iter_mut().flatten() {
-        alternative.remove("webSocketUrl");
-    }
-    request
-        .spec
-        .capabilities
-        .always_match
-        .get_or_insert_default()
-        .insert("webSocketUrl".to_owned(), true.into());
+    let not_created = |error: auth::Error| WebDriverError::session_not_created(error.to_string());
+    let identity = gateway.authorizer.authenticate(credential).await.map_err(not_created)?;
+    let request = read(params)?;
     let caller = gateway
         .authorizer
-        .authorize(credential, request.namespace.as_deref(), "create")
+        .authorize_identity(identity, request.namespace.as_deref(), "create")
         .await
-        .map_err(|error| WebDriverError::session_not_created(error.to_string()))?;
+        .map_err(not_created)?;
     let (session, guard) = gateway.sessions.create(&caller, request, WaitPolicy::QUEUE).await?;
     let agent = match connect(&session).await {
         Ok(agent) => agent,
@@ -64,11 +56,29 @@ pub async fn create(
         }
     };
     guard.disarm();
-    let result = json!({
-        "sessionId": session.session_id,
-        "capabilities": capabilities(&session),
-    });
+    let mut capabilities = capabilities(&session).into();
+    caller_name::add(gateway, &caller, &mut capabilities);
+    let result = json!({"sessionId": session.session_id, "capabilities": capabilities});
     Ok(Created { result, agent, end: gateway.tunnel_end(&session) })
+}
+
+/// What the parameters ask for. They are gone then: a client that waits for its session holds no more than what becomes of it.
+fn read(mut params: Map<String, Value>) -> Result<SessionRequest, WebDriverError> {
+    let mut requested = params.remove("capabilities").unwrap_or_default();
+    process(&requested, Dialect::Bidi)?;
+    urls::forget_users(&mut requested);
+    let mut request = SessionRequest::from_capabilities(&requested, Protocol::Bidi)?;
+    // A driver must be told to speak BiDi; on this socket the client need not say so.
+    for alternative in request.spec.capabilities.first_match.iter_mut().flatten() {
+        alternative.remove("webSocketUrl");
+    }
+    request
+        .spec
+        .capabilities
+        .always_match
+        .get_or_insert_default()
+        .insert("webSocketUrl".to_owned(), true.into());
+    Ok(request)
 }
 
 async fn connect(session: &LiveSession) -> Result<OnUpgrade, WebDriverError> {

@@ -146,7 +146,7 @@ pub async fn create(
     resource: Resource,
 ) -> Result<Item, Problem> {
     let caller = authorize(gateway, request, &API, "create").await?;
-    let body = request.body().await?;
+    let body = request.body(gateway).await?;
     let (spec, state) = match resource {
         Resource::Sessions => session(&body)?,
         Resource::Browsers => browser(&body)?,

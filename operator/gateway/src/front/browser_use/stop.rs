@@ -33,7 +33,7 @@ pub async fn stop(
 ) -> Result<Item, Problem> {
     let record = resource::find(gateway, request, id, "patch").await?;
     // Unlike in the create calls, null is not as if the field were absent: it is required.
-    let mut fields = Fields::of_body(&request.body().await?, Nulls::AreValues)?;
+    let mut fields = Fields::of_body(&request.body(gateway).await?, Nulls::AreValues)?;
     Stop::read(&mut fields);
     fields.finish()?;
     let record = records::release(gateway, record).await?;

@@ -1,6 +1,7 @@
 //! `POST /v1/sessions`.
 
-use crds::{BrowserSessionSpec, Features, OperatingSystem, session::Viewport};
+use crds::{BrowserClass, BrowserSessionSpec, Features, OperatingSystem, session::Viewport};
+use placement::place;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -19,6 +20,7 @@ use crate::{
         request::Request,
         unsupported::{self, Opaque},
     },
+    services::UnknownProjects,
     state::Gateway,
 };
 
@@ -116,14 +118,20 @@ impl Body for BrowserSettings {
     }
 }
 
+/// The sides of a viewport where only one is given.
+const VIEWPORT: Viewport = Viewport { width: 1280, height: 720 };
+const SMALLEST: &str = "a BrowserSession's viewport is from 320 by 240 to 7680 by 4320";
 /// The service's own default is true.
 const ABSENT_IS_FALSE: &str = "Absent is as false here.";
 
 impl Body for Viewport {
     fn read(fields: &mut Fields) -> Self {
-        let width = fields.required("width", integer(320, 7680), "CSS pixels.");
-        let height = fields.required("height", integer(240, 4320), "CSS pixels.");
-        Self { width: width.unwrap_or_default(), height: height.unwrap_or_default() }
+        let width = integer(320, 7680).because(SMALLEST);
+        let height = integer(240, 4320).because(SMALLEST);
+        Self {
+            width: fields.with_default("width", width, VIEWPORT.width, "CSS pixels."),
+            height: fields.with_default("height", height, VIEWPORT.height, "CSS pixels."),
+        }
     }
 }
 
@@ -146,17 +154,37 @@ impl CreateSession {
 
 pub async fn create_session(gateway: &Gateway, request: &Request) -> Result<Session, Problem> {
     let caller = authorize(gateway, request, &API, "create").await?;
-    let spec = read(&request.body().await?, &caller.namespace)?;
-    let state = json!({"api": "browserbase"});
+    let unknown = gateway.services.unknown_projects;
+    let mut spec = read(&request.body(gateway).await?, &caller.namespace, unknown)?;
+    let mut state = json!({"api": "browserbase"});
+    if let Some(asked) = spec.region.take() {
+        state[view::REGION_STATE] = asked.clone().into();
+        spec = with_region(spec, gateway.services.region(asked), &gateway.classes.all());
+    }
     let (record, guard) = create_and_wait(gateway, &caller, &API, spec, state).await?;
     guard.disarm();
     Ok(view::session_with_urls(gateway, request, &record))
 }
 
-fn read(body: &[u8], namespace: &str) -> Result<BrowserSessionSpec, Problem> {
+/// Sets the region. The one that replies show for classes without regions is as none, where such a class would be had.
+fn with_region(
+    spec: BrowserSessionSpec,
+    region: String,
+    classes: &[BrowserClass],
+) -> BrowserSessionSpec {
+    let means_none = region == view::NO_REGION
+        && place(&spec, classes).is_ok_and(|placement| placement.region.is_none());
+    BrowserSessionSpec { region: (!means_none).then_some(region), ..spec }
+}
+
+fn read(
+    body: &[u8],
+    namespace: &str,
+    unknown: UnknownProjects,
+) -> Result<BrowserSessionSpec, Problem> {
     let mut fields = Fields::of_body(body, Nulls::AreValues)?;
     let body = CreateSession::read(&mut fields);
-    project_id::check(body.project_id.as_deref(), namespace, &mut fields);
+    project_id::check(body.project_id.as_deref(), namespace, unknown, &mut fields);
     fields.finish()?;
     Ok(body.into_spec())
 }
@@ -166,12 +194,61 @@ mod tests {
     use super::*;
 
     fn of(body: &Value) -> Result<BrowserSessionSpec, Problem> {
-        read(body.to_string().as_bytes(), "team-a")
+        read(body.to_string().as_bytes(), "team-a", UnknownProjects::Refuse)
+    }
+
+    fn class(regions: Value) -> BrowserClass {
+        serde_json::from_value(json!({
+            "apiVersion": "browser-operator.io/v1alpha1", "kind": "BrowserClass",
+            "metadata": {"name": "chromium"},
+            "spec": {
+                "browserName": "chrome", "versions": [{"version": "1", "image": "i"}],
+                "regions": regions,
+            },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_region_that_replies_show_is_accepted_where_there_are_none() {
+        let (without, with) = (class(json!([])), class(json!([{"name": "eu"}])));
+        for (asked, classes, region) in [
+            (view::NO_REGION, [without.clone()], None),
+            (view::NO_REGION, [with.clone()], Some(view::NO_REGION)),
+            ("eu", [with], Some("eu")),
+            ("eu", [without], Some("eu")),
+        ] {
+            let spec = with_region(base_spec(60), asked.to_owned(), &classes);
+            assert_eq!(spec.region.as_deref(), region, "{asked}");
+        }
+    }
+
+    #[test]
+    fn a_viewport_with_one_side_gets_the_others_default() {
+        let viewport = |size: Value| of(&json!({"browserSettings": {"viewport": size}}));
+        for (size, width, height) in [
+            (json!({"width": 800}), 800, 720),
+            (json!({"height": 600}), 1280, 600),
+            (json!({}), 1280, 720),
+        ] {
+            let seen = viewport(size).unwrap().viewport;
+            assert_eq!(seen, Some(Viewport { width, height }));
+        }
+        let problem = viewport(json!({"width": 100, "height": 100})).unwrap_err().message();
+        assert!(problem.contains("viewport.width: must be from 320 to 7680: a "), "{problem}");
+        assert!(problem.contains("viewport.height: must be from 240 to 4320: a "), "{problem}");
+    }
+
+    #[test]
+    fn any_project_is_the_keys_where_the_chart_says_so() {
+        let body = json!({"projectId": "0f4a9c3e"}).to_string();
+        assert!(read(body.as_bytes(), "team-a", UnknownProjects::Refuse).is_err());
+        assert!(read(body.as_bytes(), "team-a", UnknownProjects::OwnNamespace).is_ok());
     }
 
     #[test]
     fn an_empty_body_is_a_session_of_chrome_that_ends_with_its_connection() {
-        let spec = read(b"", "team-a").unwrap();
+        let spec = read(b"", "team-a", UnknownProjects::Refuse).unwrap();
         assert_eq!(spec.capabilities.to_json(), json!({"alwaysMatch": {"browserName": "chrome"}}));
         assert_eq!((spec.timeout_seconds, spec.idle_timeout_seconds), (1800, 0));
         assert_eq!((spec.keep_alive, spec.connect_timeout_seconds), (Some(false), 300));
@@ -233,7 +310,7 @@ mod tests {
             (json!({"browserSettings": {"extensionId": "e"}}), "browserSettings.extensionId"),
             (
                 json!({"browserSettings": {"viewport": {"width": 1}}}),
-                "browserSettings.viewport.height",
+                "browserSettings.viewport.width",
             ),
             (
                 json!({"browserSettings": {"viewport": {"width": 1, "height": 700}}}),

@@ -40,6 +40,6 @@ pub async fn list_sessions(gateway: &Gateway, request: &Request) -> Result<Vec<S
         .iter()
         .filter(|record| status.as_ref().is_none_or(|status| view::status(record) == status))
         .filter(|record| query.as_ref().is_none_or(|query| query.matches(record)))
-        .map(view::session)
+        .map(|record| view::session(&gateway.services, record))
         .collect())
 }

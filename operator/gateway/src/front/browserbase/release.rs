@@ -35,11 +35,16 @@ pub async fn release_session(
     id: &str,
 ) -> Result<Session, Problem> {
     let caller = authorize(gateway, request, &API, "patch").await?;
-    let mut fields = Fields::of_body(&request.body().await?, Nulls::AreValues)?;
+    let mut fields = Fields::of_body(&request.body(gateway).await?, Nulls::AreValues)?;
     let body = ReleaseSession::read(&mut fields);
-    project_id::check(body.project_id.as_deref(), &caller.namespace, &mut fields);
+    project_id::check(
+        body.project_id.as_deref(),
+        &caller.namespace,
+        gateway.services.unknown_projects,
+        &mut fields,
+    );
     fields.finish()?;
     let record = records::find(gateway, &caller, id).await?;
     let released = records::release(gateway, record).await?;
-    Ok(view::session(&released))
+    Ok(view::session(&gateway.services, &released))
 }

@@ -13,6 +13,7 @@ use crate::{
         records::Record,
         request::Request,
     },
+    services::ServiceSettings,
     state::Gateway,
 };
 
@@ -21,7 +22,10 @@ pub const STATUSES: [&str; 5] = ["PENDING", RUNNING, "ERROR", "TIMED_OUT", "COMP
 pub const RUNNING: &str = "RUNNING";
 /// The region of a session whose class has none: the service's default, because clients check that it is one of the service's
 /// (Stagehand's `connect` does).
-const NO_REGION: &str = "us-west-2";
+pub const NO_REGION: &str = "us-west-2";
+
+/// The member of the front's state that has the region as the client called it.
+pub const REGION_STATE: &str = "region";
 
 pub fn status(record: &Record) -> &'static str {
     match record.phase() {
@@ -81,9 +85,13 @@ struct Urls {
 }
 
 /// A session as the list shows it: without URLs.
-pub fn session(record: &Record) -> Session {
+pub fn session(services: &ServiceSettings, record: &Record) -> Session {
     let object = &record.object;
+    let state = record.front_state();
     let region = object.status.as_ref().and_then(|status| status.region.as_deref());
+    let region = region
+        .or(object.spec.region.as_deref())
+        .map_or(NO_REGION, |region| services.shown_region(region, state[REGION_STATE].as_str()));
     Session {
         id: record.id.clone(),
         created_at: record.created(),
@@ -95,7 +103,7 @@ pub fn session(record: &Record) -> Session {
         status: status(record),
         proxy_bytes: 0,
         keep_alive: object.spec.keep_alive.unwrap_or(false),
-        region: region.or(object.spec.region.as_deref()).unwrap_or(NO_REGION).to_owned(),
+        region: region.to_owned(),
         user_metadata: object.spec.user_metadata.clone(),
         urls: None,
     }
@@ -112,7 +120,7 @@ pub fn session_with_urls(gateway: &Gateway, request: &Request, record: &Record) 
             signing_key,
         }
     });
-    Session { urls, ..session(record) }
+    Session { urls, ..session(&gateway.services, record) }
 }
 
 #[cfg(test)]
@@ -135,9 +143,15 @@ mod tests {
             "createdAt": "2026-11-29T03:00:00Z", "updatedAt": "2026-11-29T03:00:00Z",
             "startedAt": "2026-11-29T03:00:00Z", "expiresAt": "2026-11-29T03:01:00Z",
         });
-        assert_eq!(serde_json::to_value(session(&record)).unwrap(), expected);
+        assert_eq!(
+            serde_json::to_value(session(&ServiceSettings::default(), &record)).unwrap(),
+            expected
+        );
         record.object.spec.user_metadata = json!({"a": 1}).as_object().cloned();
         expected["userMetadata"] = json!({"a": 1});
-        assert_eq!(serde_json::to_value(session(&record)).unwrap(), expected);
+        assert_eq!(
+            serde_json::to_value(session(&ServiceSettings::default(), &record)).unwrap(),
+            expected
+        );
     }
 }

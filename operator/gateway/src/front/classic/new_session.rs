@@ -1,13 +1,10 @@
 //! New Session (WebDriver, section "New Session").
 
-use std::{net::IpAddr, time::Duration};
+use std::net::IpAddr;
 
 use crds::names::Protocol;
 use http::{HeaderMap, header};
-use net::{
-    body::{collect_within, drain},
-    request::IncomingRequest,
-};
+use net::{body::drain, request::IncomingRequest};
 use serde_json::{Map, Value, json};
 use warp::{Reply, reply::Response};
 use webdriver::{
@@ -19,11 +16,11 @@ use webdriver::{
 use super::{
     capabilities::capabilities,
     content_type::check_content_type,
-    refuse::{failure, refuse_caller, shutting_down},
+    refuse::{failure, refuse_caller, unavailable},
 };
 use crate::{
     auth::{self, Identity},
-    front::{bounded_json, caller_name},
+    front::{bounded_json, caller_name, request_body},
     metrics::{Front, Outcome},
     session::{CreateError, SessionRequest, WaitPolicy},
     state::Gateway,
@@ -31,8 +28,7 @@ use crate::{
 };
 
 /// The most bytes of the body: it becomes an object of the cluster.
-const MAX_BODY: usize = 1 << 20;
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+const MAX_BODY: usize = 512 << 10;
 const UNSENT_USER: &str = "the client's URL names a user, but its request has no Authorization";
 
 pub async fn new_session(gateway: &Gateway, incoming: IncomingRequest) -> Response {
@@ -43,14 +39,15 @@ pub async fn new_session(gateway: &Gateway, incoming: IncomingRequest) -> Respon
         Ok(value) => reply::success(&value).into_response(),
         Err(Refusal::Error(error)) => failure(&error),
         Err(Refusal::Caller(error)) => refuse_caller(&error),
-        Err(Refusal::ShuttingDown(error)) => shutting_down(&error),
+        Err(Refusal::Unavailable(error)) => unavailable(&error),
     }
 }
 
 enum Refusal {
     Error(WebDriverError),
     Caller(auth::Error),
-    ShuttingDown(WebDriverError),
+    /// Another replica, or another try, may do better.
+    Unavailable(WebDriverError),
 }
 
 impl From<WebDriverError> for Refusal {
@@ -62,7 +59,7 @@ impl From<WebDriverError> for Refusal {
 impl From<CreateError> for Refusal {
     fn from(error: CreateError) -> Self {
         match error {
-            CreateError::ShuttingDown => Self::ShuttingDown(error.into()),
+            CreateError::ShuttingDown => Self::Unavailable(error.into()),
             _ => Self::Error(error.into()),
         }
     }
@@ -78,9 +75,14 @@ async fn create(gateway: &Gateway, incoming: IncomingRequest) -> Result<Value, R
             return Err(refusal);
         }
     };
-    let body = collect_within(body, MAX_BODY, BODY_TIMEOUT)
-        .await
-        .map_err(|error| WebDriverError::invalid_argument(error.to_string()))?;
+    let body = match request_body::read(gateway, &headers, body, MAX_BODY).await {
+        Ok(body) => body,
+        Err(error @ request_body::Error::Busy) => {
+            let error = WebDriverError::session_not_created(error.to_string());
+            return Err(Refusal::Unavailable(error));
+        }
+        Err(error) => return Err(WebDriverError::invalid_argument(error.to_string()).into()),
+    };
     // A client that waits for its session holds no more than what becomes of it.
     let Asked { request, remote_url } = read(&body)?;
     drop(body);
@@ -106,10 +108,13 @@ async fn create(gateway: &Gateway, incoming: IncomingRequest) -> Result<Value, R
 
 /// What can be said of a request by its headers alone.
 async fn admit(gateway: &Gateway, headers: &HeaderMap, peer: IpAddr) -> Result<Identity, Refusal> {
-    gateway.check_accepting().map_err(Refusal::ShuttingDown)?;
+    gateway.check_accepting().map_err(Refusal::Unavailable)?;
     check_content_type(headers)?;
-    let credential = gateway.credential(headers, peer);
-    gateway.authorizer.authenticate(credential).await.map_err(Refusal::Caller)
+    gateway
+        .authorizer
+        .authenticate(gateway.credential(headers, peer))
+        .await
+        .map_err(Refusal::Caller)
 }
 
 /// What a body asks for.

@@ -17,8 +17,8 @@ pub async fn refuse(incoming: IncomingRequest, error: &WebDriverError) -> Respon
     failure(error)
 }
 
-/// A replica that ends creates no session; another does, and the client may ask again at once.
-pub fn shutting_down(error: &WebDriverError) -> Response {
+/// A replica that ends or is busy creates no session; another may, and the client may ask again soon.
+pub fn unavailable(error: &WebDriverError) -> Response {
     let mut response = failure(error);
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

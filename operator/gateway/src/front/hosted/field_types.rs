@@ -84,13 +84,22 @@ impl FieldType for Boolean {
 
 /// A whole number in a range, also written as `2.0` (JSON Schema, "integer").
 pub fn integer(minimum: i32, maximum: i32) -> Integer {
-    Integer { minimum, maximum }
+    Integer { minimum, maximum, why: "" }
 }
 
 #[derive(Clone, Copy)]
 pub struct Integer {
     minimum: i32,
     maximum: i32,
+    /// Why no other is allowed; may be empty.
+    why: &'static str,
+}
+
+impl Integer {
+    /// The same range, with a reason for whoever wants another.
+    pub fn because(self, why: &'static str) -> Self {
+        Self { why, ..self }
+    }
 }
 
 impl FieldType for Integer {
@@ -106,12 +115,13 @@ impl FieldType for Integer {
             field.fault("int_type", "must be a whole number");
             return None;
         };
-        let Self { minimum, maximum } = *self;
+        let Self { minimum, maximum, why } = *self;
         let in_range = i32::try_from(number).ok().filter(|n| (minimum..=maximum).contains(n));
         if in_range.is_none() {
             let kind =
                 if number < i64::from(minimum) { "greater_than_equal" } else { "less_than_equal" };
-            field.fault(kind, format!("must be from {minimum} to {maximum}"));
+            let colon = if why.is_empty() { "" } else { ": " };
+            field.fault(kind, format!("must be from {minimum} to {maximum}{colon}{why}"));
         }
         in_range
     }

@@ -1,21 +1,17 @@
 //! A request whose body is read only when a handler asks for it.
 
-use std::{net::IpAddr, time::Duration};
+use std::net::IpAddr;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
-use net::{
-    Body,
-    body::{collect_within, drain},
-    request::IncomingRequest,
-};
+use net::{Body, body::drain, request::IncomingRequest};
 use parking_lot::Mutex;
 
 use super::problem::Problem;
+use crate::{front::request_body, state::Gateway};
 
 /// Bytes.
 const MAX_BODY: usize = 256 << 10;
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One request to a hosted service's API.
 pub struct Request {
@@ -42,11 +38,16 @@ impl Request {
 
     /// The whole body; a second call gives none. Handlers ask once the caller is authorized, so that a request that is refused
     /// anyway takes no memory.
-    pub async fn body(&self) -> Result<Bytes, Problem> {
+    pub async fn body(&self, gateway: &Gateway) -> Result<Bytes, Problem> {
         let Some(body) = self.body.lock().take() else { return Ok(Bytes::new()) };
-        collect_within(body, MAX_BODY, BODY_TIMEOUT)
-            .await
-            .map_err(|error| Problem::invalid(&["body"], "value_error", error.to_string()))
+        request_body::read(gateway, &self.headers, body, MAX_BODY).await.map_err(
+            |error| match error {
+                request_body::Error::Busy => Problem::Unavailable(error.to_string()),
+                request_body::Error::Body(error) => {
+                    Problem::invalid(&["body"], "value_error", error.to_string())
+                }
+            },
+        )
     }
 
     /// Reads and drops what no handler asked for, so that the connection can serve its next request.
