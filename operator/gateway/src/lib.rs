@@ -20,7 +20,7 @@ use net::{
     tcp,
 };
 use prometheus_client::registry::Registry;
-use support::health::Ready;
+use support::{health::Ready, watch::Scope};
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -30,7 +30,7 @@ pub use urls::UrlSettings;
 
 use crate::{
     auth::{ApiKeys, Authorizer, Reviews},
-    session::{Classes, Directory, SessionCreator},
+    session::{Classes, ControllerLease, Directory, SessionCreator},
     state::Gateway,
     traffic::BareSocketLimits,
 };
@@ -45,6 +45,10 @@ const LIMITS: Limits = Limits { idle: Duration::from_secs(30), connections: 8192
 pub struct Settings {
     /// The operator's own namespace, where the API keys are.
     pub namespace: String,
+    /// The namespaces that it serves.
+    pub scope: Scope,
+    /// The Lease of the controllers, in the same namespace.
+    pub controller_lease: String,
     /// The namespace of sessions whose client sends no credentials; `None`: such a client gets none.
     pub anonymous_namespace: Option<String>,
     pub urls: UrlSettings,
@@ -92,11 +96,23 @@ pub async fn run(
         let (directory, client, stop) =
             (directory.clone(), watch_client.clone(), stop_watches.clone());
         let synced = sessions_synced.clone();
-        async move { directory.watch(client, synced, stop).await }
+        let scope = settings.scope.clone();
+        async move { directory.watch(client, &scope, synced, stop).await }
     });
     let classes = Arc::new(Classes::new(client.clone()));
     let classes_watch =
         tokio::spawn(classes.clone().watch(watch_client.clone(), stop_watches.clone()));
+    let controller = Arc::new(ControllerLease::new(
+        client.clone(),
+        settings.namespace.clone(),
+        settings.controller_lease,
+        settings.clock,
+    ));
+    let controller_watch = tokio::spawn({
+        let (controller, client) = (controller.clone(), watch_client.clone());
+        let stop = stop_watches.clone();
+        async move { controller.watch(client, stop).await }
+    });
     let keys = Arc::new(ApiKeys::default());
     let keys_watch = tokio::spawn({
         let (keys, stop, namespace) =
@@ -120,6 +136,7 @@ pub async fn run(
         client: client.clone(),
         directory: directory.clone(),
         classes: classes.clone(),
+        controller,
         closing: closing.clone(),
         timeout: settings.create_timeout,
         tasks: tasks.clone(),
@@ -128,6 +145,7 @@ pub async fn run(
     let gateway = Arc::new(Gateway {
         authorizer: Authorizer {
             reviews: Reviews::new(client),
+            scope: settings.scope,
             anonymous_namespace: settings.anonymous_namespace,
             keys,
         },
@@ -164,7 +182,7 @@ pub async fn run(
         }
     }
     stop_watches.cancel();
-    for watch in [sessions_watch, classes_watch, keys_watch] {
+    for watch in [sessions_watch, classes_watch, controller_watch, keys_watch] {
         if let Err(error) = watch.await {
             tracing::warn!(error = &error as &dyn std::error::Error, "a watch ended badly");
         }

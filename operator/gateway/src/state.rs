@@ -1,6 +1,6 @@
 //! What every front needs.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
 
 use http::HeaderMap;
 use jiff::Timestamp;
@@ -55,14 +55,16 @@ impl Gateway {
     }
 
     /// Whether this replica creates sessions now, and a message: the status of WebDriver, Classic and BiDi.
-    pub fn status(&self) -> (bool, &'static str) {
+    pub fn status(&self) -> (bool, Cow<'static, str>) {
         let sessions = self.directory.sessions_per_class();
         if self.stop.is_cancelled() {
-            (false, "this replica is shutting down")
+            (false, "this replica is shutting down".into())
+        } else if !self.sessions.controller.is_held() {
+            (false, self.sessions.controller.not_held().into())
         } else if self.classes.all().iter().any(|class| has_room(class, &sessions)) {
-            (true, "sessions can be created")
+            (true, "sessions can be created".into())
         } else {
-            (false, "every BrowserClass is at its capacity; a session waits for its turn")
+            (false, "every BrowserClass is at its capacity; a session waits for its turn".into())
         }
     }
 

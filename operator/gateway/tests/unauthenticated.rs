@@ -54,6 +54,8 @@ async fn start(anonymous_namespace: Option<&str>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let settings = Settings {
+        scope: support::watch::Scope::All,
+        controller_lease: "lease".to_owned(),
         namespace: "operator".to_owned(),
         anonymous_namespace: anonymous_namespace.map(ToOwned::to_owned),
         urls: UrlSettings::default(),

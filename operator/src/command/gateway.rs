@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
-use support::{health::Ready, installation_key, signals};
+use support::{health::Ready, installation_key, signals, watch::Scope};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::common::{AdminArgs, LogArgs, client, listen, watching_client};
@@ -16,6 +16,12 @@ pub struct Args {
     /// The operator's own namespace, where its secrets are.
     #[arg(long, env = "POD_NAMESPACE")]
     namespace: String,
+    /// The namespaces whose sessions this gateway serves, separated by commas. Absent: all.
+    #[arg(long, env = "WATCH_NAMESPACES", value_delimiter = ',')]
+    watch_namespaces: Vec<String>,
+    /// The Lease that the working controller holds, in the same namespace.
+    #[arg(long, env = "CONTROLLER_LEASE", default_value = "browser-operator-controller")]
+    controller_lease: String,
     /// The address for clients.
     #[arg(long, env = "LISTEN", default_value = "0.0.0.0:4444")]
     listen: SocketAddr,
@@ -78,6 +84,8 @@ fn region(text: &str) -> anyhow::Result<(String, String)> {
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let Args {
         namespace,
+        watch_namespaces,
+        controller_lease,
         listen: address,
         anonymous_namespace,
         external_url,
@@ -110,6 +118,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let clock = Timestamp::now;
     let settings = gateway::Settings {
         namespace,
+        scope: Scope::of(watch_namespaces),
+        controller_lease,
         clock,
         anonymous_namespace,
         urls: gateway::UrlSettings {

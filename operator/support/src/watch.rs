@@ -42,6 +42,23 @@ pub enum Scope {
     Namespaces(Vec<String>),
 }
 
+impl Scope {
+    /// These namespaces; all where none is named.
+    #[must_use]
+    pub fn of(namespaces: Vec<String>) -> Self {
+        if namespaces.is_empty() { Self::All } else { Self::Namespaces(namespaces) }
+    }
+
+    /// Whether a namespace is watched.
+    #[must_use]
+    pub fn has(&self, namespace: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Namespaces(namespaces) => namespaces.iter().any(|one| one == namespace),
+        }
+    }
+}
+
 /// The events of a kind in every namespace, until `stop`, without managed fields. An object that cannot be read comes as
 /// what is known of it.
 pub fn objects<K>(

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use agent_api::api_key::ApiKey;
 use k8s_openapi::api::{authentication::v1::UserInfo, authorization::v1::ResourceAttributes};
 use kube::Resource;
+use support::watch::Scope;
 
 use super::{
     api_keys::ApiKeys,
@@ -70,6 +71,8 @@ impl From<reviews::Error> for Error {
 
 pub struct Authorizer {
     pub reviews: Reviews,
+    /// The namespaces that are served.
+    pub scope: Scope,
     /// The namespace of clients without credentials; `None`: there are no such clients.
     pub anonymous_namespace: Option<String>,
     pub keys: Arc<ApiKeys>,
@@ -142,6 +145,11 @@ impl Authorizer {
         };
         if !is_namespace(&namespace) {
             return Err(Error::Forbidden(format!("{namespace:?} is no name of a namespace")));
+        }
+        if !self.scope.has(&namespace) {
+            return Err(Error::Forbidden(format!(
+                "this gateway serves no namespace {namespace}: see its watchNamespaces"
+            )));
         }
         let wanted = ResourceAttributes {
             group: Some(crds::BrowserSession::group(&()).into_owned()),

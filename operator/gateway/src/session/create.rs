@@ -7,8 +7,8 @@ use kube::{Api, Client, api::PostParams};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    abandon_guard::AbandonGuard, classes::Classes, create_error::CreateError, directory::Directory,
-    live::LiveSession, request::SessionRequest,
+    abandon_guard::AbandonGuard, classes::Classes, controller_lease::ControllerLease,
+    create_error::CreateError, directory::Directory, live::LiveSession, request::SessionRequest,
 };
 use crate::auth::Caller;
 
@@ -19,6 +19,7 @@ pub struct SessionCreator {
     pub client: Client,
     pub directory: Arc<Directory>,
     pub classes: Arc<Classes>,
+    pub controller: Arc<ControllerLease>,
     /// The longest that a client waits.
     pub timeout: Duration,
     /// Cancelled when this replica can wait no longer.
@@ -51,12 +52,20 @@ impl SessionCreator {
         policy: WaitPolicy,
     ) -> Result<(Arc<LiveSession>, AbandonGuard), CreateError> {
         self.classes.check(&request.spec).await?;
+        if !self.controller.wait_until_held().await {
+            return Err(CreateError::NoController(self.controller.not_held()));
+        }
         let object = request.into_object(caller);
         let (uid, guard) = self.create_object(object, &caller.namespace).await?;
         let limit = self.timeout.min(policy.limit);
         let ready = self.directory.wait_until_ready(&uid, policy.queues);
         let outcome = tokio::select! {
             outcome = tokio::time::timeout(limit, ready) => outcome,
+            () = self.controller.abandoned() => {
+                // Nobody would end it either.
+                guard.delete();
+                return Err(CreateError::NoController(self.controller.not_held()));
+            }
             () = self.closing.cancelled() => return Err(CreateError::ShuttingDown),
         };
         match outcome {

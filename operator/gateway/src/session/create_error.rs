@@ -25,6 +25,9 @@ pub enum CreateError {
     /// It was not Ready within this time; what its condition said last.
     #[error("no browser within {} seconds: {}", .1.as_secs(), pending_text(.0.as_ref()))]
     TimedOut(Option<NotReady>, Duration),
+    /// No controller lives that could give it a browser.
+    #[error("{0}")]
+    NoController(String),
     /// The API server did not create it.
     #[error("{0}")]
     Cluster(String),

@@ -10,6 +10,7 @@ use kube::{
     runtime::watcher::{Config, Event},
 };
 use parking_lot::Mutex;
+use support::{objects::Sent, watch::Scope};
 use tokio::{sync::oneshot, time::Instant};
 use tokio_util::sync::CancellationToken;
 use webdriver::error::WebDriverError;
@@ -142,8 +143,15 @@ impl Directory {
     }
 
     /// Follows the watch until `stop`. `synced` is cancelled once every session has been listed.
-    pub async fn watch(&self, client: Client, synced: CancellationToken, stop: CancellationToken) {
-        let events = support::watch::events::<BrowserSession>(&client, Config::default(), stop);
+    pub async fn watch(
+        &self,
+        client: Client,
+        scope: &Scope,
+        synced: CancellationToken,
+        stop: CancellationToken,
+    ) {
+        let events =
+            support::watch::objects_in::<BrowserSession>(&client, scope, Config::default(), &stop);
         let mut events = std::pin::pin!(events);
         while let Some(event) = events.next().await {
             let is_listed = matches!(event, Event::InitDone);
@@ -154,8 +162,22 @@ impl Directory {
         }
     }
 
-    fn handle(&self, event: Event<BrowserSession>, now: Instant) {
+    fn handle(&self, event: Event<Sent<BrowserSession>>, now: Instant) {
         self.index.lock().handle(event, &self.key, now);
+    }
+
+    #[cfg(test)]
+    fn see(&self, event: Event<BrowserSession>, now: Instant) {
+        self.handle(
+            match event {
+                Event::Init => Event::Init,
+                Event::InitDone => Event::InitDone,
+                Event::InitApply(session) => Event::InitApply(Sent::Readable(session)),
+                Event::Apply(session) => Event::Apply(Sent::Readable(session)),
+                Event::Delete(session) => Event::Delete(Sent::Readable(session)),
+            },
+            now,
+        );
     }
 }
 
@@ -178,7 +200,8 @@ mod tests {
     use crate::session::index::ENDED_ID_RETENTION;
     use serde_json::{Value, json};
 
-    const ID: &str = "6d1f2f4e-0000-8000-8000-000000000001";
+    /// That of uid `u` under the key of [`directory`].
+    const ID: &str = "bab04043-4a8d-8477-95db-a3d1aacd6d5a";
 
     fn directory() -> Directory {
         Directory::new(InstallationKey::new(&[0; 32]).unwrap())
@@ -216,9 +239,9 @@ mod tests {
         let waiting = directory.wait_until_ready("u", true);
         let mut waiting = std::pin::pin!(waiting);
         assert!(futures::poll!(&mut waiting).is_pending());
-        directory.handle(Event::Apply(session(json!({}))), Instant::now());
+        directory.see(Event::Apply(session(json!({}))), Instant::now());
         assert!(futures::poll!(&mut waiting).is_pending());
-        directory.handle(Event::Apply(is_ready()), Instant::now());
+        directory.see(Event::Apply(is_ready()), Instant::now());
         assert_eq!(waiting.await.unwrap().session_id, ID);
         assert_eq!(directory.wait_until_ready("u", true).await.unwrap().session_id, ID);
     }
@@ -229,18 +252,18 @@ mod tests {
         let waiting = directory.wait_until_ready("u", true);
         let mut waiting = std::pin::pin!(waiting);
         assert!(futures::poll!(&mut waiting).is_pending());
-        directory.handle(Event::Apply(has_ended()), Instant::now());
+        directory.see(Event::Apply(has_ended()), Instant::now());
         assert_eq!(waiting.await.unwrap_err().reason.as_str(), "IdleTimeout");
-        directory.handle(Event::Delete(has_ended()), Instant::now());
+        directory.see(Event::Delete(has_ended()), Instant::now());
         let pending = session(json!({"conditions": [condition("False", "Unschedulable")]}));
-        directory.handle(Event::Apply(pending), Instant::now());
+        directory.see(Event::Apply(pending), Instant::now());
         assert_eq!(directory.pending_reason("u").unwrap().reason.as_str(), "Unschedulable");
     }
 
     #[tokio::test(start_paused = true)]
     async fn whoever_waits_for_an_end_hears_of_it_however_far_the_session_was() {
         let directory = directory();
-        directory.handle(Event::Apply(session(json!({}))), Instant::now());
+        directory.see(Event::Apply(session(json!({}))), Instant::now());
         {
             let waiting = std::pin::pin!(directory.wait_for_end("u"));
             assert!(futures::poll!(waiting).is_pending());
@@ -248,9 +271,9 @@ mod tests {
         assert!(directory.index.lock().outcome_waiters.is_empty());
         let mut waiting = std::pin::pin!(directory.wait_for_end("u"));
         assert!(futures::poll!(&mut waiting).is_pending());
-        directory.handle(Event::Apply(is_ready()), Instant::now());
+        directory.see(Event::Apply(is_ready()), Instant::now());
         assert!(futures::poll!(&mut waiting).is_pending());
-        directory.handle(Event::Apply(has_ended()), Instant::now());
+        directory.see(Event::Apply(has_ended()), Instant::now());
         waiting.await;
     }
 
@@ -269,22 +292,22 @@ mod tests {
             async move { directory.find(ID).await.is_ok() }
         });
         tokio::time::sleep(Duration::from_millis(100)).await;
-        directory.handle(Event::Apply(is_ready()), Instant::now());
+        directory.see(Event::Apply(is_ready()), Instant::now());
         assert!(asking.await.unwrap());
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_ended_id_is_gone_at_once_and_remembered() {
         let directory = directory();
-        directory.handle(Event::Apply(is_ready()), Instant::now());
+        directory.see(Event::Apply(is_ready()), Instant::now());
         assert!(directory.find(ID).await.is_ok());
         directory.end_by_client(ID);
         let begun = Instant::now();
         assert!(directory.find(ID).await.is_err());
-        directory.handle(Event::Apply(is_ready()), Instant::now());
+        directory.see(Event::Apply(is_ready()), Instant::now());
         assert!(directory.find(ID).await.is_err());
         assert_eq!(begun.elapsed(), Duration::ZERO);
-        directory.handle(Event::Delete(has_ended()), Instant::now() + ENDED_ID_RETENTION * 2);
+        directory.see(Event::Delete(has_ended()), Instant::now() + ENDED_ID_RETENTION * 2);
         assert!(directory.index.lock().ended.is_empty());
     }
 
@@ -293,22 +316,115 @@ mod tests {
         let directory = directory();
         let mut waiting = session(json!({"phase": "Pending"}));
         waiting.spec.class_name = Some("c".to_owned());
-        directory.handle(Event::Apply(waiting), Instant::now());
+        directory.see(Event::Apply(waiting), Instant::now());
         assert_eq!(directory.sessions_per_class(), BTreeMap::new());
         let starting = session(json!({"phase": "Starting", "className": "c"}));
-        directory.handle(Event::Apply(starting), Instant::now());
+        directory.see(Event::Apply(starting), Instant::now());
         assert_eq!(directory.sessions_per_class(), BTreeMap::from([("c".to_owned(), 1)]));
-        directory.handle(Event::Apply(has_ended()), Instant::now());
+        directory.see(Event::Apply(has_ended()), Instant::now());
         assert_eq!(directory.sessions_per_class(), BTreeMap::new());
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_a_new_list_lacks_is_gone() {
         let directory = directory();
-        directory.handle(Event::Apply(is_ready()), Instant::now());
-        directory.handle(Event::Init, Instant::now());
-        directory.handle(Event::InitDone, Instant::now());
+        directory.see(Event::Apply(is_ready()), Instant::now());
+        directory.see(Event::Init, Instant::now());
+        directory.see(Event::InitDone, Instant::now());
         assert!(directory.find(ID).await.is_err());
         assert!(directory.index.lock().by_uid.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_of_another_installation_is_none_here() {
+        let directory = directory();
+        let mut theirs = is_ready();
+        theirs.status.get_or_insert_default().session_id =
+            Some("6d1f2f4e-0000-8000-8000-000000000001".to_owned());
+        directory.see(Event::Apply(theirs), Instant::now());
+        assert!(directory.index.lock().by_id.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_that_cannot_be_read_is_over_and_nobody_waits_for_it() {
+        let broken = || {
+            let text = format!(
+                r#"{{"apiVersion": "browser-operator.io/v1alpha1", "kind": "BrowserSession",
+                "metadata": {{"name": "s", "namespace": "n", "uid": "u"}},
+                "spec": {{"userMetadata": {}1{}}}}}"#,
+                r#"{"a":"#.repeat(5_000),
+                "}".repeat(5_000)
+            );
+            serde_json::from_str::<Sent<BrowserSession>>(&text).unwrap()
+        };
+        let says_so = |error: &str| {
+            assert!(error.contains("BrowserSession s in namespace n cannot be read"), "{error}");
+        };
+        for first in [None, Some(is_ready())] {
+            let directory = directory();
+            let waiting = directory.wait_until_ready("u", true);
+            let mut waiting = std::pin::pin!(waiting);
+            assert!(futures::poll!(&mut waiting).is_pending());
+            if let Some(first) = first {
+                directory.see(Event::Apply(first), Instant::now());
+            }
+            directory.handle(Event::Apply(broken()), Instant::now());
+            let begun = Instant::now();
+            says_so(&directory.find(ID).await.unwrap_err().message);
+            if let Err(end) = waiting.await {
+                says_so(&end.message);
+            }
+            assert_eq!(begun.elapsed(), Duration::ZERO);
+            // It is deleted like any other.
+            directory.handle(Event::Delete(broken()), Instant::now());
+            assert!(directory.index.lock().by_uid.is_empty());
+        }
+    }
+
+    /// What this process holds in memory, in bytes.
+    fn resident() -> u64 {
+        let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+        statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+    }
+
+    /// docs/access.md states the figures, which `--nocapture` prints.
+    #[test]
+    fn a_live_session_and_a_record_take_little() {
+        const SESSIONS: u64 = 5_000;
+        let new_directory = directory;
+        let directory = directory();
+        let capabilities = json!({
+            "acceptInsecureCerts": false, "browserName": "chrome", "browserVersion": "156.0.8078.79",
+            "goog:chromeOptions": {"debuggerAddress": "localhost:40000"}, "networkConnectionEnabled": false,
+            "chrome": {"chromedriverVersion": "156.0.8078.79 (abcdef)", "userDataDir": "/tmp/profile"},
+            "pageLoadStrategy": "normal", "platformName": "linux", "proxy": {}, "setWindowRect": true,
+            "strictFileInteractability": false, "unhandledPromptBehavior": "dismiss and notify",
+            "timeouts": {"implicit": 0, "pageLoad": 300_000, "script": 30_000},
+            "userAgent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0",
+            "webSocketUrl": "ws://gateway.browser-operator:4444/session/00000000-0000-8000-8000-000000000000",
+        });
+        let object = |number: u64, phase: &str| {
+            let uid = uuid::Uuid::from_u128(number.into()).to_string();
+            let reason = if phase == "Ready" { "BrowserReady" } else { "ClientEnded" };
+            let mut object = session(json!({
+                "phase": phase, "sessionId": directory.session_id(&uid), "podName": format!("s-{number}"),
+                "podIP": "10.0.0.1", "capabilities": capabilities, "className": "chromium",
+                "conditions": [condition(if phase == "Ready" { "True" } else { "False" }, reason)],
+            }));
+            object.metadata.uid = Some(uid);
+            object
+        };
+        let fill = |phase: &str| {
+            let (filled, before) = (new_directory(), resident());
+            for number in 0..SESSIONS {
+                filled.see(Event::Apply(object(number, phase)), Instant::now());
+            }
+            (resident().saturating_sub(before) / SESSIONS, filled)
+        };
+        let (live, _lives) = fill("Ready");
+        let (ended, _records) = fill("Completed");
+        println!("{live} bytes for each live session, {ended} for each record");
+        assert!(ended < 2_000, "{ended} bytes for each record");
+        assert!(live < 6_000, "{live} bytes for each live session");
     }
 }

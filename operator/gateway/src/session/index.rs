@@ -11,10 +11,14 @@ use crds::{BrowserSession, Reason};
 use kube::{ResourceExt, runtime::watcher::Event};
 use tokio::{sync::oneshot, time::Instant};
 
+use support::objects::{Sent, Unreadable};
+
 use super::{live::LiveSession, not_ready::NotReady, share_state::nonce};
 
 /// How long an ended id is remembered, whatever the watch still says of it.
 pub(super) const ENDED_ID_RETENTION: Duration = Duration::from_secs(600);
+/// How many are remembered; of more the oldest are forgotten.
+const MAX_ENDED_IDS: usize = 65_536;
 
 /// What became of a session that somebody waits for.
 pub type Outcome = Result<Arc<LiveSession>, NotReady>;
@@ -60,20 +64,27 @@ pub(super) struct Index {
 }
 
 impl Index {
-    pub fn handle(&mut self, event: Event<BrowserSession>, key: &InstallationKey, now: Instant) {
+    pub fn handle(
+        &mut self,
+        event: Event<Sent<BrowserSession>>,
+        key: &InstallationKey,
+        now: Instant,
+    ) {
         match event {
             Event::Init => self.listed = Some(HashSet::new()),
             Event::InitApply(session) => {
-                if let (Some(listed), Some(uid)) = (&mut self.listed, &session.metadata.uid) {
-                    listed.insert(uid.clone());
+                if let (Some(listed), Some(uid)) = (&mut self.listed, session.uid()) {
+                    listed.insert(uid);
                 }
-                self.apply(&session, key, now);
+                self.apply_sent(&session, key, now);
             }
-            Event::Apply(session) => self.apply(&session, key, now),
+            Event::Apply(session) => self.apply_sent(&session, key, now),
             Event::Delete(session) => self.delete(&session.uid().unwrap_or_default(), now),
             Event::InitDone => self.delete_unlisted(now),
         }
-        while self.ended_in_order.front().is_some_and(|(at, _)| *at + ENDED_ID_RETENTION < now) {
+        while self.ended_in_order.len() > MAX_ENDED_IDS
+            || self.ended_in_order.front().is_some_and(|(at, _)| *at + ENDED_ID_RETENTION < now)
+        {
             if let Some((_, id)) = self.ended_in_order.pop_front() {
                 self.ended.remove(&id);
             }
@@ -121,6 +132,29 @@ impl Index {
     pub fn remove_closed_waiters(&mut self, key: &str) {
         remove_closed(&mut self.id_waiters, key, oneshot::Sender::is_closed);
         remove_closed(&mut self.outcome_waiters, key, |waiter| waiter.send.is_closed());
+    }
+
+    fn apply_sent(&mut self, sent: &Sent<BrowserSession>, key: &InstallationKey, now: Instant) {
+        match sent {
+            Sent::Readable(session) => self.apply(session, key, now),
+            Sent::Unreadable(unreadable) => self.apply_unreadable(unreadable, key, now),
+        }
+    }
+
+    /// A session that cannot be read is over for every client, and says so by its name.
+    fn apply_unreadable(&mut self, session: &Unreadable, key: &InstallationKey, now: Instant) {
+        let metadata = &session.metadata;
+        let Some(uid) = &metadata.uid else { return };
+        let message = format!(
+            "BrowserSession {} in namespace {} cannot be read: {}",
+            metadata.name.as_deref().unwrap_or_default(),
+            metadata.namespace.as_deref().unwrap_or_default(),
+            session.problem,
+        );
+        let broken = NotReady::new(Reason::FieldInvalid, message);
+        // Also the id of one that was never Ready here: its client need not wait for it.
+        self.end(&key.session_id(uid).to_string(), broken.clone(), now);
+        self.finish(uid, broken, None, now);
     }
 
     fn apply(&mut self, session: &BrowserSession, key: &InstallationKey, now: Instant) {

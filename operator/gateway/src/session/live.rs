@@ -19,8 +19,8 @@ pub struct LiveSession {
     pub namespace: String,
     /// The object's name.
     pub name: String,
-    /// As the browser matched them.
-    pub capabilities: CapabilitySet,
+    /// As the browser matched them, in JSON: a few hundred bytes that are wanted once or twice in a session's life.
+    capabilities: Box<str>,
     /// Whether it speaks BiDi.
     pub bidi: bool,
     /// Whether it was made on a bare socket: then it is reachable over that socket alone.
@@ -37,14 +37,17 @@ impl LiveSession {
     /// The session of an object that is Ready; `None` while it is not.
     pub fn of(session: &BrowserSession, uid: &str, key: &InstallationKey) -> Option<Self> {
         let status = session.status.as_ref().filter(|_| session.is_ready())?;
+        // Another installation's controller has another key, and its pods would not believe this gateway.
+        let session_id = key.session_id(uid).to_string();
+        status.session_id.as_ref().filter(|id| **id == session_id)?;
         let ip: IpAddr = status.pod_ip.as_deref()?.parse().ok()?;
         let token = key.pod_token(&PodRef::new(session.namespace()?, status.pod_name.as_deref()?));
         Some(Self {
-            session_id: status.session_id.clone()?,
+            session_id,
             uid: uid.to_owned(),
             namespace: session.namespace()?,
             name: session.name_any(),
-            capabilities: status.capabilities.clone().unwrap_or_default(),
+            capabilities: text(status.capabilities.as_ref()),
             bidi: status.web_socket_url.is_some(),
             bidi_only: session.protocol() == Protocol::Bidi,
             agent: Agent::new(ip, token),
@@ -53,4 +56,15 @@ impl LiveSession {
             end: OnceLock::new(),
         })
     }
+
+    /// As the browser matched them.
+    pub fn capabilities(&self) -> CapabilitySet {
+        serde_json::from_str(&self.capabilities).unwrap_or_default()
+    }
+}
+
+fn text(capabilities: Option<&CapabilitySet>) -> Box<str> {
+    // What was JSON is JSON.
+    let text = capabilities.and_then(|set| serde_json::to_string(set).ok());
+    text.unwrap_or_else(|| "{}".to_owned()).into_boxed_str()
 }

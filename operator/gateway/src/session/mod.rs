@@ -2,6 +2,7 @@
 
 mod abandon_guard;
 pub mod classes;
+mod controller_lease;
 mod create;
 mod create_error;
 mod directory;
@@ -16,6 +17,7 @@ mod vendor_capabilities;
 pub use self::{
     abandon_guard::AbandonGuard,
     classes::Classes,
+    controller_lease::ControllerLease,
     create::{SessionCreator, WaitPolicy},
     create_error::CreateError,
     directory::Directory,

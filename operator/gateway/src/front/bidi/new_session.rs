@@ -97,7 +97,7 @@ async fn connect(session: &LiveSession) -> Result<OnUpgrade, WebDriverError> {
 /// The capabilities in the answer (BiDi, session.CapabilitiesResult): an unhandledPromptBehavior only as a map, a proxy only where
 /// there is one, and no webSocketUrl, because the session has this socket and no other.
 fn capabilities(session: &LiveSession) -> CapabilitySet {
-    let mut capabilities = session.capabilities.clone();
+    let mut capabilities = session.capabilities();
     capabilities.remove("webSocketUrl");
     let is_empty = |value: &Value| value.as_object().is_none_or(Map::is_empty);
     for name in ["proxy", "unhandledPromptBehavior"] {

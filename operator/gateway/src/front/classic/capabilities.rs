@@ -7,7 +7,7 @@ use crate::session::LiveSession;
 /// `socket_base` is this gateway's URL as the client can reach it, `ws://...` or `wss://...`. Selenium's clients look for the
 /// browser's DevTools under `se:cdp`.
 pub fn capabilities(session: &LiveSession, socket_base: &str) -> Value {
-    let mut capabilities = session.capabilities.clone();
+    let mut capabilities = session.capabilities();
     capabilities.remove("webSocketUrl");
     let url = format!("{socket_base}/session/{}", session.session_id);
     if capabilities.get("browserName").is_some_and(|name| name == "chrome") {

@@ -99,7 +99,7 @@ fn problem(error: &CreateError, api: &HostedApi) -> Problem {
         CreateError::TimedOut(Some(end), _) if end.is_out_of_capacity() => {
             Problem::OutOfCapacity(message)
         }
-        CreateError::ShuttingDown => Problem::Unavailable(message),
+        CreateError::ShuttingDown | CreateError::NoController(_) => Problem::Unavailable(message),
         CreateError::NotReady(_) | CreateError::TimedOut(..) | CreateError::Cluster(_) => {
             Problem::Failed(message)
         }

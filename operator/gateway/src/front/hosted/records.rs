@@ -12,6 +12,7 @@ use kube::{
     api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions},
 };
 use serde_json::{Value, json};
+use support::objects::Sent;
 
 use super::problem::Problem;
 use crate::{auth::Caller, state::Gateway};
@@ -70,6 +71,11 @@ fn sessions(gateway: &Gateway, namespace: &str) -> Api<BrowserSession> {
     Api::namespaced(gateway.sessions.client.clone(), namespace)
 }
 
+/// The same for reading: one object that cannot be read hides no other.
+fn sent(gateway: &Gateway, namespace: &str) -> Api<Sent<BrowserSession>> {
+    Api::namespaced(gateway.sessions.client.clone(), namespace)
+}
+
 /// The problem with a write that names the session's uid.
 pub fn write_failed(error: &kube::Error) -> Problem {
     match error {
@@ -99,13 +105,17 @@ fn may_see(caller: &Caller, object: &BrowserSession) -> bool {
 
 /// Every session that the caller may see, the newest first.
 pub async fn list(gateway: &Gateway, caller: &Caller) -> Result<Vec<Record>, Problem> {
-    let api = sessions(gateway, &caller.namespace);
+    let api = sent(gateway, &caller.namespace);
     // resourceVersion 0 is answered from the API server's cache: a list must not read everything from etcd.
     let listed = api.list(&ListParams::default().match_any()).await;
     let mut records: Vec<Record> = listed
         .map_err(|error| failed(&error))?
         .items
         .into_iter()
+        .filter_map(|sent| match sent {
+            Sent::Readable(object) => Some(object),
+            Sent::Unreadable(_) => None,
+        })
         .filter(|object| may_see(caller, object))
         .map(|object| record(gateway, object))
         .collect();
@@ -134,8 +144,12 @@ pub async fn find(gateway: &Gateway, caller: &Caller, id: &str) -> Result<Record
 }
 
 pub async fn get(gateway: &Gateway, namespace: &str, name: &str) -> Result<Record, Problem> {
-    match sessions(gateway, namespace).get_opt(name).await {
-        Ok(Some(object)) => Ok(record(gateway, object)),
+    match sent(gateway, namespace).get_opt(name).await {
+        Ok(Some(Sent::Readable(object))) => Ok(record(gateway, object)),
+        Ok(Some(Sent::Unreadable(unreadable))) => Err(Problem::Failed(format!(
+            "BrowserSession {name} cannot be read: {}",
+            unreadable.problem
+        ))),
         Ok(None) => Err(not_found()),
         Err(error) => Err(failed(&error)),
     }
