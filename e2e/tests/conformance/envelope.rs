@@ -28,7 +28,6 @@ async fn own(fixture: &Fixture) -> Result<()> {
     let unmatched = json!({"capabilities": {"alwaysMatch": {"browserName": "none"}}}).to_string();
     for (method, path, body, status) in [
         (Method::GET, "/status", None, 200),
-        (Method::GET, "/", None, 404),
         (Method::GET, "/nothing", None, 404),
         (Method::GET, "/session", None, 405),
         (Method::PUT, "/status", None, 405),

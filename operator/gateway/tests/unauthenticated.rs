@@ -1,5 +1,5 @@
 //! What a request costs whose sender is nobody, on every face: the real gateway on a real socket, an API server that knows no token, and
-//! an allocator that counts. `cargo test -p gateway --test unauthenticated -- --nocapture` prints the table of docs/security.md.
+//! an allocator that counts. `cargo test -p gateway --test unauthenticated -- --nocapture` prints the tables of docs/access.md.
 
 use std::{
     convert::Infallible,
@@ -207,6 +207,7 @@ fn of_anybody() -> Vec<Case> {
             case(face, "levels", post(path, "", &nested(size)), refused),
             case(face, "members", post(path, "", &members(size)), refused),
             case(face, "one string", post(path, "", &string), refused),
+            case(face, "4,000 members", post(path, "", &members(38 << 10)), refused),
         ]);
     }
     let size = 500 << 10;

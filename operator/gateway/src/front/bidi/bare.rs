@@ -272,11 +272,8 @@ impl<'a> BareSocket<'a> {
         };
         // What is no JSON is for BiDi's own words.
         let bounds = match bounded_json::check(text.as_bytes()) {
-            Err(error @ bounded_json::Error::TooMany(_)) => {
-                return self.fail(None, &WebDriverError::invalid_argument(error.to_string())).await;
-            }
-            Err(error @ bounded_json::Error::TooDeep(_)) => Err(error),
             Ok(()) | Err(bounded_json::Error::Malformed(_)) => Ok(()),
+            Err(error) => Err(error),
         };
         match (bidi::parse(&text), bounds) {
             (bidi::ClientMessage::Invalid { id, error }, _) => self.fail(id, &error).await,
