@@ -3,9 +3,11 @@
 use crds::{BrowserSession, BrowserSessionStatus};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::{
-    Api, Client, ResourceExt,
-    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    Api, Client, Resource, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, Request},
 };
+
+use support::objects::Sent;
 
 use crate::{build::FIELD_MANAGER, metrics::Metrics, session_key::SessionKey};
 
@@ -109,22 +111,24 @@ impl Writer {
         key: &SessionKey,
         session: &BrowserSession,
         status: BrowserSessionStatus,
-    ) -> Result<BrowserSession, Error> {
+    ) -> Result<Sent<BrowserSession>, Error> {
         self.metrics.api_write("update", "browsersessions/status");
-        let sessions = Api::<BrowserSession>::namespaced(self.client.clone(), &key.namespace);
         let written = BrowserSession { status: Some(status), ..session.clone() };
-        let mut written = sessions
-            .replace_status(&key.name, &creating(), &written)
-            .await
-            .map_err(failed("update the status of", "BrowserSession", &key.name))?;
-        written.metadata.managed_fields = None;
-        Ok(written)
+        // The spec of the answer may be one that cannot be read; that of the request is not looked at.
+        let writing = async {
+            let body = serde_json::to_vec(&written).map_err(kube::Error::SerdeError)?;
+            let request = Request::new(BrowserSession::url_path(&(), Some(&key.namespace)))
+                .replace_subresource("status", &key.name, &creating(), body)
+                .map_err(kube::Error::BuildRequest)?;
+            self.client.request(request).await
+        };
+        writing.await.map_err(failed("update the status of", "BrowserSession", &key.name))
     }
 
     /// Removes a record.
     pub async fn delete_session(&self, key: &SessionKey) -> Result<(), Error> {
         self.metrics.api_write("delete", "browsersessions");
-        let sessions = Api::<BrowserSession>::namespaced(self.client.clone(), &key.namespace);
+        let sessions = Api::<Sent<BrowserSession>>::namespaced(self.client.clone(), &key.namespace);
         let deleted = sessions.delete(&key.name, &only(Some(key.uid.clone()))).await.map(drop);
         or_gone(deleted).map_err(failed("delete", "BrowserSession", &key.name))
     }

@@ -18,7 +18,7 @@ use super::{
     queue::{Admission, AdmissionQueue},
 };
 use crate::{
-    cache::{Stores, is_finished},
+    cache::{Stores, is_finished, unreadable},
     metrics::Metrics,
     session_key::SessionKey,
     work_queue::WorkQueue,
@@ -145,7 +145,7 @@ impl Gate {
         let classes = stores.classes();
         self.change(|queue| {
             let mut sessions = stores.sessions();
-            sessions.retain(|session| !is_finished(session));
+            sessions.retain(|session| !is_finished(session) && unreadable(session).is_none());
             // As they came, as far as that is known.
             sessions.sort_by_key(|session| {
                 (session.metadata.creation_timestamp.clone(), session.name_any())

@@ -3,18 +3,18 @@
 use agent_api::PodRef;
 use crds::{BrowserClass, BrowserSession};
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, Client};
-use support::objects;
+use kube::{Api, Client, Resource};
+use support::objects::{self, Sent};
 
 use crate::session_key::SessionKey;
 
 /// Whether the session of that uid is there and not being deleted.
 pub async fn has_session(client: &Client, key: &SessionKey) -> kube::Result<bool> {
-    let sessions = Api::<BrowserSession>::namespaced(client.clone(), &key.namespace);
-    let session = sessions.get_metadata_opt(&key.name).await?;
+    let sessions = Api::<Sent<BrowserSession>>::namespaced(client.clone(), &key.namespace);
+    let session = sessions.get_opt(&key.name).await?;
     Ok(session.is_some_and(|session| {
-        session.metadata.uid.as_ref() == Some(&key.uid)
-            && session.metadata.deletion_timestamp.is_none()
+        let metadata = session.meta();
+        metadata.uid.as_ref() == Some(&key.uid) && metadata.deletion_timestamp.is_none()
     }))
 }
 

@@ -1,11 +1,13 @@
 //! What is known of the cluster: watches, what was written since, what is gone, and live reads to confirm it.
 
 mod expectations;
+mod kept;
 pub mod live;
 mod stores;
 mod tombstones;
 pub mod watches;
 
 pub use expectations::Expectations;
+pub use kept::unreadable;
 pub use stores::{Stores, is_finished};
 pub use tombstones::{Tombstone, Tombstones};

@@ -10,7 +10,9 @@ use kube::{
     runtime::reflector::{ObjectRef, Store},
 };
 use parking_lot::{Mutex, RwLock};
+use support::objects::Sent;
 
+use super::kept::kept;
 use crate::{build::cold_pod, pods::assigned_pod, session_key::SessionKey};
 
 /// A pod of each session, by the session's uid. Entries of pods that are gone may stay until their watch says so.
@@ -22,7 +24,7 @@ pub struct Stores {
     pub(super) pod_index: PodIndex,
     pub(super) services: Store<PartialObjectMeta<Service>>,
     pub(super) classes: Arc<RwLock<Arc<[BrowserClass]>>>,
-    pub(super) classes_listed: Store<BrowserClass>,
+    pub(super) classes_listed: Store<Sent<BrowserClass>>,
     /// By uid: sessions that this process wrote and its watch has not told of yet.
     pub(super) written: Mutex<HashMap<String, Arc<BrowserSession>>>,
 }
@@ -57,7 +59,8 @@ impl Stores {
     }
 
     /// Keeps a session as the API server has answered a write, until the watch tells of it.
-    pub fn wrote(&self, session: BrowserSession) {
+    pub fn wrote(&self, session: Sent<BrowserSession>) {
+        let Some(session) = kept(session) else { return };
         if let Some(uid) = session.metadata.uid.clone() {
             self.written.lock().insert(uid, Arc::new(session));
         }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt::Debug, sync::Arc};
 
 use agent_api::PodRef;
 use crds::{BrowserClass, BrowserSession, names};
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, future::ready};
 use k8s_openapi::api::core::v1::{Pod, PodSpec, Service};
 use kube::{
     Client, Resource, ResourceExt,
@@ -14,10 +14,16 @@ use kube::{
     },
 };
 use parking_lot::{Mutex, RwLock};
-use support::watch::Scope;
+use support::{
+    objects::Sent,
+    watch::{self, Scope},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::stores::{PodIndex, Stores, is_finished};
+use super::{
+    kept::kept,
+    stores::{PodIndex, Stores, is_finished},
+};
 use crate::{pods::pod_ref, session_key::SessionKey, work_queue::WorkQueue};
 
 /// What the watches tell, beside which sessions have changed.
@@ -44,8 +50,9 @@ pub fn start(
     ));
     let all = watcher::Config::default();
 
-    let events = support::watch::events::<BrowserSession>(client, all.clone(), stop.clone());
-    let sessions = watch(events, tasks, {
+    let events = watch::objects::<BrowserSession>(client, all.clone(), stop.clone())
+        .filter_map(|event| ready(keep(event)));
+    let sessions = follow(events, tasks, {
         let (listener, queue) = (listener.clone(), queue.clone());
         move |touched, store| {
             for session in touched {
@@ -60,13 +67,12 @@ pub fn start(
     });
 
     let pod_index = PodIndex::default();
-    let events =
-        support::watch::events::<Pod>(client, managed.clone(), stop.clone()).map(slim).inspect({
-            let mut indexer = PodIndexer { index: pod_index.clone(), listed: HashMap::new() };
-            // Before the store has the pod: who finds it there finds it by its session too.
-            move |event| indexer.see(event)
-        });
-    let pods = watch(events, tasks, {
+    let events = watch::events::<Pod>(client, managed.clone(), stop.clone()).map(slim).inspect({
+        let mut indexer = PodIndexer { index: pod_index.clone(), listed: HashMap::new() };
+        // Before the store has the pod: who finds it there finds it by its session too.
+        move |event| indexer.see(event)
+    });
+    let pods = follow(events, tasks, {
         let (listener, queue) = (listener.clone(), queue.clone());
         let sessions = sessions.clone();
         move |touched, store| {
@@ -86,8 +92,8 @@ pub fn start(
         }
     });
 
-    let events = support::watch::metadata::<Service>(client, &Scope::All, managed, stop);
-    let services = watch(events, tasks, {
+    let events = watch::metadata::<Service>(client, &Scope::All, managed, stop);
+    let services = follow(events, tasks, {
         let (listener, queue, sessions) = (listener.clone(), queue.clone(), sessions.clone());
         move |touched, store| {
             for service in touched {
@@ -115,12 +121,22 @@ pub fn start(
 
     // A class that comes or changes may be what a session waits for.
     let classes = Arc::new(RwLock::new(Arc::from(Vec::new())));
-    let events = support::watch::events::<BrowserClass>(client, all, stop.clone());
-    let classes_listed = watch(events, tasks, {
+    let events = watch::objects::<BrowserClass>(client, all, stop.clone());
+    let classes_listed = follow(events, tasks, {
         let (snapshot, sessions, queue) = (classes.clone(), sessions.clone(), queue.clone());
         move |_, store| {
-            let all: Vec<BrowserClass> =
-                store.state().iter().map(|class| BrowserClass::clone(class)).collect();
+            let all: Vec<BrowserClass> = store
+                .state()
+                .iter()
+                .filter_map(|class| match &**class {
+                    Sent::Readable(class) => Some(class.clone()),
+                    Sent::Unreadable(unreadable) => {
+                        let name = unreadable.metadata.name.as_deref().unwrap_or_default();
+                        tracing::warn!(name, "BrowserClass: {}", unreadable.problem);
+                        None
+                    }
+                })
+                .collect();
             *snapshot.write() = all.into();
             queue.add_all(without_pod(&sessions));
         }
@@ -169,6 +185,16 @@ impl PodIndexer {
     }
 }
 
+fn keep(event: Event<Sent<BrowserSession>>) -> Option<Event<BrowserSession>> {
+    Some(match event {
+        Event::Init => Event::Init,
+        Event::InitApply(session) => Event::InitApply(kept(session)?),
+        Event::InitDone => Event::InitDone,
+        Event::Apply(session) => Event::Apply(kept(session)?),
+        Event::Delete(session) => Event::Delete(kept(session)?),
+    })
+}
+
 /// Keeps of a pod what is read here: there may be ten thousand.
 fn slim(mut event: Event<Pod>) -> Event<Pod> {
     if let Event::Apply(pod) | Event::InitApply(pod) = &mut event {
@@ -189,7 +215,7 @@ fn without_pod(sessions: &Store<BrowserSession>) -> Vec<SessionKey> {
 
 /// Watches one kind. `on_change` gets the objects that an event touched, after the store has it: those that came, changed or
 /// went; after a new list, all that were or are there.
-fn watch<K>(
+fn follow<K>(
     events: impl Stream<Item = Event<K>> + Send + 'static,
     tasks: &TaskTracker,
     on_change: impl Fn(&[Arc<K>], &Store<K>) + Send + 'static,

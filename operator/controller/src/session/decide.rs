@@ -17,7 +17,7 @@ use super::{
 use crate::{
     admission::{Admission, is_worth_a_write},
     build::cold_pod,
-    cache::Tombstone,
+    cache::{Tombstone, unreadable},
     pods::{Observed, Problem, assigned_pod, live_address, observe},
     session_key::SessionKey,
 };
@@ -159,6 +159,9 @@ pub fn decide<'a>(
     if let Some(reason) = end_annotation(session) {
         let message = "the end was asked for by annotation".to_owned();
         return end(facts, session, Problem { reason, message });
+    }
+    if let Some(problem) = unreadable(session) {
+        return end(facts, session, problem);
     }
     match facts.pod {
         None => without_pod(facts, session, admit),

@@ -303,3 +303,24 @@ fn a_pod_that_went_unseen_leaves_its_word() {
         assert_eq!(ended.conditions[0].reason, "NodeLost");
     }
 }
+
+#[test]
+fn a_session_that_cannot_be_read_ends_by_name_whatever_it_has() {
+    let all = classes(json!({}));
+    let unreadable = session(json!({"metadata": {"annotations": {
+        "browser-operator.io/unreadable": "spec.capabilities is nested too deep to be read",
+    }}}));
+    let reachable = pod(json!({"status": {"phase": "Running", "podIP": "10.0.0.1"}}));
+    for pod in [None, Some(&reachable)] {
+        let references = references(&all);
+        let now = "2026-01-01T00:00:01Z".parse().unwrap();
+        let Step::End { status, pod: ended, .. } =
+            decide(&facts(Some(&unreadable), pod, &references, now), admit)
+        else {
+            panic!("it does not end")
+        };
+        assert_eq!(status.conditions[0].reason, "FieldInvalid");
+        assert!(status.conditions[0].message.contains("spec.capabilities"));
+        assert_eq!(ended.is_some(), pod.is_some(), "no pod lives on");
+    }
+}
