@@ -101,6 +101,8 @@ pub async fn run(
         session::reconcile(context.clone(), key, changed)
     })
     .await;
+    // Its last user: with nobody left to publish Events, their writer ends.
+    drop(context);
     ready.set(false);
     metrics.clear_queue();
     // What was written last has its Events too.

@@ -15,8 +15,8 @@ use tokio_util::{
 
 /// After failures and refusals.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(30));
-/// How long running work may take to finish at the end.
-const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+/// How long running work may take to finish at the end: the next replica waits for it.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 
 /// When a key is worked on next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

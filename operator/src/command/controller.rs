@@ -60,7 +60,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     // A replica that waits for the Lease counts as ready.
     ready.set(true);
     let process_stop = stop.clone();
-    lease::while_held(writing, lease, stop, async |stop| {
+    lease::while_held(writing, lease, clock, stop, async |stop| {
         let (clients, key, settings) = (clients.clone(), key.clone(), settings.clone());
         controller::run(clients, key, settings, metrics.clone(), clock, ready.clone(), stop).await;
         ready.set(!process_stop.is_cancelled());
