@@ -54,7 +54,8 @@ async fn with_right_to_lease(
         "metadata": {"name": SECOND},
         "rules": [{
             "apiGroups": ["coordination.k8s.io"], "resources": ["leases"],
-            "resourceNames": [SECOND], "verbs": ["get", "patch", "update", "delete"],
+            "resourceNames": [SECOND],
+            "verbs": ["get", "list", "watch", "patch", "update", "delete"],
         }],
     }))?;
     let binding: RoleBinding = serde_json::from_value(json!({

@@ -1,0 +1,100 @@
+//! An upgrade of the controller: sessions that are created meanwhile hardly notice.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use e2e::{
+    Namespace, class_like_the_default, kubectl::kubectl, namespace::READY_LIMIT, operator,
+    with_namespace,
+};
+use futures::future::try_join_all;
+use kube::ResourceExt;
+use serde_json::json;
+use tokio::time::{Instant, sleep_until};
+
+/// How often a session is created.
+const EVERY: Duration = Duration::from_millis(250);
+/// Well below the Lease's duration of 15 seconds, with room for a busy machine; the measured gap is printed.
+const LONGEST: Duration = Duration::from_secs(8);
+
+/// Seconds until a session is Ready.
+async fn create(namespace: &Namespace, name: String) -> Result<f64> {
+    let begun = Instant::now();
+    let spec = json!({"className": namespace.name, "capabilities": {}});
+    namespace.create(&name, spec).await?;
+    namespace.ready(&name).await?;
+    let took = begun.elapsed().as_secs_f64();
+    namespace.delete(&name).await?;
+    Ok(took)
+}
+
+/// Creates sessions at a steady pace while `meanwhile` runs; gives the longest time that one took.
+async fn stream(
+    namespace: &Namespace,
+    prefix: &str,
+    meanwhile: impl Future<Output = Result<()>>,
+) -> Result<f64> {
+    let mut meanwhile = std::pin::pin!(meanwhile);
+    let mut sessions = Vec::new();
+    let mut next = Instant::now();
+    loop {
+        let (namespace, name) = (namespace.clone(), format!("{prefix}{}", sessions.len()));
+        sessions.push(tokio::spawn(async move { create(&namespace, name).await }));
+        next += EVERY;
+        tokio::select! {
+            outcome = &mut meanwhile => {
+                outcome?;
+                break;
+            }
+            () = sleep_until(next) => {}
+        }
+    }
+    let took = try_join_all(sessions).await?.into_iter().collect::<Result<Vec<f64>>>()?;
+    Ok(took.into_iter().fold(0.0, f64::max))
+}
+
+#[tokio::test]
+async fn a_rolling_update_of_the_controller_has_no_gap() -> Result<()> {
+    with_namespace(async |namespace| {
+        let cluster = &namespace.cluster;
+        if cluster.settings.echo_image.is_empty() {
+            println!("left out: ECHO_IMAGE is empty");
+            return Ok(());
+        }
+        let pods = operator::pods(cluster, "controller").await?;
+        let operators = pods.first().and_then(ResourceExt::namespace).context("its namespace")?;
+        let fields = json!({
+            "versions": [{"version": "1.0", "image": cluster.settings.echo_image}],
+            "sandbox": "container",
+            "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "256Mi"}},
+        });
+        let class = class_like_the_default(&cluster.default_class().await?, &namespace.name, fields)?;
+        let test = async || {
+            let calm = async {
+                tokio::time::sleep(5 * Duration::from_secs(1)).await;
+                Ok(())
+            };
+            let calm = stream(&namespace, "calm-", calm).await?;
+            let controller = "--selector=app.kubernetes.io/component=controller";
+            let rollout = async {
+                let of = ["--namespace", &operators, controller];
+                kubectl(&[&["rollout", "restart", "deployment"][..], &of].concat()).await?;
+                let limit = format!("--timeout={}s", READY_LIMIT.as_secs());
+                kubectl(&[&["rollout", "status", "deployment", &limit][..], &of].concat()).await?;
+                // The old one has gone when its pod has.
+                for pod in &pods {
+                    let pod = format!("pod/{}", pod.name_any());
+                    let gone = ["wait", "--for=delete", &pod, &limit, "--namespace", &operators];
+                    kubectl(&gone).await?;
+                }
+                Ok(())
+            };
+            let rolling = stream(&namespace, "rolling-", rollout).await?;
+            println!("slowest session: {calm:.2} s in calm, {rolling:.2} s in a rolling update");
+            ensure!(rolling - calm < LONGEST.as_secs_f64(), "a gap of {:.2} s", rolling - calm);
+            Ok(())
+        };
+        cluster.with_class(&class, test).await
+    })
+    .await
+}
