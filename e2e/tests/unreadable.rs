@@ -73,7 +73,8 @@ async fn an_object_that_cannot_be_read_ends_by_name_and_disturbs_no_other() -> R
         // Whoever may write a status can do the same to a session that is driven.
         let live = namespace.create_ready("driven", json!({})).await?;
         let patch = format!(r#"{{"status":{{"capabilities":{{"x:y":{deep}}}}}}}"#);
-        let request = http::Request::patch("/").header("content-type", "application/merge-patch+json");
+        let request =
+            http::Request::patch("/").header("content-type", "application/merge-patch+json");
         send(&namespace, request, "/driven/status", patch).await?;
         let ended = end(&namespace, "driven").await?;
         ensure!(ended.starts_with("FieldInvalid: status.capabilities"), "{ended}");
@@ -108,7 +109,10 @@ async fn thirty_large_ones_fill_no_memory(namespace: &Namespace) -> Result<()> {
     }
     operator::restart(&namespace.cluster, "controller").await?;
     namespace.create_ready("after-large", json!({})).await.context("beside large ones")?;
-    println!("controller: {before:?} bytes before, {:?} with {LARGE} MB of records", resident().await.ok());
+    println!(
+        "controller: {before:?} bytes before, {:?} with {LARGE} MB of records",
+        resident().await.ok()
+    );
     for n in 0..LARGE {
         delete(namespace, &format!("large-{n}")).await?;
     }
