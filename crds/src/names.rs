@@ -8,6 +8,8 @@ pub const MANAGED_BY: &str = "browser-operator";
 pub const SESSION_UID_LABEL: &str = "browser-operator.io/session-uid";
 /// On a browser pod: the name of its class.
 pub const CLASS_LABEL: &str = "browser-operator.io/class";
+/// On a browser pod of a controller that has not the default name: a hash of its name.
+pub const CONTROLLER_LABEL: &str = "browser-operator.io/controller";
 /// On a browser pod: the region it was placed in.
 pub const REGION_LABEL: &str = "browser-operator.io/region";
 
@@ -39,7 +41,9 @@ pub const API_KEY_LABEL: &str = "browser-operator.io/api-key";
 pub const API_KEY_PREFIX: &str = "api-key-";
 
 /// The headless Service of each namespace, which gives browser pods stable DNS names.
-pub const BROWSERS_SERVICE: &str = "browsers";
+pub const BROWSERS_SERVICE: &str = "browser-operator-browsers";
+/// The same until version 0.1: pods of that version keep their names.
+pub const FORMER_BROWSERS_SERVICE: &str = "browsers";
 
 /// Which protocol created a session; the value of [`PROTOCOL_ANNOTATION`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -27,10 +27,14 @@ pub enum Reason {
     Starting,
     /// The class has no room now; the session waits for its turn.
     CapacityReached,
+    /// The session's namespace has its part of the class (`ceilings.sessionsPerNamespace`); it waits for one of them to end.
+    NamespaceCeilingReached,
     /// A ResourceQuota refused the pod; the session waits for room.
     QuotaExceeded,
     /// The API server refuses the pod: an admission policy of the cluster; the message has its words.
     PodRefused,
+    /// A Service that is not the operator's has the name that the operator's needs; the controller tries again.
+    ServiceConflict,
     /// The scheduler finds no node for the pod.
     Unschedulable,
     /// The kubelet cannot get the class's image.
@@ -110,8 +114,10 @@ impl Reason {
                 | Self::BrowserReady
                 | Self::Starting
                 | Self::CapacityReached
+                | Self::NamespaceCeilingReached
                 | Self::QuotaExceeded
                 | Self::PodRefused
+                | Self::ServiceConflict
         )
     }
 

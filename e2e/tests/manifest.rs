@@ -69,7 +69,12 @@ async fn the_address_in_status_is_the_pods_own_name() -> Result<()> {
         let live = namespace.create_ready("s", json!({})).await?;
         let address = live.status.address.as_deref().context("address")?;
         ensure!(
-            address.starts_with(&format!("{}.browsers.{}.svc.", live.pod, namespace.name)),
+            address.starts_with(&format!(
+                "{}.{}.{}.svc.",
+                live.pod,
+                names::BROWSERS_SERVICE,
+                namespace.name
+            )),
             "{address}"
         );
 

@@ -14,6 +14,19 @@
 {{- end }}
 {{- end }}
 
+{{- /* What a release shares with no other of its namespace. The names of one that is alone are those of before. */ -}}
+{{- define "browser-operator.isAlone" -}}
+{{- if eq .Values.controllerName "browser-operator.io/controller" }}true{{ end }}
+{{- end }}
+
+{{- define "browser-operator.keySecret" -}}
+{{- printf "%s-installation-key" (ternary "browser-operator" (include "browser-operator.fullname" .) (eq (include "browser-operator.isAlone" .) "true")) }}
+{{- end }}
+
+{{- define "browser-operator.lease" -}}
+{{- printf "%s-controller" (ternary "browser-operator" (include "browser-operator.fullname" .) (eq (include "browser-operator.isAlone" .) "true")) }}
+{{- end }}
+
 {{- /* Called with (list . "component"). managed-by must never be browser-operator: that value marks browser pods. */ -}}
 {{- define "browser-operator.labels" -}}
 {{- $root := index . 0 -}}

@@ -189,6 +189,7 @@ fn is_last(word: &str) -> bool {
             Reason::BrowserReady
                 | Reason::Starting
                 | Reason::CapacityReached
+                | Reason::NamespaceCeilingReached
                 | Reason::QuotaExceeded
                 | Reason::PodRefused
                 | Reason::Unschedulable

@@ -7,6 +7,8 @@ mod admission;
 mod build;
 mod cache;
 mod events;
+mod idle_namespaces;
+mod limits;
 mod metrics;
 mod pods;
 mod session;
@@ -31,8 +33,10 @@ pub use settings::Settings;
 use crate::{
     admission::Gate,
     cache::{Expectations, Tombstones, watches},
+    idle_namespaces::IdleNamespaces,
+    limits::Limits,
     session::{Context, SessionListener},
-    work_queue::WorkQueue,
+    work_queue::{Action, WorkQueue},
     writer::Writer,
 };
 
@@ -64,17 +68,21 @@ pub async fn run(
     let gate = Arc::new(Gate::new(metrics.clone()));
     let (expectations, tombstones) =
         (Arc::new(Expectations::default()), Arc::new(Tombstones::default()));
+    let (maybe_idle, idle) = WorkQueue::new();
     let listener = Arc::new(SessionListener {
         gate: gate.clone(),
         expectations: expectations.clone(),
         tombstones: tombstones.clone(),
+        maybe_idle: maybe_idle.clone(),
     });
     let (work, changed) = WorkQueue::new();
-    let stores = Arc::new(watches::start(&watching, &listener, &work, &stop, &tasks));
+    let stores =
+        Arc::new(watches::start(&watching, &key, &settings, &listener, &work, &stop, &tasks));
     let (events, event_writer) =
         events::channel(client.clone(), metrics.clone(), settings.identity.clone());
     let events_stop = CancellationToken::new();
     tasks.spawn(event_writer.run(events_stop.clone()));
+    let limits = Limits::new(settings.concurrent_steps, settings.concurrent_binds);
     let context = Arc::new(Context {
         writer: Writer { client: client.clone(), metrics: metrics.clone() },
         client,
@@ -84,6 +92,7 @@ pub async fn run(
         expectations,
         tombstones,
         gate: gate.clone(),
+        limits,
         work: work.clone(),
         events,
         metrics: metrics.clone(),
@@ -95,6 +104,26 @@ pub async fn run(
         () = stop.cancelled() => {}
     }
     gate.restore(&stores);
+    maybe_idle.add_all(stores.namespaces_with_services());
+    let namespaces = Arc::new(IdleNamespaces {
+        stores: stores.clone(),
+        expectations: context.expectations.clone(),
+        writer: context.writer.clone(),
+    });
+    tasks.spawn({
+        let (stop, stopping) = (stop.clone(), stop.clone());
+        async move {
+            work_queue::run(idle, stop, |namespace, changed| {
+                let namespaces = namespaces.clone();
+                let stop = stopping.clone();
+                async move {
+                    let tidying = namespaces.tidy(&namespace, changed);
+                    stop.run_until_cancelled(tidying).await.unwrap_or(Action::AwaitChange)
+                }
+            })
+            .await;
+        }
+    });
     tasks.spawn(gate.publish_positions(stores, work, clock, stop.clone()));
     ready.set(!stop.is_cancelled());
     work_queue::run(changed, stop.clone(), |key, changed| {

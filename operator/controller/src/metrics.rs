@@ -96,6 +96,13 @@ impl Metrics {
         }
     }
 
+    /// A class is gone, with its last session.
+    pub(crate) fn forget_queue(&self, class: &str) {
+        let label = ClassLabel { class: class.to_owned() };
+        self.live.remove(&label);
+        self.waiting.remove(&label);
+    }
+
     /// This replica does not lead any more.
     pub(crate) fn clear_queue(&self) {
         self.live.clear();

@@ -1,5 +1,7 @@
 //! What the administrator decides.
 
+use support::watch::Scope;
+
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The gateway's URL in a session's status, without a slash at its end; `http` or `https`.
@@ -8,4 +10,12 @@ pub struct Settings {
     pub cluster_domain: String,
     /// The name of this replica's pod, which its Events are reported by.
     pub identity: String,
+    /// The classes that are this controller's name it.
+    pub controller_name: String,
+    /// Where sessions are reconciled.
+    pub namespaces: Scope,
+    /// How many steps that read or write the API server are taken at a time.
+    pub concurrent_steps: usize,
+    /// How many agents are asked at a time to take their sessions.
+    pub concurrent_binds: usize,
 }

@@ -1,10 +1,14 @@
 //! Every write to the API server. Nothing here decides.
 
-use crds::{BrowserSession, BrowserSessionStatus};
-use k8s_openapi::api::core::v1::{Pod, Service};
+use crds::{BrowserSession, BrowserSessionStatus, names};
+use k8s_openapi::{
+    api::core::v1::{Pod, Service},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use kube::{
     Api, Client, Resource, ResourceExt,
-    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, Request},
+    api::{DeleteParams, PostParams, Preconditions, Request},
+    core::Status,
 };
 
 use support::objects::Sent;
@@ -34,6 +38,11 @@ impl Error {
     /// Whether it is about an object of that kind.
     pub fn is_of(&self, kind: &str) -> bool {
         self.kind == kind
+    }
+
+    /// Whether somebody else's object has the name that ours needs.
+    pub fn is_foreign(&self) -> bool {
+        matches!(&self.source, kube::Error::Api(status) if status.reason == FOREIGN)
     }
 
     /// The API server's words.
@@ -72,7 +81,7 @@ impl Writer {
         let namespace = pod.namespace().unwrap_or_default();
         let pods = Api::<Pod>::namespaced(self.client.clone(), &namespace);
         let created = pods.create(&creating(), pod).await.map(drop);
-        let is_there = |status: &kube::core::Status| status.reason == "AlreadyExists";
+        let is_there = |status: &Status| status.reason == "AlreadyExists";
         or_done(created, is_there).map_err(failed("create", "Pod", &pod.name_any()))
     }
 
@@ -85,16 +94,38 @@ impl Writer {
         or_gone(deleted).map_err(failed("delete", "Pod", &pod.name_any()))
     }
 
-    pub async fn apply_service(&self, service: &Service) -> Result<(), Error> {
-        self.metrics.api_write("apply", "services");
-        let namespace = service.namespace().unwrap_or_default();
+    /// Creates a Service. One of its name that is there already may be ours; somebody else's is left alone.
+    pub async fn create_service(&self, service: &Service) -> Result<(), Error> {
+        self.metrics.api_write("create", "services");
+        let (namespace, name) = (service.namespace().unwrap_or_default(), service.name_any());
         let services = Api::<Service>::namespaced(self.client.clone(), &namespace);
-        let params = PatchParams::apply(FIELD_MANAGER).force();
-        services
-            .patch(&service.name_any(), &params, &Patch::Apply(service))
-            .await
-            .map(drop)
-            .map_err(failed("apply", "Service", &service.name_any()))
+        let creating = async {
+            match services.create(&creating(), service).await {
+                Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {
+                    let there = services.get_metadata_opt(&name).await?;
+                    if there.is_none_or(|there| is_ours(&there.metadata)) {
+                        Ok(())
+                    } else {
+                        Err(kube::Error::Api(Box::new(foreign(&name))))
+                    }
+                }
+                outcome => outcome.map(drop),
+            }
+        };
+        creating.await.map_err(failed("create", "Service", &name))
+    }
+
+    /// Deletes a namespace's Service, if it is still the one that was seen.
+    pub async fn delete_seen_service(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: Option<String>,
+    ) -> Result<(), Error> {
+        self.metrics.api_write("delete", "services");
+        let services = Api::<Service>::namespaced(self.client.clone(), namespace);
+        or_gone(services.delete(name, &only(uid)).await.map(drop))
+            .map_err(failed("delete", "Service", name))
     }
 
     /// Deletes a session's own Service; its owner reference would do so too, but later.
@@ -134,16 +165,30 @@ impl Writer {
     }
 }
 
+const FOREIGN: &str = "ServiceConflict";
+
+fn is_ours(metadata: &ObjectMeta) -> bool {
+    let labels = metadata.labels.as_ref();
+    labels.and_then(|labels| labels.get(names::MANAGED_BY_LABEL)).map(String::as_str)
+        == Some(names::MANAGED_BY)
+}
+
+/// As if the API server had refused it: it does not know whose a Service is.
+fn foreign(name: &str) -> Status {
+    let (label, value) = (names::MANAGED_BY_LABEL, names::MANAGED_BY);
+    let message = format!(
+        "the namespace has a Service {name} that is not the operator's: it lacks the label {label}: {value}"
+    );
+    Status::failure(&message, FOREIGN).with_code(422)
+}
+
 fn only(uid: Option<String>) -> DeleteParams {
     let preconditions = Preconditions { uid, resource_version: None };
     DeleteParams::background().preconditions(preconditions)
 }
 
 /// A refusal that says that it is done is none. Not every 409 does: a quota that is much asked for answers with one, too.
-fn or_done(
-    outcome: kube::Result<()>,
-    is_done: impl FnOnce(&kube::core::Status) -> bool,
-) -> kube::Result<()> {
+fn or_done(outcome: kube::Result<()>, is_done: impl FnOnce(&Status) -> bool) -> kube::Result<()> {
     match outcome {
         Err(kube::Error::Api(status)) if is_done(&status) => Ok(()),
         outcome => outcome,

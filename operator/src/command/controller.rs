@@ -1,6 +1,7 @@
 //! `browser-operator controller`.
 
 use anyhow::Context;
+use crds::names;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use support::{
@@ -8,6 +9,7 @@ use support::{
     installation_key,
     lease::{self, Lease},
     signals,
+    watch::Scope,
 };
 use tokio_util::task::TaskTracker;
 
@@ -30,6 +32,21 @@ pub struct Args {
     /// The name of the Lease in the operator's namespace; only its holder reconciles.
     #[arg(long, env = "LEASE", default_value = "browser-operator-controller")]
     lease: String,
+    /// The controller's name: it acts on the BrowserClasses with this controllerName, and on their sessions.
+    #[arg(long, env = "CONTROLLER_NAME", default_value = names::CONTROLLER_NAME)]
+    controller_name: String,
+    /// The namespaces whose sessions are reconciled, separated by commas. Empty: all.
+    #[arg(long, env = "WATCH_NAMESPACES", value_delimiter = ',')]
+    watch_namespaces: Vec<String>,
+    /// The name of the installation key's Secret in the operator's namespace.
+    #[arg(long, env = "INSTALLATION_KEY_SECRET", default_value = installation_key::SECRET_NAME)]
+    installation_key_secret: String,
+    /// How many steps that read or write the API server are taken at a time.
+    #[arg(long, env = "CONCURRENT_STEPS", default_value_t = 256)]
+    concurrent_steps: usize,
+    /// How many agents are asked at a time to take their sessions.
+    #[arg(long, env = "CONCURRENT_BINDS", default_value_t = 1024)]
+    concurrent_binds: usize,
     #[command(flatten)]
     admin: AdminArgs,
     #[command(flatten)]
@@ -38,7 +55,20 @@ pub struct Args {
 
 /// Runs the controller until SIGTERM.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    let Args { namespace, gateway_url, cluster_domain, identity, lease, admin, logs } = args;
+    let Args {
+        namespace,
+        gateway_url,
+        cluster_domain,
+        identity,
+        lease,
+        controller_name,
+        watch_namespaces,
+        installation_key_secret,
+        concurrent_steps,
+        concurrent_binds,
+        admin,
+        logs,
+    } = args;
     logs.start();
     let stop = signals::shutdown().context("listen for signals")?;
     let (tasks, ready, mut registry) = (TaskTracker::new(), Ready::default(), Registry::default());
@@ -46,11 +76,16 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     admin.start(ready.clone(), registry, stop.clone(), &tasks).await?;
 
     let writing = client().await?;
-    let key = installation_key::ensure(writing.clone(), &namespace).await?;
+    let key =
+        installation_key::ensure(writing.clone(), &namespace, &installation_key_secret).await?;
     let settings = controller::Settings {
         gateway_url: gateway_url.trim_end_matches('/').to_owned(),
         cluster_domain,
         identity: identity.clone(),
+        controller_name,
+        namespaces: Scope::of(watch_namespaces),
+        concurrent_steps,
+        concurrent_binds,
     };
     let lease = Lease { namespace, name: lease, identity };
     #[expect(clippy::disallowed_methods, reason = "here the clock enters")]

@@ -22,6 +22,9 @@ pub struct Args {
     /// The Lease that the working controller holds, in the same namespace.
     #[arg(long, env = "CONTROLLER_LEASE", default_value = "browser-operator-controller")]
     controller_lease: String,
+    /// The name of the installation key's Secret in that namespace.
+    #[arg(long, env = "INSTALLATION_KEY_SECRET", default_value = installation_key::SECRET_NAME)]
+    installation_key_secret: String,
     /// The address for clients.
     #[arg(long, env = "LISTEN", default_value = "0.0.0.0:4444")]
     listen: SocketAddr,
@@ -86,6 +89,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         namespace,
         watch_namespaces,
         controller_lease,
+        installation_key_secret,
         listen: address,
         anonymous_namespace,
         external_url,
@@ -111,7 +115,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
     let writing = client().await?;
     let key = tokio::select! {
-        key = installation_key::wait(writing.clone(), &namespace) => key?,
+        key = installation_key::wait(writing.clone(), &namespace, &installation_key_secret) => key?,
         () = stop.cancelled() => return Ok(()),
     };
     #[expect(clippy::disallowed_methods, reason = "here the clock enters")]

@@ -7,7 +7,7 @@ use std::{fmt::Debug, time::Duration};
 use futures::{Stream, StreamExt, future::ready, stream};
 use kube::{
     Api, Client, Resource,
-    core::{NamespaceResourceScope, PartialObjectMeta},
+    core::{NamespaceResourceScope, PartialObjectMeta, PartialObjectMetaExt},
     runtime::{
         WatchStreamExt,
         utils::ResetTimerBackoff,
@@ -45,7 +45,8 @@ pub enum Scope {
 impl Scope {
     /// These namespaces; all where none is named.
     #[must_use]
-    pub fn of(namespaces: Vec<String>) -> Self {
+    pub fn of(mut namespaces: Vec<String>) -> Self {
+        namespaces.retain(|namespace| !namespace.is_empty());
         if namespaces.is_empty() { Self::All } else { Self::Namespaces(namespaces) }
     }
 
@@ -147,8 +148,17 @@ where
         + Send
         + 'static,
 {
-    objects_in::<PartialObjectMeta<K>>(client, scope, config, stop)
-        .filter_map(|event| ready(readable(event)))
+    let known = |sent: Sent<PartialObjectMeta<K>>| match sent {
+        Sent::Readable(object) => object,
+        Sent::Unreadable(unreadable) => unreadable.metadata.into_response_partial(),
+    };
+    objects_in::<PartialObjectMeta<K>>(client, scope, config, stop).map(move |event| match event {
+        Event::Init => Event::Init,
+        Event::InitApply(sent) => Event::InitApply(known(sent)),
+        Event::InitDone => Event::InitDone,
+        Event::Apply(sent) => Event::Apply(known(sent)),
+        Event::Delete(sent) => Event::Delete(known(sent)),
+    })
 }
 
 fn begin<K>(

@@ -16,6 +16,8 @@ use jiff::Timestamp;
 
 /// How old the positions that sessions are told may be: counting the whole queue for each reconcile costs too much.
 const POSITIONS_TTL: Duration = Duration::from_secs(1);
+/// How many namespaces are remembered that have nothing of the class and want nothing.
+const MAX_SERVED: usize = 4096;
 
 /// A session that waits; the smallest is the first of its namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,11 +44,13 @@ pub struct QuotaBlock {
 pub struct ClassQueue {
     /// How many may live; `None`: any number.
     pub capacity: Option<usize>,
+    /// How many of one namespace may live; `None`: any number.
+    pub ceiling: Option<usize>,
     /// How many live, by namespace; never 0.
     pub live: HashMap<String, usize>,
     /// Who waits, by namespace; never empty.
     pub waiting: BTreeMap<String, BTreeSet<Waiting>>,
-    /// When each namespace was last served, counted in reservations. Entries stay: a namespace that comes back is not new.
+    /// When each namespace was last served, counted in reservations. A namespace that comes back is not new.
     pub served: HashMap<String, u64>,
     pub blocked: HashMap<String, QuotaBlock>,
     positions: HashMap<String, i32>,
@@ -83,6 +87,32 @@ impl ClassQueue {
         self.capacity.map_or(usize::MAX, |capacity| capacity.saturating_sub(self.total_live()))
     }
 
+    /// How many more of a namespace may live.
+    pub fn free_for(&self, namespace: &str) -> usize {
+        let live = self.live.get(namespace).copied().unwrap_or(0);
+        self.ceiling.map_or(usize::MAX, |ceiling| ceiling.saturating_sub(live))
+    }
+
+    pub fn waiting_in(&self, namespace: &str) -> usize {
+        self.waiting.get(namespace).map_or(0, BTreeSet::len)
+    }
+
+    /// A namespace has been served. The most recent ones are remembered, and those that have or want something.
+    pub fn serve(&mut self, namespace: &str, reservation: u64) {
+        let Self { served, live, waiting, .. } = self;
+        served.insert(namespace.to_owned(), reservation);
+        if served.len() > 2 * MAX_SERVED {
+            let oldest = reservation.saturating_sub(MAX_SERVED as u64);
+            served.retain(|namespace, at| {
+                *at > oldest || live.contains_key(namespace) || waiting.contains_key(namespace)
+            });
+        }
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.live.is_empty() && self.waiting.is_empty()
+    }
+
     /// What each namespace may have before others go first: an equal part of the class.
     fn fair_share(&self) -> usize {
         let namespaces: HashSet<&String> = self.live.keys().chain(self.waiting.keys()).collect();
@@ -116,6 +146,7 @@ impl ClassQueue {
     fn visit_in_order(
         &self,
         blocked: &HashMap<String, QuotaBlock>,
+        ceiling: Option<usize>,
         count: usize,
         mut visit: impl FnMut(&str),
     ) {
@@ -127,6 +158,7 @@ impl ClassQueue {
         while places < count {
             let best = queues
                 .iter_mut()
+                .filter(|queue| ceiling.is_none_or(|ceiling| queue.live < ceiling))
                 .filter_map(|queue| {
                     let head = *queue.waiting.peek()?;
                     let NamespaceQueue { live, served, .. } = *queue;
@@ -156,7 +188,9 @@ impl ClassQueue {
     /// The uids of the sessions that may have their pods now.
     pub fn next(&self) -> Vec<String> {
         let mut next = Vec::new();
-        self.visit_in_order(&self.blocked, self.free(), |uid| next.push(uid.to_owned()));
+        self.visit_in_order(&self.blocked, self.ceiling, self.free(), |uid| {
+            next.push(uid.to_owned())
+        });
         next
     }
 
@@ -173,10 +207,10 @@ impl ClassQueue {
         self.positions.get(uid).copied().unwrap_or_else(last)
     }
 
-    /// Counts the whole queue. Quotas do not matter here: they may have room at any time.
+    /// Counts the whole queue. Quotas and ceilings do not matter here: they may have room at any time.
     pub fn count_positions(&mut self, now: Timestamp) -> &HashMap<String, i32> {
         let mut positions = HashMap::new();
-        self.visit_in_order(&HashMap::new(), usize::MAX, |uid| {
+        self.visit_in_order(&HashMap::new(), None, usize::MAX, |uid| {
             let position = i32::try_from(positions.len() + 1).unwrap_or(i32::MAX);
             positions.insert(uid.to_owned(), position);
         });

@@ -1,6 +1,10 @@
 //! The admission queue as watches and reconciles share it: behind a lock, with its metrics, and restored from the objects.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use crds::{BrowserSession, Reason, names};
 use jiff::Timestamp;
@@ -18,7 +22,7 @@ use super::{
     queue::{Admission, AdmissionQueue},
 };
 use crate::{
-    cache::{Stores, is_finished, unreadable},
+    cache::{Stores, is_finished, is_forged, unreadable},
     metrics::Metrics,
     session_key::SessionKey,
     work_queue::WorkQueue,
@@ -34,6 +38,8 @@ pub struct Gate {
     queue: Mutex<AdmissionQueue>,
     /// When a pod of a namespace went whose quota was used up.
     quota_freed: Mutex<HashMap<String, Instant>>,
+    /// The names of the classes that there are.
+    classes: Mutex<HashSet<String>>,
     moved: Notify,
     metrics: Metrics,
 }
@@ -43,6 +49,7 @@ impl Gate {
         Self {
             queue: Mutex::default(),
             quota_freed: Mutex::default(),
+            classes: Mutex::default(),
             moved: Notify::new(),
             metrics,
         }
@@ -51,11 +58,21 @@ impl Gate {
     fn change<T>(&self, change: impl FnOnce(&mut AdmissionQueue) -> T) -> T {
         let mut queue = self.queue.lock();
         let result = change(&mut queue);
+        let classes = self.classes.lock();
+        for gone in queue.forget_classes(|class| classes.contains(class)) {
+            self.metrics.forget_queue(&gone);
+        }
         for (class, live, waiting) in queue.counts() {
             self.metrics.set_queue(class, live, waiting);
         }
         self.moved.notify_one();
         result
+    }
+
+    /// The classes that there are; what others had is forgotten with their last session.
+    pub fn classes_are(&self, names: HashSet<String>) {
+        *self.classes.lock() = names;
+        self.change(|_| {});
     }
 
     /// Whether a session that has no pod may have one; if so, its place is reserved. `None`: it has ended.
@@ -73,6 +90,7 @@ impl Gate {
             // Looked up again under the lock: `release` comes after the store has the session's end.
             stores.session(&key).filter(|session| !is_finished(session))?;
             work.add_all(queue.enqueue(session, class));
+            queue.set_ceiling(class, ceiling(stores, class));
             let admission = queue.admission(&key.uid, capacity, now);
             if admission == Admission::Admitted {
                 queue.admit(&key.uid);
@@ -94,7 +112,9 @@ impl Gate {
         pod: &Pod,
     ) {
         let mut queue = self.queue.lock();
-        if !queue.has_reservation(&key.uid)
+        // One that somebody else made takes no place.
+        if !is_forged(pod)
+            && !queue.has_reservation(&key.uid)
             && stores.session(key).is_some_and(|session| !is_finished(&session))
         {
             work.add_all(queue.reserve(key, class_of(pod)));
@@ -128,7 +148,9 @@ impl Gate {
     pub fn pod_gone(&self, namespace: &str) -> Vec<SessionKey> {
         let next = self.queue.lock().quota_freed(namespace);
         if !next.is_empty() {
-            self.quota_freed.lock().insert(namespace.to_owned(), Instant::now());
+            let mut freed = self.quota_freed.lock();
+            freed.retain(|_, at| at.elapsed() < QUOTA_LAG);
+            freed.insert(namespace.to_owned(), Instant::now());
         }
         next
     }
@@ -152,8 +174,10 @@ impl Gate {
             });
             for session in &sessions {
                 let Some(key) = SessionKey::of_session(session) else { continue };
-                if let Some(pod) = stores.pod_of(&key) {
+                if let Some(pod) = stores.pod_of(&key).filter(|pod| !is_forged(pod)) {
                     drop(queue.reserve(&key, class_of(&pod)));
+                } else if !stores.is_ours(session) {
+                    continue;
                 } else if let Ok(placement) = placement::place(&session.spec, &classes) {
                     let class = placement.class.name_any();
                     drop(queue.enqueue(session, &class));
@@ -190,6 +214,13 @@ impl Gate {
         };
         stop.run_until_cancelled(publishing).await;
     }
+}
+
+/// How many sessions of one namespace a class takes.
+fn ceiling(stores: &Stores, class: &str) -> Option<usize> {
+    let classes = stores.classes();
+    let class = classes.iter().find(|known| known.metadata.name.as_deref() == Some(class))?;
+    usize::try_from(class.spec.ceilings.as_ref()?.sessions_per_namespace?).ok()
 }
 
 fn class_of(pod: &Pod) -> &str {

@@ -19,7 +19,8 @@ use crate::session_key::SessionKey;
 pub enum Admission {
     Admitted,
     Queued {
-        /// What has no room: the class (`CapacityReached`) or the namespace's quota (`QuotaExceeded`).
+        /// What has no room: the class (`CapacityReached`), the namespace's quota (`QuotaExceeded`) or its part of the class
+        /// (`NamespaceCeilingReached`).
         reason: Reason,
         /// 1 is the next.
         position: i32,
@@ -63,12 +64,29 @@ impl AdmissionQueue {
         let reservations = self.reservations;
         let queue = self.class(class);
         *queue.live.entry(key.namespace.clone()).or_default() += 1;
-        queue.served.insert(key.namespace.clone(), reservations);
+        queue.serve(&key.namespace, reservations);
         self.insert(key.clone(), class, Place::Reserved(waited));
         match previous.filter(|previous| previous != class) {
             Some(previous) => self.vacate(&previous, &key.namespace, &key.uid),
             None => Vec::new(),
         }
+    }
+
+    /// How many sessions of one namespace may live in a class.
+    pub fn set_ceiling(&mut self, class: &str, ceiling: Option<usize>) {
+        if ceiling.is_some() || self.classes.contains_key(class) {
+            self.class(class).ceiling = ceiling;
+        }
+    }
+
+    /// Forgets the classes that are gone and have no session; gives their names.
+    pub fn forget_classes(&mut self, exists: impl Fn(&str) -> bool) -> Vec<String> {
+        let gone = |(name, queue): (&String, &ClassQueue)| {
+            (queue.is_idle() && !exists(name)).then(|| name.clone())
+        };
+        let gone: Vec<String> = self.classes.iter().filter_map(gone).collect();
+        gone.iter().for_each(|name| drop(self.classes.remove(name)));
+        gone
     }
 
     pub fn is_waiting(&self, uid: &str) -> bool {
@@ -108,15 +126,22 @@ impl AdmissionQueue {
         queue.capacity = capacity;
         let (is_blocked, free) = (queue.blocked.contains_key(&key.namespace), queue.free());
         // Most often there is room for all, and the order does not matter.
-        if !is_blocked && queue.total_waiting() <= free
+        let free_here = queue.free_for(&key.namespace);
+        if !is_blocked
+            && queue.total_waiting() <= free
+            && queue.waiting_in(&key.namespace) <= free_here
             || queue.next().iter().any(|next| next == uid)
         {
             return Admission::Admitted;
         }
         // From now on it waits to be woken.
         self.set_backs_off(&class, &key, false);
-        let reason =
-            if is_blocked && free > 0 { Reason::QuotaExceeded } else { Reason::CapacityReached };
+        let reason = match free {
+            0 => Reason::CapacityReached,
+            _ if free_here == 0 => Reason::NamespaceCeilingReached,
+            _ if is_blocked => Reason::QuotaExceeded,
+            _ => Reason::CapacityReached,
+        };
         Admission::Queued { reason, position: self.class(&class).position(uid, now) }
     }
 

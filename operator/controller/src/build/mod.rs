@@ -8,5 +8,5 @@ pub mod stage;
 
 pub use blueprint::{Blueprint, new_session};
 pub use metadata::{FIELD_MANAGER, MATCHED_ANNOTATION, cold_pod, object_name};
-pub use pod::{Assignment, pod};
+pub use pod::{Assignment, pod, token_argument};
 pub use service::{browsers_service, own_service};

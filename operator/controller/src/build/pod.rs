@@ -136,7 +136,7 @@ fn container(blueprint: &Blueprint<'_>, token: &TokenHash) -> Container {
         image_pull_policy: class.image_pull_policy.map(|policy| policy.as_str().to_owned()),
         command: Some(vec![AGENT.to_owned(), "agent".to_owned()]),
         args: Some(vec![
-            format!("--token-sha256={}", token.to_hex()),
+            token_argument(token),
             format!("--prepare={}", escape_expansion(&prepare)),
         ]),
         env: Some(environment(blueprint)),
@@ -158,6 +158,12 @@ fn container(blueprint: &Blueprint<'_>, token: &TokenHash) -> Container {
         volume_mounts: Some(vec![mount("scratch", SCRATCH), mount("shared-memory", "/dev/shm")]),
         ..Container::default()
     }
+}
+
+/// What tells the agent of its pod's token.
+#[must_use]
+pub fn token_argument(token: &TokenHash) -> String {
+    format!("--token-sha256={}", token.to_hex())
 }
 
 fn environment(blueprint: &Blueprint<'_>) -> Vec<EnvVar> {
@@ -294,7 +300,7 @@ mod tests {
                     "automountServiceAccountToken": false,
                     "enableServiceLinks": false,
                     "hostname": name,
-                    "subdomain": "browsers",
+                    "subdomain": "browser-operator-browsers",
                     "nodeSelector": {"zone": "a"},
                     "restartPolicy": "Never",
                     "terminationGracePeriodSeconds": 10,

@@ -25,7 +25,9 @@ pub async fn has_pod(client: &Client, pod: &PodRef, holder: &SessionKey) -> kube
     Ok(pod.is_some_and(|pod| SessionKey::of_owner(&pod.metadata).as_ref() == Some(holder)))
 }
 
-/// Every class that can be read.
-pub async fn classes(client: &Client) -> kube::Result<Vec<BrowserClass>> {
-    objects::list(&Api::all(client.clone())).await
+/// Every class of a controller that can be read.
+pub async fn classes(client: &Client, controller: &str) -> kube::Result<Vec<BrowserClass>> {
+    let mut classes = objects::list::<BrowserClass>(&Api::all(client.clone())).await?;
+    classes.retain(|class| class.spec.controller_name == controller);
+    Ok(classes)
 }

@@ -1,13 +1,17 @@
 //! What is known of the cluster: watches, what was written since, what is gone, and live reads to confirm it.
 
+mod class_owners;
 mod expectations;
+mod forged;
 mod kept;
 pub mod live;
 mod stores;
 mod tombstones;
 pub mod watches;
 
+pub use class_owners::controller_label;
 pub use expectations::Expectations;
+pub use forged::is_forged;
 pub use kept::unreadable;
 pub use stores::{Stores, is_finished};
 pub use tombstones::{Tombstone, Tombstones};

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use agent_api::PodRef;
-use crds::{BrowserClass, BrowserSession};
+use crds::{BrowserClass, BrowserSession, names};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::{
     core::PartialObjectMeta,
@@ -12,7 +12,7 @@ use kube::{
 use parking_lot::{Mutex, RwLock};
 use support::objects::Sent;
 
-use super::kept::kept;
+use super::{class_owners::ClassOwners, kept::kept};
 use crate::{build::cold_pod, pods::assigned_pod, session_key::SessionKey};
 
 /// A pod of each session, by the session's uid. Entries of pods that are gone may stay until their watch says so.
@@ -24,6 +24,8 @@ pub struct Stores {
     pub(super) pod_index: PodIndex,
     pub(super) services: Store<PartialObjectMeta<Service>>,
     pub(super) classes: Arc<RwLock<Arc<[BrowserClass]>>>,
+    pub(super) class_owners: Arc<RwLock<ClassOwners>>,
+    pub(super) controller_name: String,
     pub(super) classes_listed: Store<Sent<BrowserClass>>,
     /// By uid: sessions that this process wrote and its watch has not told of yet.
     pub(super) written: Mutex<HashMap<String, Arc<BrowserSession>>>,
@@ -87,6 +89,34 @@ impl Stores {
         self.services.get(&ObjectRef::new(name).within(namespace)).is_some()
     }
 
+    /// The uid of a Service that carries the operator's label.
+    pub fn service_uid(&self, namespace: &str, name: &str) -> Option<String> {
+        let service = self.services.get(&ObjectRef::new(name).within(namespace))?;
+        service.metadata.uid.clone()
+    }
+
+    /// The namespaces with a Service that names their pods.
+    pub fn namespaces_with_services(&self) -> Vec<String> {
+        let names = [names::BROWSERS_SERVICE, names::FORMER_BROWSERS_SERVICE];
+        let services = self.services.state();
+        let of_namespaces = services.iter().filter(|service| {
+            service.metadata.name.as_deref().is_some_and(|name| names.contains(&name))
+        });
+        of_namespaces.filter_map(|service| service.metadata.namespace.clone()).collect()
+    }
+
+    pub fn has_live_session(&self, namespace: &str) -> bool {
+        self.sessions.state().iter().any(|session| {
+            session.metadata.namespace.as_deref() == Some(namespace) && !is_finished(session)
+        })
+    }
+
+    /// Whether this controller decides about a session.
+    pub fn is_ours(&self, session: &BrowserSession) -> bool {
+        self.class_owners.read().owner(session) == self.controller_name
+    }
+
+    /// This controller's.
     pub fn classes(&self) -> Arc<[BrowserClass]> {
         self.classes.read().clone()
     }

@@ -1,8 +1,12 @@
 //! One watch per kind: into a store to look things up in, and into the work queue of sessions to reconcile.
 
-use std::{collections::HashMap, fmt::Debug, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Debug,
+    sync::Arc,
+};
 
-use agent_api::PodRef;
+use agent_api::{PodRef, installation_key::InstallationKey};
 use crds::{BrowserClass, BrowserSession, names};
 use futures::{Stream, StreamExt, future::ready};
 use k8s_openapi::api::core::v1::{Pod, PodSpec, Service};
@@ -14,52 +18,53 @@ use kube::{
     },
 };
 use parking_lot::{Mutex, RwLock};
-use support::{
-    objects::Sent,
-    watch::{self, Scope},
-};
+use support::{objects::Sent, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    class_owners::{ClassOwners, pod_selector},
+    forged,
     kept::kept,
     stores::{PodIndex, Stores, is_finished},
 };
-use crate::{pods::pod_ref, session_key::SessionKey, work_queue::WorkQueue};
+use crate::{pods::pod_ref, session_key::SessionKey, settings::Settings, work_queue::WorkQueue};
 
 /// What the watches tell, beside which sessions have changed.
 pub trait Listener: Send + Sync + 'static {
     /// A session has ended. Returns the sessions to reconcile again.
-    fn session_finished(&self, uid: &str) -> Vec<SessionKey>;
+    fn session_finished(&self, key: &SessionKey) -> Vec<SessionKey>;
     /// A pod is gone; `lives` tells whether its session has not ended. Returns the sessions to reconcile again.
     fn pod_gone(&self, pod: &Pod, lives: &dyn Fn(&SessionKey) -> bool) -> Vec<SessionKey>;
     fn service_gone(&self, namespace: &str, name: &str);
+    /// The names of the classes that there are.
+    fn classes_are(&self, names: HashSet<String>);
 }
 
 /// Starts the watches.
 pub fn start(
     client: &Client,
+    key: &InstallationKey,
+    settings: &Settings,
     listener: &Arc<impl Listener>,
     queue: &WorkQueue<SessionKey>,
     stop: &CancellationToken,
     tasks: &TaskTracker,
 ) -> Stores {
-    let managed = watcher::Config::default().labels(&format!(
-        "{}={}",
-        names::MANAGED_BY_LABEL,
-        names::MANAGED_BY
-    ));
+    let Settings { controller_name, namespaces: scope, .. } = settings;
     let all = watcher::Config::default();
+    let managed = all.clone().labels(&format!("{}={}", names::MANAGED_BY_LABEL, names::MANAGED_BY));
+    let our_pods = all.clone().labels(&pod_selector(controller_name));
 
-    let events = watch::objects::<BrowserSession>(client, all.clone(), stop.clone())
+    let events = watch::objects_in::<BrowserSession>(client, scope, all.clone(), stop)
         .filter_map(|event| ready(keep(event)));
     let sessions = follow(events, tasks, {
         let (listener, queue) = (listener.clone(), queue.clone());
         move |touched, store| {
             for session in touched {
                 if (is_gone(&**session, store) || is_finished(session))
-                    && let Some(uid) = &session.metadata.uid
+                    && let Some(key) = SessionKey::of_session(session)
                 {
-                    queue.add_all(listener.session_finished(uid));
+                    queue.add_all(listener.session_finished(&key));
                 }
                 queue.add_all(SessionKey::of_session(session));
             }
@@ -67,11 +72,16 @@ pub fn start(
     });
 
     let pod_index = PodIndex::default();
-    let events = watch::events::<Pod>(client, managed.clone(), stop.clone()).map(slim).inspect({
-        let mut indexer = PodIndexer { index: pod_index.clone(), listed: HashMap::new() };
-        // Before the store has the pod: who finds it there finds it by its session too.
-        move |event| indexer.see(event)
-    });
+    let events = watch::objects_in::<Pod>(client, scope, our_pods, stop)
+        .map({
+            let key = key.clone();
+            move |event| slim(event, &key)
+        })
+        .inspect({
+            let mut indexer = PodIndexer { index: pod_index.clone(), listed: HashMap::new() };
+            // Before the store has the pod: who finds it there finds it by its session too.
+            move |event| indexer.see(event)
+        });
     let pods = follow(events, tasks, {
         let (listener, queue) = (listener.clone(), queue.clone());
         let sessions = sessions.clone();
@@ -92,7 +102,7 @@ pub fn start(
         }
     });
 
-    let events = watch::metadata::<Service>(client, &Scope::All, managed, stop);
+    let events = watch::metadata::<Service>(client, scope, managed, stop);
     let services = follow(events, tasks, {
         let (listener, queue, sessions) = (listener.clone(), queue.clone(), sessions.clone());
         move |touched, store| {
@@ -121,11 +131,14 @@ pub fn start(
 
     // A class that comes or changes may be what a session waits for.
     let classes = Arc::new(RwLock::new(Arc::from(Vec::new())));
+    let class_owners = Arc::new(RwLock::new(ClassOwners::default()));
     let events = watch::objects::<BrowserClass>(client, all, stop.clone());
     let classes_listed = follow(events, tasks, {
-        let (snapshot, sessions, queue) = (classes.clone(), sessions.clone(), queue.clone());
+        let (snapshot, sessions, queue, listener) =
+            (classes.clone(), sessions.clone(), queue.clone(), listener.clone());
+        let (owners, controller_name) = (class_owners.clone(), controller_name.clone());
         move |_, store| {
-            let all: Vec<BrowserClass> = store
+            let mut all: Vec<BrowserClass> = store
                 .state()
                 .iter()
                 .filter_map(|class| match &**class {
@@ -137,13 +150,27 @@ pub fn start(
                     }
                 })
                 .collect();
+            *owners.write() = ClassOwners::new(all.iter());
+            all.retain(|class| class.spec.controller_name == controller_name);
+            listener.classes_are(all.iter().map(ResourceExt::name_any).collect());
             *snapshot.write() = all.into();
             queue.add_all(without_pod(&sessions));
         }
     });
 
     let written = Mutex::new(HashMap::new());
-    Stores { sessions, pods, pod_index, services, classes, classes_listed, written }
+    let controller_name = controller_name.clone();
+    Stores {
+        sessions,
+        pods,
+        pod_index,
+        services,
+        classes,
+        class_owners,
+        controller_name,
+        classes_listed,
+        written,
+    }
 }
 
 /// Whether an object that an event touched is not in its store, or another object of its name is.
@@ -195,11 +222,26 @@ fn keep(event: Event<Sent<BrowserSession>>) -> Option<Event<BrowserSession>> {
     })
 }
 
+fn known_pod(sent: Sent<Pod>) -> Pod {
+    match sent {
+        Sent::Readable(pod) => pod,
+        Sent::Unreadable(unreadable) => Pod { metadata: unreadable.metadata, ..Pod::default() },
+    }
+}
+
 /// Keeps of a pod what is read here: there may be ten thousand.
-fn slim(mut event: Event<Pod>) -> Event<Pod> {
+fn slim(event: Event<Sent<Pod>>, key: &InstallationKey) -> Event<Pod> {
+    let mut event = match event {
+        Event::Init => Event::Init,
+        Event::InitApply(sent) => Event::InitApply(known_pod(sent)),
+        Event::InitDone => Event::InitDone,
+        Event::Apply(sent) => Event::Apply(known_pod(sent)),
+        Event::Delete(sent) => Event::Delete(known_pod(sent)),
+    };
     if let Event::Apply(pod) | Event::InitApply(pod) = &mut event {
-        let node_name = pod.spec.take().and_then(|spec| spec.node_name);
-        pod.spec = Some(PodSpec { node_name, ..PodSpec::default() });
+        forged::mark(pod, key);
+        let PodSpec { node_name, subdomain, .. } = pod.spec.take().unwrap_or_default();
+        pod.spec = Some(PodSpec { node_name, subdomain, ..PodSpec::default() });
     }
     event
 }

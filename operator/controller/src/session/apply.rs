@@ -6,6 +6,7 @@ use agent_api::End;
 use crds::{BrowserSession, BrowserSessionStatus, Phase, Reason, names};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::ResourceExt;
+use parking_lot::Mutex;
 use placement::Placement;
 use tokio::sync::Notify;
 use webdriver::capabilities::CapabilitySet;
@@ -18,6 +19,8 @@ use super::{
 };
 use crate::{
     build::{self, Assignment, Blueprint, cold_pod, object_name},
+    cache::controller_label,
+    limits::Place,
     pods::{Observed, Problem, live_address, observe, pod_ref},
     session_key::SessionKey,
     work_queue::Action,
@@ -35,6 +38,8 @@ pub struct Reconciler<'a> {
     pub key: &'a SessionKey,
     /// Notified of changes while the reconcile runs.
     pub changed: &'a Notify,
+    /// The right to take a step, which a bind gives up while it waits for its agent.
+    pub place: Mutex<Place<'a>>,
 }
 
 impl Reconciler<'_> {
@@ -94,7 +99,13 @@ impl Reconciler<'_> {
             Err(error) if matches!(error.code(), Some(400 | 403 | 413 | 422)) => {
                 // A Service that is refused says nothing of pods.
                 let is_quota = error.is_of("Pod") && error.message().contains("exceeded quota");
-                let reason = if is_quota { Reason::QuotaExceeded } else { Reason::PodRefused };
+                let reason = if is_quota {
+                    Reason::QuotaExceeded
+                } else if error.is_foreign() {
+                    Reason::ServiceConflict
+                } else {
+                    Reason::PodRefused
+                };
                 gate.pod_refused(work, self.key, session, reason);
                 let problem = Problem { reason, message: error.message() };
                 let status = status::pod_refused(session, problem, (self.context.clock)());
@@ -115,7 +126,9 @@ impl Reconciler<'_> {
         let pod = cold_pod(self.key);
         let blueprint = Blueprint::cold(&session.spec, placement);
         let blank = build::pod(&pod, &blueprint, &self.context.token(&pod).hash());
-        Assignment::new(self.key, session, placement).apply(blank)
+        let mut pod = Assignment::new(self.key, session, placement).apply(blank);
+        pod.labels_mut().extend(controller_label(&self.context.settings.controller_name));
+        pod
     }
 
     /// The Services first: a session that is Ready must be found by the names in its status.
@@ -143,7 +156,7 @@ impl Reconciler<'_> {
     }
 
     async fn apply_service(&self, service: &Service) -> Result<(), writer::Error> {
-        self.context.writer.apply_service(service).await?;
+        self.context.writer.create_service(service).await?;
         self.context.expectations.service_applied(&self.key.namespace, &service.name_any());
         Ok(())
     }
@@ -165,7 +178,10 @@ impl Reconciler<'_> {
         let session_id = installation_key.session_id(&self.key.uid).to_string();
         let request = agent_calls::bind_request(session, &self.key.uid, session_id, &capabilities);
         let token = self.context.token(&pod_ref(pod));
-        let mut binding = std::pin::pin!(agent_calls::bind(ip, token, &request, within));
+        drop(self.place.lock().take());
+        let limits = &self.context.limits;
+        let binding = limits.bind(agent_calls::bind(ip, token, &request, within));
+        let mut binding = std::pin::pin!(binding);
         let outcome = loop {
             tokio::select! {
                 outcome = &mut binding => break outcome,
@@ -174,6 +190,7 @@ impl Reconciler<'_> {
                 },
             }
         };
+        let _place = limits.step().await;
         let now = (self.context.clock)();
         match outcome {
             Ok(reply) => {

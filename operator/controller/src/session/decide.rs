@@ -233,6 +233,9 @@ fn without_pod<'a>(
         (Reason::CapacityReached, Some(capacity)) => {
             format!("class {class} has room for {capacity} sessions at a time")
         }
+        (Reason::NamespaceCeilingReached, _) => {
+            format!("class {class} takes no more sessions of one namespace at a time")
+        }
         _ => "a ResourceQuota of the namespace has no room for another pod".to_owned(),
     };
     let message = format!("{why}; position in the queue: {position}");

@@ -35,14 +35,14 @@ pub struct Services {
 /// What a session's spec names. Each kind of object that a spec can name (Secrets, contexts, pools) has its field here.
 #[derive(Clone)]
 pub struct References {
-    /// Every class: a spec may leave the choice to us.
+    /// Every class of this controller: a spec may leave the choice to us.
     pub classes: Arc<[BrowserClass]>,
 }
 
 impl References {
     /// As the API server has them, for a decision that must not rest on a watch that is behind.
-    pub async fn live(client: &Client) -> kube::Result<Self> {
-        Ok(Self { classes: live::classes(client).await?.into() })
+    pub async fn live(client: &Client, controller: &str) -> kube::Result<Self> {
+        Ok(Self { classes: live::classes(client, controller).await?.into() })
     }
 }
 

@@ -1,6 +1,6 @@
 //! What sessions need to know of the watches at once, before they are reconciled.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use k8s_openapi::api::core::v1::Pod;
 
@@ -8,27 +8,37 @@ use crate::{
     admission::Gate,
     cache::{Expectations, Tombstones, watches::Listener},
     session_key::SessionKey,
+    work_queue::WorkQueue,
 };
 
 pub struct SessionListener {
     pub gate: Arc<Gate>,
     pub expectations: Arc<Expectations>,
     pub tombstones: Arc<Tombstones>,
+    /// Namespaces whose last session this may have been.
+    pub maybe_idle: WorkQueue<String>,
 }
 
 impl Listener for SessionListener {
-    fn session_finished(&self, uid: &str) -> Vec<SessionKey> {
-        self.tombstones.forget(uid);
-        self.gate.release(uid)
+    fn session_finished(&self, key: &SessionKey) -> Vec<SessionKey> {
+        self.tombstones.forget(&key.uid);
+        self.maybe_idle.add(key.namespace.clone());
+        self.gate.release(&key.uid)
     }
 
     fn pod_gone(&self, pod: &Pod, lives: &dyn Fn(&SessionKey) -> bool) -> Vec<SessionKey> {
         self.expectations.pod_gone(pod);
         self.tombstones.pod_gone(pod, lives);
-        self.gate.pod_gone(pod.metadata.namespace.as_deref().unwrap_or_default())
+        let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+        self.maybe_idle.add(namespace.to_owned());
+        self.gate.pod_gone(namespace)
     }
 
     fn service_gone(&self, namespace: &str, name: &str) {
         self.expectations.service_gone(namespace, name);
+    }
+
+    fn classes_are(&self, names: HashSet<String>) {
+        self.gate.classes_are(names);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{error::Error as _, sync::Arc};
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::{
@@ -54,8 +55,16 @@ async fn try_reconcile(
     key: &SessionKey,
     changed: &Notify,
 ) -> Result<Action, Error> {
-    let reconciler = Reconciler { context, key, changed };
+    let place = Mutex::new(context.limits.step().await);
+    let reconciler = Reconciler { context, key, changed, place };
     let mut objects = dereference(&context.stores, &context.expectations, &context.tombstones, key);
+    // Another controller's, which has its pod, too.
+    if let Some(session) = &objects.session
+        && objects.pod.is_none()
+        && !context.stores.is_ours(session)
+    {
+        return Ok(Action::AwaitChange);
+    }
     let (step, absence) = next_step(context, key, &objects);
     let is_there = match absence {
         None => false,
@@ -69,7 +78,8 @@ async fn try_reconcile(
             true
         }
         Some(Absence::Class) => {
-            objects.references = References::live(&context.client).await?;
+            objects.references =
+                References::live(&context.client, &context.settings.controller_name).await?;
             objects.tombstone = tombstone(context, key, &objects);
             let (step, _) = next_step(context, key, &objects);
             return Ok(reconciler.apply(step).await?);

@@ -93,7 +93,9 @@ pub fn ready(
     let (service_name, host) = match session.spec.expose {
         Some(_) => (object_name(key), object_name(key)),
         None => {
-            let service = names::BROWSERS_SERVICE;
+            // A pod of the version before has its name from another Service.
+            let subdomain = pod.spec.as_ref().and_then(|spec| spec.subdomain.as_deref());
+            let service = subdomain.unwrap_or(names::BROWSERS_SERVICE);
             (service.to_owned(), format!("{pod_name}.{service}"))
         }
     };

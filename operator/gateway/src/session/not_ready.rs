@@ -70,7 +70,10 @@ impl NotReady {
     /// Whether all that is missing is room: a class's capacity or a namespace's quota.
     pub fn is_out_of_capacity(&self) -> bool {
         let NotReadyReason::Known(reason) = self.reason else { return false };
-        matches!(reason, Reason::CapacityReached | Reason::QuotaExceeded)
+        matches!(
+            reason,
+            Reason::CapacityReached | Reason::NamespaceCeilingReached | Reason::QuotaExceeded
+        )
     }
 }
 

@@ -357,3 +357,42 @@ fn positions_are_those_of_the_order_and_written_seldom() {
             && is_worth_a_write(Some(4), 8)
     );
 }
+
+#[test]
+fn a_namespace_has_no_more_than_its_ceiling_and_others_are_served_before_it() {
+    let sessions = [
+        session("a", "1", 1, 0),
+        session("a", "2", 2, 0),
+        session("a", "3", 3, 0),
+        session("b", "1", 4, 0),
+    ];
+    let mut queue = queue_of(3, &sessions);
+    queue.set_ceiling("c", Some(1));
+    assert_eq!(admit_next(&mut queue), ["a/1", "b/1"], "a place is left over");
+    let waits = |position| Admission::Queued { reason: Reason::NamespaceCeilingReached, position };
+    assert_eq!(queue.admission("a/2", Some(3), now()), waits(1));
+    assert_eq!(queue.admission("a/3", Some(3), now()), waits(2));
+    let woken: Vec<String> = queue.release("a/1").into_iter().map(|key| key.uid).collect();
+    assert_eq!(woken, ["a/2"]);
+    assert_eq!(queue.admission("a/2", Some(3), now()), Admission::Admitted);
+    queue.set_ceiling("c", None);
+    assert_eq!(queue.admission("a/3", Some(3), now()), Admission::Admitted, "it was raised");
+}
+
+#[test]
+fn classes_and_namespaces_that_are_gone_are_forgotten() {
+    let mut queue = queue_of(1, &[session("a", "1", 1, 0)]);
+    admit_next(&mut queue);
+    assert_eq!(queue.forget_classes(|_| false), [""; 0], "it has a session");
+    queue.release("a/1");
+    assert_eq!(queue.forget_classes(|_| true), [""; 0]);
+    assert_eq!(queue.forget_classes(|_| false), ["c"]);
+    assert_eq!(queue.counts().count(), 0);
+    for n in 0..20_000 {
+        let one = session(&format!("n{n}"), "1", 1, 0);
+        queue.enqueue(&one, "c");
+        queue.admit(one.metadata.uid.as_deref().unwrap());
+        queue.release(one.metadata.uid.as_deref().unwrap());
+    }
+    assert!(queue.class("c").served.len() <= 8193, "{}", queue.class("c").served.len());
+}
