@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use crds::names::SESSION_UID_LABEL;
+use crds::{Phase, Reason, names::SESSION_UID_LABEL};
 use e2e::{
     Namespace, class_like_the_default, kubectl::kubectl, namespace::READY_LIMIT, operator,
     wait::until_all, with_namespace,
 };
 use futures::future::try_join_all;
-use kube::{ResourceExt, runtime::watcher::Config};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, ResourceExt, api::DeleteParams, runtime::watcher::Config};
 use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 
@@ -56,7 +57,7 @@ async fn stream(
 }
 
 #[tokio::test]
-async fn a_rolling_update_of_the_controller_has_no_gap() -> Result<()> {
+async fn sessions_hardly_notice_that_a_controller_goes() -> Result<()> {
     with_namespace(async |namespace| {
         let cluster = &namespace.cluster;
         if cluster.settings.echo_image.is_empty() {
@@ -94,9 +95,39 @@ async fn a_rolling_update_of_the_controller_has_no_gap() -> Result<()> {
             let rolling = stream(&namespace, "rolling-", rollout).await?;
             println!("slowest pod: {calm:.2} s in calm, {rolling:.2} s in a rolling update");
             ensure!(rolling - calm < LONGEST.as_secs_f64(), "a gap of {:.2} s", rolling - calm);
-            Ok(())
+            no_second_pod(namespace, &operators).await
         };
         cluster.with_class(&class, test).await
     })
     .await
+}
+
+/// A session whose status says nothing of its pod yet, when its controller is killed and its pod deleted.
+async fn no_second_pod(namespace: &Namespace, operators: &str) -> Result<()> {
+    let cluster = &namespace.cluster;
+    let name = format!("{}-nowhere", namespace.name);
+    // Its pods wait for a node, and so is its status quiet for two seconds.
+    let fields =
+        json!({"regions": [{"name": "nowhere", "nodeSelector": {"e2e/nowhere": "at-all"}}]});
+    let class = class_like_the_default(&cluster.default_class().await?, &name, fields)?;
+    let test = async || {
+        let controllers = operator::pods(cluster, "controller").await?;
+        let uid = namespace.create("killed", json!({"className": name})).await?.uid();
+        let its =
+            Config::default().labels(&format!("{SESSION_UID_LABEL}={}", uid.context("its uid")?));
+        let pods = namespace.pods();
+        let made = until_all(&pods, its.clone(), "made", READY_LIMIT, |pods| !pods.is_empty());
+        let made = made.await?.into_values().next().context("its pod")?;
+        let now = DeleteParams::default().grace_period(0);
+        let operators = Api::<Pod>::namespaced(cluster.client.clone(), operators);
+        for controller in &controllers {
+            operators.delete(&controller.name_any(), &now).await?;
+        }
+        pods.delete(&made.name_any(), &now).await?;
+        namespace.ended("killed", Phase::Failed, Reason::PodDeleted).await?;
+        let left = until_all(&pods, its, "none", READY_LIMIT, |pods| pods.is_empty()).await?;
+        ensure!(left.is_empty(), "a second pod");
+        Ok(())
+    };
+    cluster.with_class(&class, test).await
 }

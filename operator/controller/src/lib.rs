@@ -32,7 +32,7 @@ pub use settings::Settings;
 
 use crate::{
     admission::Gate,
-    cache::{Expectations, Tombstones, watches},
+    cache::{Expectations, History, Tombstones, watches},
     idle_namespaces::IdleNamespaces,
     limits::Limits,
     session::{Context, SessionListener},
@@ -82,6 +82,15 @@ pub async fn run(
         events::channel(client.clone(), metrics.clone(), settings.identity.clone());
     let events_stop = CancellationToken::new();
     tasks.spawn(event_writer.run(events_stop.clone()));
+    tokio::select! {
+        () = stores.wait_until_ready() => {}
+        () = stop.cancelled() => {}
+    }
+    gate.restore(&stores);
+    let history = Arc::new(History::new(&stores));
+    let telling =
+        history.clone().tell(client.clone(), settings.clone(), key.clone(), tombstones.clone());
+    tasks.spawn(stop.clone().run_until_cancelled_owned(telling));
     let limits = Limits::new(settings.concurrent_steps, settings.concurrent_binds);
     let context = Arc::new(Context {
         writer: Writer { client: client.clone(), metrics: metrics.clone() },
@@ -91,6 +100,7 @@ pub async fn run(
         stores: stores.clone(),
         expectations,
         tombstones,
+        history,
         gate: gate.clone(),
         limits,
         work: work.clone(),
@@ -99,11 +109,6 @@ pub async fn run(
         clock,
     });
 
-    tokio::select! {
-        () = stores.wait_until_ready() => {}
-        () = stop.cancelled() => {}
-    }
-    gate.restore(&stores);
     maybe_idle.add_all(stores.namespaces_with_services());
     let namespaces = Arc::new(IdleNamespaces {
         stores: stores.clone(),

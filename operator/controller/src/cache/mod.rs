@@ -3,6 +3,7 @@
 mod class_owners;
 mod expectations;
 mod forged;
+mod history;
 mod kept;
 pub mod live;
 mod stores;
@@ -12,6 +13,7 @@ pub mod watches;
 pub use class_owners::controller_label;
 pub use expectations::Expectations;
 pub use forged::is_forged;
+pub use history::History;
 pub use kept::unreadable;
 pub use stores::{Stores, is_finished};
 pub use tombstones::{Tombstone, Tombstones};

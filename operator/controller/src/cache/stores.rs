@@ -105,6 +105,18 @@ impl Stores {
         of_namespaces.filter_map(|service| service.metadata.namespace.clone()).collect()
     }
 
+    /// This controller's live sessions that have no pod, as far as is known.
+    pub fn without_pod(&self) -> Vec<Arc<BrowserSession>> {
+        let mut sessions = self.sessions.state();
+        sessions.retain(|session| {
+            !is_finished(session)
+                && assigned_pod(session).is_none()
+                && self.is_ours(session)
+                && SessionKey::of_session(session).is_some_and(|key| self.pod_of(&key).is_none())
+        });
+        sessions
+    }
+
     pub fn has_live_session(&self, namespace: &str) -> bool {
         self.sessions.state().iter().any(|session| {
             session.metadata.namespace.as_deref() == Some(namespace) && !is_finished(session)

@@ -84,6 +84,7 @@ impl Reconciler<'_> {
         placement: &Placement<'_>,
     ) -> Result<Action, writer::Error> {
         let Context { gate, work, .. } = self.context;
+        self.context.history.told_of(&self.key.uid).await;
         // The store lets go of a pod before its tombstone is there.
         if self.context.tombstones.get(&self.key.uid).is_some() {
             return Ok(Action::RequeueAfter(Duration::ZERO));

@@ -8,7 +8,7 @@ use kube::Client;
 
 use crate::{
     admission::Gate,
-    cache::{Expectations, Stores, Tombstones},
+    cache::{Expectations, History, Stores, Tombstones},
     events::Events,
     limits::Limits,
     metrics::Metrics,
@@ -26,6 +26,7 @@ pub struct Context {
     pub stores: Arc<Stores>,
     pub expectations: Arc<Expectations>,
     pub tombstones: Arc<Tombstones>,
+    pub history: Arc<History>,
     pub gate: Arc<Gate>,
     pub limits: Limits,
     pub work: WorkQueue<SessionKey>,
