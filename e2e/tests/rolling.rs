@@ -95,7 +95,7 @@ async fn sessions_hardly_notice_that_a_controller_goes() -> Result<()> {
             let rolling = stream(&namespace, "rolling-", rollout).await?;
             println!("slowest pod: {calm:.2} s in calm, {rolling:.2} s in a rolling update");
             ensure!(rolling - calm < LONGEST.as_secs_f64(), "a gap of {:.2} s", rolling - calm);
-            no_second_pod(namespace, &operators).await
+            no_second_pod(&namespace, &operators).await
         };
         cluster.with_class(&class, test).await
     })
