@@ -12,6 +12,9 @@ python3 -c 'import ensurepip, venv' 2>/dev/null || missing="python3 python3-venv
 command -v npm >/dev/null || missing="$missing nodejs npm"
 command -v javac >/dev/null || missing="$missing default-jdk-headless"
 command -v mvn >/dev/null || missing="$missing maven"
+# Ruby's gems come from Debian, as everything native here does.
+ruby -e 'require "selenium-webdriver"; require "capybara"' 2>/dev/null ||
+    missing="$missing ruby ruby-selenium-webdriver ruby-capybara"
 if [ -n "$missing" ]; then
     echo "installing $missing" >&2
     # shellcheck disable=SC2086

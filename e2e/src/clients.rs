@@ -8,7 +8,7 @@ use tokio::process::Command;
 use crate::{Namespace, settings::checkout};
 
 /// The folder of the installed clients.
-async fn installed() -> Result<String> {
+pub async fn installed() -> Result<String> {
     let script = checkout().join("e2e/clients/install.sh");
     let output =
         Command::new(&script).output().await.with_context(|| script.display().to_string())?;
@@ -46,11 +46,25 @@ pub async fn java() -> Result<Command> {
     Ok(command)
 }
 
+/// A program for a script of `e2e/clients/frameworks`. `INSTALLED` stands for the folder of the installed clients.
+pub async fn framework(program: &str, arguments: &[&str]) -> Result<Command> {
+    let installed = installed().await?;
+    let filled = |text: &str| text.replace("INSTALLED", &installed);
+    let mut command = Command::new(filled(program));
+    command
+        .args(arguments.iter().map(|argument| filled(argument)))
+        .current_dir(checkout().join("e2e/clients/frameworks"));
+    Ok(command)
+}
+
 /// Runs a client, which must succeed, and gives what it prints.
 pub async fn run(namespace: &Namespace, mut command: Command) -> Result<String> {
     let settings = &namespace.cluster.settings;
+    // A client that has a key has it in its URL.
+    if command.as_std().get_envs().all(|(name, _)| name != "GATEWAY_URL") {
+        command.env("GATEWAY_URL", &settings.gateway_url);
+    }
     let output = command
-        .env("GATEWAY_URL", &settings.gateway_url)
         .env("SITE_URL", &settings.site_url)
         .env("BUILD", &namespace.name)
         .kill_on_drop(true)
