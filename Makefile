@@ -99,6 +99,10 @@ chart: ## Lint the charts, and check what they render against the schemas
 e2e: ## Run the end-to-end tests on a real cluster
 	e2e/run.sh
 
+.PHONY: test-long
+test-long: ## Run what takes long: clusters of IPv6 and of both families, version skew, a soak; PARTS="ipv6 skew" chooses
+	e2e/long.sh $(PARTS)
+
 .PHONY: soak
 soak: up ## Sessions at random while what runs them is killed, for 5 minutes; SOAK="--minutes 60 --seed 7" or --help says more
 	source e2e/cluster/state/env && cargo run --quiet --package e2e --bin soak -- $(SOAK)

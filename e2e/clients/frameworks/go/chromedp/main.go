@@ -28,7 +28,7 @@ func main() {
 		chromedp.Navigate(os.Getenv("SITE_URL")+"/"),
 		chromedp.Title(&title),
 		chromedp.Click("#link", chromedp.ByQuery),
-		chromedp.Poll(`document.title.includes("second")`, nil),
+		chromedp.WaitReady("#sent", chromedp.ByQuery),
 		chromedp.Title(&clicked),
 	)
 	if err != nil {
