@@ -207,6 +207,16 @@ fn of_anybody() -> Vec<Case> {
         ]);
     }
     let size = 500 << 10;
+    // As few as may be counted, beside as much as fits.
+    let beside = format!(
+        r#"{{"capabilities": {{"alwaysMatch": {{"a:b": "{}"}}, "firstMatch": [{}]}}}}"#,
+        "x".repeat(480 << 10),
+        vec!["{}"; 4000].join(",")
+    );
+    let bytes = post("/session", "", &beside);
+    cases.push(case(CLASSIC, "4,000 alternatives", bytes, "400"));
+    let bytes = socket("/session", &command(&beside));
+    cases.push(case(BIDI, "4,000 alternatives", bytes, "invalid argument"));
     for (what, params) in
         [("alternatives", alternatives(size)), ("levels", nested(size)), ("members", members(size))]
     {
