@@ -5,8 +5,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use crds::{Phase, Reason, names::SESSION_UID_LABEL};
 use e2e::{
-    Namespace, class_like_the_default, kubectl::kubectl, namespace::READY_LIMIT, operator,
-    wait::until_all, with_namespace,
+    Namespace, class_like_the_default,
+    kubectl::kubectl,
+    namespace::READY_LIMIT,
+    operator,
+    wait::{eventually, until_all},
+    with_namespace,
 };
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Pod;
@@ -102,7 +106,7 @@ async fn sessions_hardly_notice_that_a_controller_goes() -> Result<()> {
     .await
 }
 
-/// A session whose status says nothing of its pod yet, when its controller is killed and its pod deleted.
+/// A session whose status says nothing of its pod yet, when its controller is killed and then its pod deleted.
 async fn no_second_pod(namespace: &Namespace, operators: &str) -> Result<()> {
     let cluster = &namespace.cluster;
     let name = format!("{}-nowhere", namespace.name);
@@ -111,20 +115,33 @@ async fn no_second_pod(namespace: &Namespace, operators: &str) -> Result<()> {
         json!({"regions": [{"name": "nowhere", "nodeSelector": {"e2e/nowhere": "at-all"}}]});
     let class = class_like_the_default(&cluster.default_class().await?, &name, fields)?;
     let test = async || {
-        let controllers = operator::pods(cluster, "controller").await?;
-        let uid = namespace.create("killed", json!({"className": name})).await?.uid();
+        let killed = operator::pods(cluster, "controller").await?.into_iter().map(|pod| {
+            let address = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
+            Ok((pod.name_any(), address.context("a controller without an address")?))
+        });
+        let killed = killed.collect::<Result<Vec<_>>>()?;
+        let uid = namespace.create("left", json!({"className": name})).await?.uid();
         let its =
             Config::default().labels(&format!("{SESSION_UID_LABEL}={}", uid.context("its uid")?));
         let pods = namespace.pods();
         let made = until_all(&pods, its.clone(), "made", READY_LIMIT, |pods| !pods.is_empty());
         let made = made.await?.into_values().next().context("its pod")?;
         let now = DeleteParams::default().grace_period(0);
-        let operators = Api::<Pod>::namespaced(cluster.client.clone(), operators);
-        for controller in &controllers {
-            operators.delete(&controller.name_any(), &now).await?;
+        let controllers = Api::<Pod>::namespaced(cluster.client.clone(), operators);
+        for (name, _) in &killed {
+            controllers.delete(name, &now).await?;
+        }
+        // Its Lease is still held, so no other works yet.
+        for (_, address) in &killed {
+            let health = format!("http://{address}:8080/healthz");
+            let is_dead = async || match reqwest::get(&health).await {
+                Ok(_) => anyhow::bail!("{health} answers"),
+                Err(_) => Ok(()),
+            };
+            eventually(READY_LIMIT, is_dead).await?;
         }
         pods.delete(&made.name_any(), &now).await?;
-        namespace.ended("killed", Phase::Failed, Reason::PodDeleted).await?;
+        namespace.ended("left", Phase::Failed, Reason::PodDeleted).await?;
         let left = until_all(&pods, its, "none", READY_LIMIT, |pods| pods.is_empty()).await?;
         ensure!(left.is_empty(), "a second pod");
         Ok(())
