@@ -264,6 +264,11 @@ pub struct PodTemplate {
     /// Further labels and annotations; the operator's own cannot be replaced.
     #[serde(default)]
     pub metadata: PodTemplateMetadata,
+    /// The keys of labels that a pod takes over from its session. A namespace's Services and policies select pods by labels,
+    /// so none is taken over that is not named here.
+    #[serde(default, rename = "sessionLabels", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 317)))]
+    pub session_labels: Vec<String>,
     /// Fields of a pod's spec, merged into the operator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "free_object")]

@@ -1,5 +1,7 @@
 //! Labels, annotations and fixed names, which other tools may rely on.
 
+/// What the names of our labels and annotations begin with.
+pub const PREFIX: &str = "browser-operator.io/";
 /// On every object that the operator creates; its value is [`MANAGED_BY`].
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 /// The value of [`MANAGED_BY_LABEL`].

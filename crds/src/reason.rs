@@ -35,11 +35,15 @@ pub enum Reason {
     PodRefused,
     /// A Service that is not the operator's has the name that the operator's needs; the controller tries again.
     ServiceConflict,
+    /// The class cannot be used as it is; the message names the field.
+    ClassUnusable,
     /// The scheduler finds no node for the pod.
     Unschedulable,
-    /// The kubelet cannot get the class's image.
+    /// The pod's node does not act on it: its kubelet has not taken the pod.
+    NodeUnresponsive,
+    /// The kubelet cannot get the class's image, or has not in time.
     ImageUnavailable,
-    /// The kubelet cannot make the pod's container.
+    /// The kubelet cannot make or start the pod's container.
     ContainerUnavailable,
 
     /// No BrowserClass has the name in `spec.className`, or there is no class at all.
@@ -118,6 +122,7 @@ impl Reason {
                 | Self::QuotaExceeded
                 | Self::PodRefused
                 | Self::ServiceConflict
+                | Self::ClassUnusable
         )
     }
 

@@ -143,7 +143,7 @@ async fn metadata_that_is_too_large_is_refused_with_its_limit() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_image_that_is_missing_is_told_in_the_kubelets_words_until_the_start_timeout()
+async fn an_image_that_is_missing_is_told_in_the_kubelets_words_until_the_schedule_timeout()
 -> Result<()> {
     with_namespace(async |namespace| {
         let default = namespace.cluster.default_class().await?;
@@ -151,7 +151,7 @@ async fn an_image_that_is_missing_is_told_in_the_kubelets_words_until_the_start_
             // Of no browser: the test beside this one asks for one that no class has.
             "versions": [{"version": "0.0.1", "image": "browser-operator.invalid/none:1"}],
             "imagePullPolicy": "Never",
-            "startTimeoutSeconds": PROBLEM_TIMEOUT.as_secs() + 5,
+            "scheduleTimeoutSeconds": PROBLEM_TIMEOUT.as_secs() + 5,
         });
         let class = class_like_the_default(&default, &namespace.name, fields)?;
         namespace
@@ -159,13 +159,13 @@ async fn an_image_that_is_missing_is_told_in_the_kubelets_words_until_the_start_
             .with_class(&class, async || {
                 namespace.create("s", json!({"className": namespace.name})).await?;
                 let held = namespace.reason("s", Reason::ImageUnavailable, PROBLEM_TIMEOUT).await?;
-                ensure!(!held.is_terminal(), "it ended before the start timeout");
+                ensure!(!held.is_terminal(), "it ended before the schedule timeout");
                 let message = held.telling_condition().context("Ready")?.message.clone();
                 names(&message, &["ErrImageNeverPull", "browser-operator.invalid/none:1"])?;
 
                 let ended = namespace.ended("s", Phase::Failed, Reason::ImageUnavailable).await?;
                 let message = &ended.telling_condition().context("Ready")?.message;
-                names(message, &["startTimeoutSeconds: 15", "ErrImageNeverPull"])
+                names(message, &["scheduleTimeoutSeconds: 15", "ErrImageNeverPull"])
             })
             .await
     })
@@ -178,7 +178,7 @@ async fn a_pod_that_fits_no_node_is_told_in_the_schedulers_words() -> Result<()>
         let default = namespace.cluster.default_class().await?;
         let fields = json!({
             "regions": [{"name": "mars", "nodeSelector": {"browser-operator.io/e2e": "nowhere"}}],
-            "startTimeoutSeconds": PROBLEM_TIMEOUT.as_secs() + 5,
+            "scheduleTimeoutSeconds": PROBLEM_TIMEOUT.as_secs() + 5,
         });
         let class = class_like_the_default(&default, &namespace.name, fields)?;
         namespace
@@ -193,7 +193,7 @@ async fn a_pod_that_fits_no_node_is_told_in_the_schedulers_words() -> Result<()>
                 let ended = namespace.ended("s", Phase::Failed, Reason::Unschedulable).await?;
                 names(
                     &ended.telling_condition().context("Ready")?.message,
-                    &["startTimeoutSeconds: 15"],
+                    &["scheduleTimeoutSeconds: 15"],
                 )
             })
             .await

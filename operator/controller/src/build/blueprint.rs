@@ -5,6 +5,8 @@ use crds::{BrowserClass, BrowserSessionSpec, BrowserVersion, Feature, Features, 
 use placement::Placement;
 use webdriver::capabilities::{CapabilitySet, for_driver};
 
+use super::template::Template;
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Blueprint<'a> {
@@ -13,6 +15,8 @@ pub struct Blueprint<'a> {
     /// `None` for a class without regions.
     pub region: Option<&'a Region>,
     pub preparation: Preparation,
+    /// What the class adds.
+    pub template: &'a Template,
 }
 
 /// What a pod has ready before it is bound.
@@ -27,12 +31,17 @@ pub struct Preparation {
 impl<'a> Blueprint<'a> {
     /// The pod that is created for a session alone: it prepares exactly what the session asks for.
     #[must_use]
-    pub fn cold(spec: &BrowserSessionSpec, placement: &Placement<'a>) -> Self {
+    pub fn cold(
+        spec: &BrowserSessionSpec,
+        placement: &Placement<'a>,
+        template: &'a Template,
+    ) -> Self {
         Self {
             class: placement.class,
             version: placement.version,
             region: placement.region,
             preparation: Preparation::of(spec, &placement.capabilities),
+            template,
         }
     }
 

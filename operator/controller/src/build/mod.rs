@@ -2,11 +2,14 @@
 
 mod blueprint;
 mod metadata;
+mod mounts;
 mod pod;
 mod service;
 pub mod stage;
+mod template;
 
 pub use blueprint::{Blueprint, new_session};
 pub use metadata::{FIELD_MANAGER, MATCHED_ANNOTATION, cold_pod, object_name};
 pub use pod::{Assignment, pod, token_argument};
 pub use service::{browsers_service, own_service};
+pub use template::Template;

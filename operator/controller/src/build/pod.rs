@@ -21,13 +21,13 @@ use placement::Placement;
 use super::{
     blueprint::Blueprint,
     metadata::{MATCHED_ANNOTATION, session_labels},
+    mounts::{SCRATCH_MOUNT, SCRATCH_VOLUME, SHARED_MEMORY_MOUNT, SHARED_MEMORY_VOLUME},
+    template::Template,
 };
 use crate::{pods::BROWSER_CONTAINER, session_key::SessionKey};
 
 /// The user of a browser's container.
 const USER: i64 = 65532;
-/// Where the browser may write.
-const SCRATCH: &str = "/tmp";
 /// The agent in the class's image.
 const AGENT: &str = "/usr/bin/browser-operator";
 /// How long an agent may take to end.
@@ -47,7 +47,14 @@ pub struct Assignment {
 
 impl Assignment {
     #[must_use]
-    pub fn new(key: &SessionKey, session: &BrowserSession, placement: &Placement<'_>) -> Self {
+    pub fn new(
+        key: &SessionKey,
+        session: &BrowserSession,
+        placement: &Placement<'_>,
+        template: &Template,
+    ) -> Self {
+        let mut labels = template.labels_of(session);
+        labels.extend(session_labels(key));
         let mut annotations =
             BTreeMap::from([(MATCHED_ANNOTATION.to_owned(), placement.matched.to_string())]);
         if !placement.providers.is_empty() {
@@ -56,9 +63,10 @@ impl Assignment {
         }
         Self {
             owner: session.controller_owner_ref(&()),
-            labels: session_labels(key),
+            labels,
             annotations,
             deadline_seconds: i64::from(session.spec.timeout_seconds)
+                + i64::from(placement.class.spec.schedule_timeout_seconds)
                 + i64::from(placement.class.spec.start_timeout_seconds)
                 + DEADLINE_SLACK_SECONDS,
         }
@@ -86,7 +94,7 @@ pub fn pod(pod: &PodRef, blueprint: &Blueprint<'_>, token: &TokenHash) -> Pod {
     ]);
     let region = blueprint.region;
     labels.extend(region.map(|region| (names::REGION_LABEL.to_owned(), region.name.clone())));
-    Pod {
+    let mut built = Pod {
         metadata: ObjectMeta {
             name: Some(pod.name.clone()),
             namespace: Some(pod.namespace.clone()),
@@ -118,13 +126,15 @@ pub fn pod(pod: &PodRef, blueprint: &Blueprint<'_>, token: &TokenHash) -> Pod {
                 .filter(|region| !region.tolerations.is_empty())
                 .map(|region| region.tolerations.clone()),
             volumes: Some(vec![
-                empty_dir("scratch", None, &class.scratch),
-                empty_dir("shared-memory", Some("Memory"), &class.shared_memory),
+                empty_dir(SCRATCH_VOLUME, None, &class.scratch),
+                empty_dir(SHARED_MEMORY_VOLUME, Some("Memory"), &class.shared_memory),
             ]),
             ..PodSpec::default()
         }),
         status: None,
-    }
+    };
+    blueprint.template.apply(&mut built);
+    built
 }
 
 fn container(blueprint: &Blueprint<'_>, token: &TokenHash) -> Container {
@@ -155,7 +165,10 @@ fn container(blueprint: &Blueprint<'_>, token: &TokenHash) -> Container {
             read_only_root_filesystem: Some(true),
             ..SecurityContext::default()
         }),
-        volume_mounts: Some(vec![mount("scratch", SCRATCH), mount("shared-memory", "/dev/shm")]),
+        volume_mounts: Some(vec![
+            mount(SCRATCH_VOLUME, SCRATCH_MOUNT),
+            mount(SHARED_MEMORY_VOLUME, SHARED_MEMORY_MOUNT),
+        ]),
         ..Container::default()
     }
 }
@@ -172,7 +185,7 @@ fn environment(blueprint: &Blueprint<'_>) -> Vec<EnvVar> {
         value: Some(value),
         ..EnvVar::default()
     };
-    let mut environment = vec![variable("HOME", SCRATCH.to_owned())];
+    let mut environment = vec![variable("HOME", SCRATCH_MOUNT.to_owned())];
     if let Some(features) = &blueprint.preparation.features {
         let features = escape_expansion(&serde_json::json!(features).to_string());
         environment.push(variable(names::FEATURES_VARIABLE, features));
@@ -266,8 +279,9 @@ mod tests {
         let name = object_name(&key);
         let pod_ref = PodRef::new("team-a", &name);
         let token = InstallationKey::new(&[0; 32]).unwrap().pod_token(&pod_ref).hash();
-        let blueprint = Blueprint::cold(&session.spec, &placement);
-        let assignment = Assignment::new(&key, &session, &placement);
+        let template = Template::default();
+        let blueprint = Blueprint::cold(&session.spec, &placement, &template);
+        let assignment = Assignment::new(&key, &session, &placement, &template);
 
         let built = assignment.apply(pod(&pod_ref, &blueprint, &token));
         let built = serde_json::to_value(built).unwrap();
@@ -296,7 +310,7 @@ mod tests {
                     }],
                 },
                 "spec": {
-                    "activeDeadlineSeconds": 100 + 60 + 60,
+                    "activeDeadlineSeconds": 100 + 600 + 60 + 60,
                     "automountServiceAccountToken": false,
                     "enableServiceLinks": false,
                     "hostname": name,

@@ -11,6 +11,9 @@ use kube::Resource;
 use super::metadata::{object_name, session_labels};
 use crate::session_key::SessionKey;
 
+/// Both IP families where the cluster has them.
+const FAMILIES: &str = "PreferDualStack";
+
 fn port() -> ServicePort {
     ServicePort {
         name: Some("webdriver".to_owned()),
@@ -33,6 +36,7 @@ pub fn browsers_service(namespace: &str) -> Service {
         },
         spec: Some(ServiceSpec {
             cluster_ip: Some("None".to_owned()),
+            ip_family_policy: Some(FAMILIES.to_owned()),
             publish_not_ready_addresses: Some(true),
             selector: Some(ours.into()),
             ports: Some(vec![port()]),
@@ -54,6 +58,7 @@ pub fn own_service(key: &SessionKey, session: &BrowserSession, expose: Expose) -
             ..ObjectMeta::default()
         },
         spec: Some(ServiceSpec {
+            ip_family_policy: Some(FAMILIES.to_owned()),
             type_: Some(expose.type_.as_str().to_owned()),
             selector: Some(session_labels(key)),
             ports: Some(vec![port()]),

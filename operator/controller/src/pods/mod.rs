@@ -1,13 +1,17 @@
 //! What a browser pod says about its session. Pure.
 
 mod observe;
+mod problem;
+mod start;
 
 use agent_api::PodRef;
 use crds::BrowserSession;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
-pub use observe::{Observed, Problem, live_address, observe, observe_gone};
+pub use observe::{Observed, live_address, observe, observe_gone};
+pub use problem::Problem;
+pub use start::{StartLimits, start};
 
 /// The container with the browser.
 pub const BROWSER_CONTAINER: &str = "browser";

@@ -4,27 +4,23 @@ use std::net::IpAddr;
 
 use agent_api::End;
 use crds::Reason;
-use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 
-use super::BROWSER_CONTAINER;
+use super::{
+    BROWSER_CONTAINER,
+    problem::Problem,
+    start::{Start, container, start},
+};
 
 /// A pod, as far as its session is concerned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Observed {
-    /// It has no address yet; what holds it up, if something does.
-    Starting(Option<Problem>),
+    /// Its agent cannot be asked yet.
+    Starting(Start),
     /// It has an address, and its agent can be asked.
     Reachable { ip: IpAddr },
     /// It has ended, or is being taken away.
     Ended(Problem),
-}
-
-/// Why a pod is not as it should be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    pub reason: Reason,
-    /// In the words of whoever saw it: scheduler, kubelet or agent.
-    pub message: String,
 }
 
 fn problem(reason: Reason, message: impl Into<String>) -> Problem {
@@ -35,9 +31,10 @@ pub fn observe(pod: &Pod) -> Observed {
     if let Some(problem) = ended(pod, pod.metadata.deletion_timestamp.is_some()) {
         return Observed::Ended(problem);
     }
+    let start = start(pod);
     match address(pod) {
-        Some(ip) if start_problem(pod).is_none() => Observed::Reachable { ip },
-        _ => Observed::Starting(start_problem(pod)),
+        Some(ip) if !start.is_held_up => Observed::Reachable { ip },
+        _ => Observed::Starting(start),
     }
 }
 
@@ -55,7 +52,10 @@ pub fn live_address(pod: &Pod) -> Option<IpAddr> {
 }
 
 fn address(pod: &Pod) -> Option<IpAddr> {
-    pod.status.as_ref()?.pod_ip.as_deref()?.parse().ok()
+    let status = pod.status.as_ref()?;
+    // The first of a cluster with two families is its own; podIP repeats it.
+    let first = || status.pod_ips.iter().flatten().find_map(|ip| ip.ip.parse().ok());
+    status.pod_ip.as_deref().and_then(|ip| ip.parse().ok()).or_else(first)
 }
 
 fn ended(pod: &Pod, is_deleted: bool) -> Option<Problem> {
@@ -67,8 +67,11 @@ fn ended(pod: &Pod, is_deleted: bool) -> Option<Problem> {
         match termination.reason {
             // An agent that was only told to stop with its pod knows less than the pod does.
             Reason::PodDeleted => {}
-            // One that was killed says nothing; why, stands in the pod when that has ended: the kubelet may evict it.
-            Reason::AgentLost if !has_ended && !is_deleted => return None,
+            // One that was killed says nothing; why, stands in the pod when that has ended: the kubelet may evict it. A pod
+            // with other containers may never end.
+            Reason::AgentLost if !has_ended && !is_deleted && !has_others_running(pod) => {
+                return None;
+            }
             Reason::AgentLost if status.is_some_and(|status| status.reason.is_some()) => {}
             Reason::AgentLost if is_deleted || disruption(pod).is_some() => {}
             _ => return Some(termination),
@@ -139,43 +142,42 @@ fn termination(terminated: &ContainerStateTerminated) -> Problem {
     let text = terminated.message.as_deref().unwrap_or_default();
     match End::from_termination_message(text) {
         Some(End { reason, message }) => problem(reason, message),
-        None => problem(
+        None => without_a_word(terminated, text),
+    }
+}
+
+/// The most of what a program that is not our agent leaves as its last word, in bytes.
+const MAX_FOREIGN_WORD: usize = 1024;
+
+/// A container that ended before its agent ran, or under it.
+fn without_a_word(terminated: &ContainerStateTerminated, text: &str) -> Problem {
+    let code = terminated.exit_code;
+    let text = &text[..text.floor_char_boundary(MAX_FOREIGN_WORD)];
+    let said = match (terminated.reason.as_deref().unwrap_or_default(), text.trim()) {
+        ("", "") => String::new(),
+        (reason, "") => format!(" ({reason})"),
+        ("", text) => format!(": {text}"),
+        (reason, text) => format!(" ({reason}): {text}"),
+    };
+    match terminated.reason.as_deref() {
+        // The kubelet's words for a container that no process came of (container runtimes: containerd, CRI-O, dockershim).
+        Some("StartError" | "ContainerCannotRun") => problem(
+            Reason::ContainerUnavailable,
+            format!("the container did not start, exit code {code}{said}"),
+        ),
+        _ => problem(
             Reason::AgentLost,
-            format!("the agent ended without a word, with exit code {}", terminated.exit_code),
+            format!("the agent ended without a word, with exit code {code}{said}"),
         ),
     }
 }
 
-fn start_problem(pod: &Pod) -> Option<Problem> {
-    let unscheduled = pod
-        .status
-        .iter()
-        .flat_map(|status| status.conditions.iter().flatten())
-        .find(|c| c.type_ == "PodScheduled" && c.status == "False");
-    if let Some(condition) = unscheduled {
-        return Some(problem(Reason::Unschedulable, condition.message.clone().unwrap_or_default()));
-    }
-    let waiting = container(pod)?.state.as_ref()?.waiting.as_ref()?;
-    let said = waiting.reason.as_deref().unwrap_or_default();
-    let message = match waiting.message.as_deref().unwrap_or_default() {
-        "" => said.to_owned(),
-        message => format!("{said}: {message}"),
-    };
-    match said {
-        "ErrImagePull"
-        | "ImagePullBackOff"
-        | "ErrImageNeverPull"
-        | "InvalidImageName"
-        | "ImageInspectError"
-        | "RegistryUnavailable" => Some(problem(Reason::ImageUnavailable, message)),
-        "" | "ContainerCreating" | "PodInitializing" => None,
-        _ => Some(problem(Reason::ContainerUnavailable, message)),
-    }
-}
-
-fn container(pod: &Pod) -> Option<&ContainerStatus> {
-    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
-    statuses.iter().find(|status| status.name == BROWSER_CONTAINER)
+/// Whether containers run beside the browser's, such as one that a mesh has injected.
+fn has_others_running(pod: &Pod) -> bool {
+    let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    statuses
+        .filter(|status| status.name != BROWSER_CONTAINER)
+        .any(|status| status.state.as_ref().is_some_and(|state| state.running.is_some()))
 }
 
 #[cfg(test)]
@@ -206,32 +208,35 @@ mod tests {
     fn a_pod_says_how_far_it_is_and_what_holds_it_up() {
         let ip = "10.0.0.1".parse().unwrap();
         for (status, expected) in [
-            (json!({}), Observed::Starting(None)),
-            (json!({"phase": "Pending"}), Observed::Starting(None)),
-            (json!({"phase": "Running", "podIP": "10.0.0.1"}), Observed::Reachable { ip }),
-            (waiting("ContainerCreating", ""), Observed::Reachable { ip }),
+            (json!({}), Err((Reason::Starting, "the scheduler has not placed the pod yet"))),
+            (json!({"phase": "Running", "podIP": "10.0.0.1"}), Ok(ip)),
+            (
+                json!({"phase": "Running", "podIPs": [{"ip": "10.0.0.1"}, {"ip": "fd00::1"}]}),
+                Ok(ip),
+            ),
+            (waiting("ContainerCreating", ""), Ok(ip)),
             (
                 waiting("ImagePullBackOff", "no such image"),
-                Observed::Starting(Some(problem(
-                    Reason::ImageUnavailable,
-                    "ImagePullBackOff: no such image",
-                ))),
+                Err((Reason::ImageUnavailable, "ImagePullBackOff: no such image")),
             ),
             (
                 waiting("CreateContainerError", "no seccomp profile"),
-                Observed::Starting(Some(problem(
-                    Reason::ContainerUnavailable,
-                    "CreateContainerError: no seccomp profile",
-                ))),
+                Err((Reason::ContainerUnavailable, "CreateContainerError: no seccomp profile")),
             ),
             (
                 json!({"phase": "Pending", "conditions": [{
                     "type": "PodScheduled", "status": "False", "message": "0/1 nodes are available",
                 }]}),
-                Observed::Starting(Some(problem(Reason::Unschedulable, "0/1 nodes are available"))),
+                Err((Reason::Unschedulable, "0/1 nodes are available")),
             ),
         ] {
-            assert_eq!(observe(&pod(status.clone())), expected, "{status}");
+            let found = match observe(&pod(status.clone())) {
+                Observed::Reachable { ip } => Ok(ip),
+                Observed::Starting(start) => Err(start.report()),
+                Observed::Ended(problem) => panic!("it has ended: {problem:?}"),
+            };
+            let expected = expected.map_err(|(reason, message)| problem(reason, message));
+            assert_eq!(found, expected, "{status}");
         }
     }
 
@@ -242,6 +247,12 @@ mod tests {
             (terminated(json!({"exitCode": 0, "message": word})), Reason::IdleTimeout),
             (terminated(json!({"exitCode": 137, "reason": "OOMKilled"})), Reason::OutOfMemory),
             (terminated(json!({"exitCode": 1, "message": "panicked"})), Reason::AgentLost),
+            (
+                terminated(
+                    json!({"exitCode": 128, "reason": "StartError", "message": "no such file"}),
+                ),
+                Reason::ContainerUnavailable,
+            ),
             (
                 terminated(json!({"exitCode": 0, "message": "{\"reason\":\"Why\"}"})),
                 Reason::AgentLost,
@@ -285,6 +296,32 @@ mod tests {
         deleted.metadata.deletion_timestamp =
             serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
         assert_eq!(reason(&deleted), Some(Reason::PodDeleted));
+    }
+
+    #[test]
+    fn the_browsers_own_container_decides_where_others_keep_the_pod_running() {
+        let sidecar = json!({"name": "proxy", "image": "i", "imageID": "", "ready": true, "restartCount": 0,
+            "state": {"running": {}}});
+        let word = json!({"reason": "IdleTimeout"}).to_string();
+        for (state, reason) in [
+            (json!({"exitCode": 0, "message": word}), Reason::IdleTimeout),
+            (json!({"exitCode": 137, "reason": "Error"}), Reason::AgentLost),
+        ] {
+            let mut status = terminated(state);
+            status["phase"] = json!("Running");
+            status["containerStatuses"].as_array_mut().unwrap().push(sidecar.clone());
+            let Observed::Ended(problem) = observe(&pod(status.clone())) else {
+                panic!("{status} has not ended")
+            };
+            assert_eq!(problem.reason, reason);
+        }
+    }
+
+    #[test]
+    fn a_program_that_is_no_agent_is_quoted() {
+        let state = json!({"exitCode": 128, "reason": "StartError", "message": "exec: \"/usr/bin/x\": not found"});
+        let Observed::Ended(problem) = observe(&pod(terminated(state))) else { panic!("it ended") };
+        assert!(problem.message.contains("exec: \"/usr/bin/x\": not found"), "{problem:?}");
     }
 
     fn disrupted(by: &str) -> Value {

@@ -16,12 +16,13 @@ use net::{
     body::{self, collect},
     forward,
 };
+use parking_lot::Mutex;
 use serde::Serialize;
 use support::backoff::Backoff;
 use tokio::time::{sleep, timeout};
 use webdriver::capabilities::CapabilitySet;
 
-use crate::build::new_session;
+use crate::{build::new_session, pods::Problem};
 
 /// The most bytes of an agent's answer.
 const MAX_REPLY: usize = 16 << 20;
@@ -29,16 +30,6 @@ const MAX_REPLY: usize = 16 << 20;
 const BIND_BACKOFF: Backoff = Backoff::new(Duration::from_millis(3), Duration::from_millis(250));
 /// How long an agent may take to accept its end.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Why a pod was not bound.
-#[derive(Debug, thiserror::Error)]
-pub enum BindError {
-    /// It will not be, however often it is asked.
-    #[error("{}: {}", .0.reason, .0.message)]
-    Refused(End),
-    #[error("the agent gave no answer in time: {0}")]
-    NoAnswer(String),
-}
 
 /// Why a call got no answer.
 #[derive(Debug, thiserror::Error)]
@@ -88,31 +79,39 @@ pub fn bind_request(
     }
 }
 
-/// Binds. An agent that does not listen yet is asked again; once it listens, it answers when its browser is up.
-///
-/// # Errors
-/// It refuses, or does not answer `within` so long.
-pub async fn bind(
-    ip: IpAddr,
-    token: PodToken,
-    request: &BindRequest,
-    within: Duration,
-) -> Result<BindReply, BindError> {
-    let agent = Agent::new(ip, token);
-    let mut last = "it does not listen".to_owned();
-    let asking = async {
+/// A bind that is under way.
+pub struct BindCall {
+    agent: Agent,
+    /// What came of the last attempt; `None` while its answer is awaited.
+    last: Mutex<Option<String>>,
+}
+
+impl BindCall {
+    pub fn new(ip: IpAddr, token: PodToken) -> Self {
+        Self { agent: Agent::new(ip, token), last: Mutex::default() }
+    }
+
+    /// Binds. An agent that does not listen yet is asked again; once it listens, it answers when its browser is up.
+    ///
+    /// # Errors
+    /// It refuses, however often it is asked.
+    pub async fn bind(&self, request: &BindRequest) -> Result<BindReply, End> {
         let mut pauses = BIND_BACKOFF.pauses();
         loop {
-            match post(&agent, BIND_PATH, request).await {
+            *self.last.lock() = None;
+            match post(&self.agent, BIND_PATH, request).await {
                 Ok((status, body)) => return read_reply(status, &body),
-                Err(error) => last = describe(&error),
+                Err(error) => *self.last.lock() = Some(describe(&error)),
             }
             sleep(pauses.next().unwrap_or_default()).await;
         }
-    };
-    match timeout(within, asking).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(BindError::NoAnswer(last)),
+    }
+
+    /// The end of a session whose agent has not answered in time.
+    pub fn no_answer(&self, problem: Problem) -> End {
+        let last = self.last.lock().clone();
+        let last = last.unwrap_or_else(|| "asked for its browser, it did not answer".to_owned());
+        End::new(problem.reason, format!("{}: {last}", problem.message))
     }
 }
 
@@ -140,8 +139,8 @@ async fn post(
     Ok((status, collect(response.into_body(), MAX_REPLY).await?))
 }
 
-fn read_reply(status: StatusCode, body: &[u8]) -> Result<BindReply, BindError> {
-    let refused = |reason, message| BindError::Refused(End { reason, message });
+fn read_reply(status: StatusCode, body: &[u8]) -> Result<BindReply, End> {
+    let refused = |reason, message| End { reason, message };
     if status.is_success() {
         return serde_json::from_slice(body)
             .map_err(|error| refused(Reason::AgentIncompatible, error.to_string()));
@@ -157,7 +156,7 @@ fn read_reply(status: StatusCode, body: &[u8]) -> Result<BindReply, BindError> {
         Ok(BindRefusal::Held { holder }) => {
             refused(Reason::AgentLost, format!("the pod is held by the session with uid {holder}"))
         }
-        Ok(BindRefusal::Ended(end)) => BindError::Refused(end),
+        Ok(BindRefusal::Ended(end)) => end,
         Ok(BindRefusal::Malformed { message }) => refused(Reason::AgentIncompatible, message),
         Err(_) => {
             refused(Reason::AgentIncompatible, format!("the agent answered with status {status}"))
@@ -184,8 +183,7 @@ mod tests {
                 _ => Reason::AgentIncompatible,
             };
             let body = serde_json::to_vec(&refusal).unwrap();
-            let Err(BindError::Refused(End { reason, .. })) = read_reply(refusal.status(), &body)
-            else {
+            let Err(End { reason, .. }) = read_reply(refusal.status(), &body) else {
                 panic!("{refusal:?} was taken for an answer")
             };
             assert_eq!(reason, expected);

@@ -8,20 +8,20 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::ResourceExt;
 use parking_lot::Mutex;
 use placement::Placement;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::sleep};
 use webdriver::capabilities::CapabilitySet;
 
 use super::{
-    agent_calls::{self, BindError},
+    agent_calls,
     context::Context,
-    decide::Step,
+    decide::{Slow, Step, slow_start},
     status,
 };
 use crate::{
-    build::{self, Assignment, Blueprint, cold_pod, object_name},
+    build::{self, Assignment, Blueprint, Template, cold_pod, object_name},
     cache::controller_label,
     limits::Place,
-    pods::{Observed, Problem, live_address, observe, pod_ref},
+    pods::{Observed, Problem, StartLimits, live_address, observe, pod_ref},
     session_key::SessionKey,
     work_queue::Action,
     writer,
@@ -46,9 +46,11 @@ impl Reconciler<'_> {
     pub async fn apply(&self, step: Step<'_>) -> Result<Action, writer::Error> {
         match step {
             Step::Wait(pause) => Ok(pause.map_or(Action::AwaitChange, Action::RequeueAfter)),
-            Step::CreatePod { session, placement } => self.create_pod(session, &placement).await,
-            Step::Bind { session, pod, ip, capabilities, within } => {
-                self.bind(session, pod, ip, capabilities, within).await
+            Step::CreatePod { session, placement, template } => {
+                self.create_pod(session, &self.cold_pod(session, &placement, &template)).await
+            }
+            Step::Bind { session, pod, ip, capabilities } => {
+                self.bind(session, pod, ip, capabilities).await
             }
             Step::ApplyServices { session } => {
                 self.apply_services(session).await?;
@@ -81,7 +83,7 @@ impl Reconciler<'_> {
     async fn create_pod(
         &self,
         session: &BrowserSession,
-        placement: &Placement<'_>,
+        pod: &Pod,
     ) -> Result<Action, writer::Error> {
         let Context { gate, work, .. } = self.context;
         self.context.history.told_of(&self.key.uid).await;
@@ -89,7 +91,7 @@ impl Reconciler<'_> {
         if self.context.tombstones.get(&self.key.uid).is_some() {
             return Ok(Action::RequeueAfter(Duration::ZERO));
         }
-        match self.create_objects(session, &self.cold_pod(session, placement)).await {
+        match self.create_objects(session, pod).await {
             Ok(()) => {
                 gate.pod_created(work, self.key);
                 // The watch tells of it; if it never does, it was somebody else's.
@@ -123,11 +125,16 @@ impl Reconciler<'_> {
     }
 
     /// A pod for this session alone, which has it from its creation.
-    fn cold_pod(&self, session: &BrowserSession, placement: &Placement<'_>) -> Pod {
+    fn cold_pod(
+        &self,
+        session: &BrowserSession,
+        placement: &Placement<'_>,
+        template: &Template,
+    ) -> Pod {
         let pod = cold_pod(self.key);
-        let blueprint = Blueprint::cold(&session.spec, placement);
+        let blueprint = Blueprint::cold(&session.spec, placement, template);
         let blank = build::pod(&pod, &blueprint, &self.context.token(&pod).hash());
-        let mut pod = Assignment::new(self.key, session, placement).apply(blank);
+        let mut pod = Assignment::new(self.key, session, placement, template).apply(blank);
         pod.labels_mut().extend(controller_label(&self.context.settings.controller_name));
         pod
     }
@@ -173,19 +180,25 @@ impl Reconciler<'_> {
         pod: &Pod,
         ip: IpAddr,
         capabilities: CapabilitySet,
-        within: Duration,
     ) -> Result<Action, writer::Error> {
-        let Context { key: installation_key, settings, .. } = self.context;
+        let Context { key: installation_key, limits, settings, .. } = self.context;
         let session_id = installation_key.session_id(&self.key.uid).to_string();
         let request = agent_calls::bind_request(session, &self.key.uid, session_id, &capabilities);
         let token = self.context.token(&pod_ref(pod));
         drop(self.place.lock().take());
-        let limits = &self.context.limits;
-        let binding = limits.bind(agent_calls::bind(ip, token, &request, within));
+        let call = agent_calls::BindCall::new(ip, token);
+        let binding = limits.bind(call.bind(&request));
         let mut binding = std::pin::pin!(binding);
         let outcome = loop {
+            // Which limit counts changes while it waits: a container may start now that waited for its image.
+            let left = match self.left(pod) {
+                Ok(left) => left,
+                Err(problem) => break Err(call.no_answer(problem)),
+            };
+            let pause = self.tell_of_slow_start(pod).await.map_or(left, |quiet| quiet.min(left));
             tokio::select! {
                 outcome = &mut binding => break outcome,
+                () = sleep(pause) => {}
                 () = self.changed.notified() => if !self.is_wanted() {
                     return Ok(Action::AwaitChange);
                 },
@@ -212,17 +225,37 @@ impl Reconciler<'_> {
                 self.write_status(&session, status).await?;
                 Ok(Action::AwaitChange)
             }
-            Err(BindError::Refused(End { reason, message })) => {
+            Err(End { reason, message }) => {
                 let status = status::ended(session, Problem { reason, message }, now);
                 self.end(session, status, Some(pod)).await?;
                 Ok(Action::AwaitChange)
             }
-            // Time is up, and the next reconcile says so.
-            Err(error @ BindError::NoAnswer(_)) => {
-                tracing::warn!(uid = self.key.uid, "{error}");
-                Ok(Action::Retry)
-            }
         }
+    }
+
+    /// Writes what a pod waits for that is asked for long; returns when that may be due.
+    async fn tell_of_slow_start(&self, pod: &Pod) -> Option<Duration> {
+        let Context { stores, clock, .. } = self.context;
+        let session = stores.session(self.key)?;
+        let watched = stores.pod(&pod_ref(pod));
+        match slow_start(&session, watched.as_deref().unwrap_or(pod), clock()) {
+            Slow::Not(quiet) => Some(quiet),
+            Slow::Report(status) => {
+                if let Err(error) = self.write_status(&session, *status).await {
+                    tracing::debug!(uid = self.key.uid, "{error}: it has changed");
+                }
+                None
+            }
+            Slow::Told => None,
+        }
+    }
+
+    /// How long a pod that is asked may take yet.
+    fn left(&self, pod: &Pod) -> Result<Duration, Problem> {
+        let Context { stores, clock, .. } = self.context;
+        let watched = stores.pod(&pod_ref(pod));
+        let pod = watched.as_deref().unwrap_or(pod);
+        StartLimits::of(pod, &stores.classes()).left(pod, clock())
     }
 
     /// Whether the session still waits for its pod, and the pod is still there.

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use agent_api::PodRef;
-use crds::{BrowserClass, BrowserSession, BrowserSessionStatus, Phase, Reason, names};
+use crds::{BrowserSession, BrowserSessionStatus, Phase, Reason, names};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -16,17 +16,18 @@ use super::{
 };
 use crate::{
     admission::{Admission, is_worth_a_write},
-    build::cold_pod,
+    build::{Template, cold_pod},
     cache::{Tombstone, unreadable},
-    pods::{Observed, Problem, assigned_pod, live_address, observe},
+    pods::{Observed, Problem, StartLimits, assigned_pod, live_address, observe, start},
     session_key::SessionKey,
 };
 
 /// How long a session may be on its way before its status says so: most are Ready sooner, and a write that nobody reads
 /// costs them time. Creation times are cut to seconds, so this is at least one second.
 const QUIET: SignedDuration = SignedDuration::from_secs(2);
-/// The start timeout of a class that is gone.
-const DEFAULT_START_TIMEOUT_SECONDS: i32 = 60;
+
+/// How long a pod may be asked before its session's status says what it waits for.
+const SLOW: SignedDuration = SignedDuration::from_secs(5);
 
 /// What is known of a session.
 pub struct Facts<'a> {
@@ -60,6 +61,7 @@ pub enum Step<'a> {
     CreatePod {
         session: &'a BrowserSession,
         placement: Box<Placement<'a>>,
+        template: Box<Template>,
     },
     /// Give the pod to the session.
     Bind {
@@ -68,33 +70,17 @@ pub enum Step<'a> {
         /// The pod's address.
         ip: IpAddr,
         capabilities: CapabilitySet,
-        /// How long it may take.
-        within: Duration,
     },
     /// Apply the Services that name the pod, again.
-    ApplyServices {
-        session: &'a BrowserSession,
-    },
+    ApplyServices { session: &'a BrowserSession },
     /// Write how far the session is.
-    Report {
-        session: &'a BrowserSession,
-        status: Box<BrowserSessionStatus>,
-    },
+    Report { session: &'a BrowserSession, status: Box<BrowserSessionStatus> },
     /// Write why the session has ended, then delete its pod.
-    End {
-        session: &'a BrowserSession,
-        pod: Option<&'a Pod>,
-        status: Box<BrowserSessionStatus>,
-    },
+    End { session: &'a BrowserSession, pod: Option<&'a Pod>, status: Box<BrowserSessionStatus> },
     /// Delete a pod whose session is gone or has ended.
-    DeletePod {
-        session: Option<&'a BrowserSession>,
-        pod: &'a Pod,
-    },
+    DeletePod { session: Option<&'a BrowserSession>, pod: &'a Pod },
     /// Delete the session's own Service.
-    DeleteService {
-        session: &'a BrowserSession,
-    },
+    DeleteService { session: &'a BrowserSession },
     /// Delete the record of a session that ended long enough ago.
     DeleteSession,
 }
@@ -216,10 +202,23 @@ fn without_pod<'a>(
         Err(problem) => return end(facts, session, problem),
     };
     let class = placement.class.name_any();
+    // It may be mended: sessions wait, and take no place meanwhile.
+    let template = match Template::of(placement.class) {
+        Ok(template) => template,
+        Err(error) => {
+            let message = format!("class {class}: {error}");
+            let problem = Problem { reason: Reason::ClassUnusable, message };
+            return report(facts, session, Phase::Pending, problem, None);
+        }
+    };
     let capacity = placement.class.spec.capacity.and_then(|n| usize::try_from(n).ok());
     let (reason, position) = match admit(&class, capacity) {
         Some(Admission::Admitted) => {
-            return Step::CreatePod { session, placement: Box::new(placement) };
+            return Step::CreatePod {
+                session,
+                placement: Box::new(placement),
+                template: Box::new(template),
+            };
         }
         Some(Admission::Queued { reason, position }) => (reason, position),
         None => return Step::Wait(None),
@@ -251,41 +250,63 @@ fn with_pod<'a>(facts: &Facts<'a>, session: &'a BrowserSession, pod: &'a Pod) ->
         return if facts.services.are_complete {
             Step::Wait(None)
         } else {
-            Step::ApplyServices { session }
+            apply_services(facts, session, pod)
         };
     }
-    let seconds = start_timeout(&facts.references.classes, pod);
-    let created = pod.creation_timestamp().map_or(facts.now, |created| created.0);
-    let Some(left) = time_left(created, seconds, facts.now) else {
-        let Problem { reason, message } = match observed {
-            Observed::Starting(Some(problem)) => problem,
-            _ => Problem {
-                reason: Reason::StartTimedOut,
-                message: "its agent did not answer".to_owned(),
-            },
-        };
-        let message = format!("not ready within startTimeoutSeconds: {seconds}: {message}");
-        return end(facts, session, Problem { reason, message });
+    let left = match StartLimits::of(pod, &facts.references.classes).left(pod, facts.now) {
+        Ok(left) => left,
+        Err(problem) => return end(facts, session, problem),
     };
     if !facts.services.are_complete {
-        return Step::ApplyServices { session };
+        return apply_services(facts, session, pod);
     }
     match observed {
         Observed::Reachable { ip } => match validate::matched_capabilities(session, pod) {
-            Ok(capabilities) => Step::Bind { session, pod, ip, capabilities, within: left },
+            Ok(capabilities) => Step::Bind { session, pod, ip, capabilities },
             Err(problem) => end(facts, session, problem),
         },
-        Observed::Starting(problem) => {
-            let problem = problem.unwrap_or_else(|| Problem {
-                reason: Reason::Starting,
-                message: "the browser's pod is being started".to_owned(),
-            });
-            match report(facts, session, Phase::Starting, problem, None) {
+        Observed::Starting(start) => {
+            match report(facts, session, Phase::Starting, start.report(), None) {
                 Step::Wait(pause) => Step::Wait(Some(pause.unwrap_or(left).min(left))),
                 step => step,
             }
         }
         Observed::Ended(_) => Step::Wait(None),
+    }
+}
+
+/// Services that are missing are made, as far as the class of the pod allows them by now.
+fn apply_services<'a>(facts: &Facts<'a>, session: &'a BrowserSession, pod: &'a Pod) -> Step<'a> {
+    let name = pod.labels().get(names::CLASS_LABEL);
+    let class = facts.references.classes.iter().find(|class| Some(&class.name_any()) == name);
+    match class.map_or(Ok(()), |class| validate::exposure(session, class)) {
+        Ok(()) => Step::ApplyServices { session },
+        Err(problem) => end(facts, session, problem),
+    }
+}
+
+/// What the status of a session says whose pod is asked, and has been for long.
+#[derive(Debug, PartialEq)]
+pub enum Slow {
+    /// Nothing more, for so long.
+    Not(Duration),
+    /// What is known by now.
+    Report(Box<BrowserSessionStatus>),
+    /// It says so already.
+    Told,
+}
+
+pub fn slow_start(session: &BrowserSession, pod: &Pod, now: Timestamp) -> Slow {
+    let created = session.creation_timestamp().map_or(now, |created| created.0);
+    if let Some(wait) = positive((created + SLOW).duration_since(now)) {
+        return Slow::Not(wait);
+    }
+    let problem = start(pod).report();
+    let status = status::progress(session, Phase::Starting, problem, Some(pod), None, now);
+    if session.status.as_ref() == Some(&status) {
+        Slow::Told
+    } else {
+        Slow::Report(Box::new(status))
     }
 }
 
@@ -313,14 +334,6 @@ fn report<'a>(
 fn end<'a>(facts: &Facts<'a>, session: &'a BrowserSession, problem: Problem) -> Step<'a> {
     let status = Box::new(status::ended(session, problem, facts.now));
     Step::End { session, pod: facts.pod, status }
-}
-
-fn start_timeout(classes: &[BrowserClass], pod: &Pod) -> i32 {
-    let name = pod.labels().get(names::CLASS_LABEL);
-    classes
-        .iter()
-        .find(|class| Some(&class.name_any()) == name)
-        .map_or(DEFAULT_START_TIMEOUT_SECONDS, |class| class.spec.start_timeout_seconds)
 }
 
 /// What is left of so many seconds from `begin`; `None` when they have passed.

@@ -1,6 +1,6 @@
 //! Whether what a session asks for can be had, and as what. Pure: `placement` decides, for the gateway and for us.
 
-use crds::BrowserSession;
+use crds::{BrowserClass, BrowserSession, Reason};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use placement::{Placement, Refusal};
@@ -17,7 +17,28 @@ pub fn placement<'a>(
     session: &BrowserSession,
     references: &'a References,
 ) -> Result<Placement<'a>, Problem> {
-    placement::place(&session.spec, &references.classes).map_err(problem)
+    let placement = placement::place(&session.spec, &references.classes).map_err(problem)?;
+    exposure(session, placement.class)?;
+    Ok(placement)
+}
+
+/// Whether a class allows the Service that a session asks for.
+///
+/// # Errors
+/// It does not, or does not any more.
+pub fn exposure(session: &BrowserSession, class: &BrowserClass) -> Result<(), Problem> {
+    let Some(expose) = session.spec.expose else { return Ok(()) };
+    let allowed = &class.spec.expose_types;
+    if allowed.contains(&expose.type_) {
+        return Ok(());
+    }
+    let allowed: Vec<&str> = allowed.iter().map(|type_| type_.as_str()).collect();
+    let allowed = if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") };
+    let (name, asked) = (class.name_any(), expose.type_.as_str());
+    Err(Problem {
+        reason: Reason::FieldInvalid,
+        message: format!("spec.expose.type: class {name} allows {allowed}, not {asked}"),
+    })
 }
 
 /// The capabilities that a session's pod was matched with.

@@ -1,4 +1,5 @@
 use super::*;
+use crds::BrowserClass;
 use serde_json::{Value, json};
 
 fn classes(extra: Value) -> Vec<BrowserClass> {
@@ -88,7 +89,7 @@ fn next(
         Step::Wait(None) => "wait".to_owned(),
         Step::Wait(Some(pause)) => format!("wait {}", pause.as_secs()),
         Step::CreatePod { placement, .. } => format!("create {}", placement.version.image),
-        Step::Bind { ip, within, .. } => format!("bind {ip} within {}", within.as_secs()),
+        Step::Bind { ip, .. } => format!("bind {ip}"),
         Step::Report { status, .. } => summary("report", &status),
         Step::End { status, .. } => summary("end", &status),
         Step::DeletePod { .. } => "delete pod".to_owned(),
@@ -133,6 +134,10 @@ fn every_state_has_its_next_step() {
     }}}));
     let blank = pod(json!({}));
     let up = pod(json!({"status": {"podIP": "10.0.0.1"}}));
+    let running = pod(json!({"status": {"podIP": "10.0.0.1", "containerStatuses": [{
+        "name": "browser", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"running": {"startedAt": "2026-01-01T00:04:10Z"}},
+    }]}}));
     let imageless = pod(json!({"status": {"containerStatuses": [{
         "name": "browser", "image": "", "imageID": "", "ready": false, "restartCount": 0,
         "state": {"waiting": {"reason": "ErrImagePull"}},
@@ -188,7 +193,7 @@ fn every_state_has_its_next_step() {
             Some(&imageless),
             &all,
             0,
-            60,
+            600,
             "end Failed ImageUnavailable Ready+Stalled+Finished",
         ),
         (
@@ -196,11 +201,20 @@ fn every_state_has_its_next_step() {
             Some(&blank),
             &all,
             0,
-            60,
+            600,
+            "end Failed Unschedulable Ready+Stalled+Finished",
+        ),
+        (Some(&fresh), Some(&up), &all, 0, 0, "bind 10.0.0.1"),
+        (Some(&fresh), Some(&up), &all, 0, 599, "bind 10.0.0.1"),
+        (Some(&fresh), Some(&running), &all, 0, 309, "bind 10.0.0.1"),
+        (
+            Some(&fresh),
+            Some(&running),
+            &all,
+            0,
+            310,
             "end Failed StartTimedOut Ready+Stalled+Finished",
         ),
-        (Some(&fresh), Some(&up), &all, 0, 0, "bind 10.0.0.1 within 60"),
-        (Some(&fresh), Some(&up), &all, 0, 59, "bind 10.0.0.1 within 1"),
         (Some(&reported), None, &all, 0, 5, "end Failed PodDeleted Ready+Stalled+Finished"),
         (Some(&ready), Some(&up), &all, 0, 900, "wait"),
         (Some(&ready), Some(&ended), &all, 0, 9, "end Completed ClientEnded Finished"),
@@ -228,6 +242,55 @@ fn every_state_has_its_next_step() {
         let name = session.map(|s| serde_json::to_string(&s.status).unwrap());
         assert_eq!(got, expected, "{name:?} {pod:?} after {after}");
     }
+}
+
+#[test]
+fn a_class_whose_template_is_refused_lets_its_sessions_wait_until_it_is_mended() {
+    let broken = classes(json!({"podTemplate": {"spec": {"hostNetwork": true}}}));
+    let fresh = session(json!({}));
+    assert_eq!(next(Some(&fresh), None, &broken, 0, 2), "report Pending ClassUnusable Ready");
+}
+
+#[test]
+fn a_service_of_a_type_that_the_class_does_not_allow_is_refused_also_later() {
+    let (default, open) = (classes(json!({})), classes(json!({"exposeTypes": ["NodePort"]})));
+    let asks = session(json!({"spec": {"expose": {"type": "NodePort"}}}));
+    let refused = "end Failed FieldInvalid Ready+Stalled+Finished";
+    assert_eq!(next(Some(&asks), None, &default, 0, 0), refused);
+    assert_eq!(next(Some(&asks), None, &open, 0, 0), "create i");
+
+    let up = pod(json!({"status": {"podIP": "10.0.0.1"}}));
+    let services = Services { are_complete: false, own: false };
+    let now: Timestamp = "2026-01-01T00:00:09Z".parse().unwrap();
+    let step = |classes| {
+        let all = references(classes);
+        let facts = Facts { services, ..facts(Some(&asks), Some(&up), &all, now) };
+        match decide(&facts, admit) {
+            Step::ApplyServices { .. } => "apply services".to_owned(),
+            Step::End { status, .. } => status.conditions[0].message.clone(),
+            other => format!("{other:?}"),
+        }
+    };
+    assert_eq!(step(&open), "apply services");
+    assert_eq!(step(&default), "spec.expose.type: class chromium allows ClusterIP, not NodePort");
+}
+
+#[test]
+fn a_status_says_what_a_pod_waits_for_that_is_asked_for_long() {
+    let born: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let fresh = session(json!({}));
+    let pulling = pod(json!({"spec": {"containers": [], "nodeName": "n1"}, "status": {
+        "podIP": "10.0.0.1", "containerStatuses": [{
+            "name": "browser", "image": "i:1", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"waiting": {"reason": "ContainerCreating"}},
+        }],
+    }}));
+    let after = |seconds| born + SignedDuration::from_secs(seconds);
+    assert_eq!(slow_start(&fresh, &pulling, after(1)), Slow::Not(Duration::from_secs(4)));
+    let Slow::Report(status) = slow_start(&fresh, &pulling, after(5)) else { panic!("it is late") };
+    assert!(status.conditions[0].message.contains("image i:1"), "{:?}", status.conditions);
+    let told = BrowserSession { status: Some(*status), ..fresh };
+    assert_eq!(slow_start(&told, &pulling, after(6)), Slow::Told);
 }
 
 #[test]
