@@ -275,6 +275,7 @@ impl BrowserSession {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kube::CustomResourceExt;
     use serde_json::json;
 
     fn session(spec: serde_json::Value) -> BrowserSession {
@@ -346,6 +347,19 @@ mod tests {
             let verdict = session(json!({"startUrl": url})).validate_cel();
             assert_eq!(verdict.is_ok(), allowed, "{url}");
         }
+    }
+
+    #[test]
+    fn an_object_that_nobody_has_seen_is_in_progress_by_its_schema() {
+        let definition = serde_json::to_value(BrowserSession::crd()).unwrap();
+        let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        let status = schema["properties"]["status"]["default"].clone();
+        let mut unseen = session(json!({}));
+        unseen.status = Some(serde_json::from_value(status).unwrap());
+        let ready = unseen.condition(conditions::READY).unwrap();
+        assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("Unknown", "Pending"));
+        assert!(!unseen.is_ready() && !unseen.is_terminal());
+        assert_eq!(unseen.status.unwrap().conditions.len(), 1);
     }
 
     #[test]
