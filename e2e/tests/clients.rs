@@ -158,7 +158,7 @@ async fn webdriverio_on_chrome() -> Result<()> {
 #[tokio::test]
 async fn webdriverio_on_firefox() -> Result<()> {
     let client = node("webdriverio_page.mjs").await?;
-    goes_through_the_pages(FIREFOX, "webdriverio", Upload::Named, client).await
+    goes_through_the_pages(FIREFOX, "webdriverio", Upload::Sent, client).await
 }
 
 async fn puppeteer_over_bidi(browser: &str) -> Result<()> {

@@ -5,8 +5,11 @@ use serde_json::{Map, Value};
 
 use crate::end::End;
 
-/// The version of these messages. An agent refuses any other.
+/// The version of these messages that a controller sends. Members may be added under the same one: who does not know a
+/// member leaves it alone.
 pub const VERSION: u32 = 1;
+/// The oldest version that an agent reads.
+pub const OLDEST_VERSION: u32 = 1;
 /// The largest [`NewSession`], in bytes of JSON, that a pod is told to prepare; a larger one waits for the bind.
 pub const MAX_PREPARED_BYTES: usize = 16 * 1024;
 
@@ -21,7 +24,7 @@ pub enum Driver {
 
 /// What an agent is told at its start: which driver it fronts, and what to prepare. No secret.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Prepare {
     pub driver: Driver,
     /// Whether the browser's own sandbox is to be used.
@@ -33,7 +36,7 @@ pub struct Prepare {
 
 /// What a driver's New Session is asked for.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct NewSession {
     /// The capabilities that were matched, as one set.
     pub capabilities: Map<String, Value>,
@@ -116,8 +119,14 @@ pub struct BindReply {
 pub enum BindRefusal {
     /// Another session has this pod. Status 409.
     Held { holder: String },
-    /// The agent speaks another version. Status 426.
-    Incompatible { version: u32 },
+    /// The agent speaks other versions. Status 426.
+    Incompatible {
+        /// The newest.
+        version: u32,
+        /// The oldest; absent: the newest alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        oldest: Option<u32>,
+    },
     /// The driver made no session. Status 500.
     NotCreated {
         /// The driver's message.
@@ -139,6 +148,52 @@ impl BindRefusal {
             Self::NotCreated { .. } => http::StatusCode::INTERNAL_SERVER_ERROR,
             Self::Ended(_) => http::StatusCode::GONE,
             Self::Malformed { .. } => http::StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+/// Whether an agent of this build reads a message of that version.
+#[must_use]
+pub fn is_readable(version: u32) -> bool {
+    (OLDEST_VERSION..=VERSION).contains(&version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the version before wrote them.
+    const PREPARE: &str = r#"{"driver":"chromedriver","browserSandbox":true,
+        "session":{"capabilities":{"browserName":"chrome"}}}"#;
+    const BIND: &str = r#"{"version":1,"sessionUid":"u","sessionId":"i","session":{"capabilities":{}},
+        "settings":{"timeoutSeconds":1,"idleTimeoutSeconds":0,"connectTimeoutSeconds":0,"bidiOnly":false,"exposed":false}}"#;
+    const REPLY: &str = r#"{"capabilities":{"browserName":"chrome"},"bidi":true}"#;
+    const REFUSAL: &str = r#"{"kind":"incompatible","version":9}"#;
+
+    /// The same message from a version to come, with a member that nobody knows yet in every object of ours.
+    fn of_a_version_to_come(text: &str) -> String {
+        text.replacen('{', r#"{"toCome":{"a":[1]},"#, 1)
+            .replace(r#""session":{"#, r#""session":{"toCome":1,"#)
+            .replace(r#""settings":{"#, r#""settings":{"toCome":1,"#)
+    }
+
+    #[test]
+    fn the_neighbouring_versions_are_understood() {
+        for change in [str::to_owned, of_a_version_to_come] {
+            serde_json::from_str::<Prepare>(&change(PREPARE)).unwrap();
+            serde_json::from_str::<BindRequest>(&change(BIND)).unwrap();
+            serde_json::from_str::<BindReply>(&change(REPLY)).unwrap();
+            let refusal: BindRefusal = serde_json::from_str(&change(REFUSAL)).unwrap();
+            assert_eq!(refusal, BindRefusal::Incompatible { version: 9, oldest: None });
+        }
+    }
+
+    #[test]
+    fn versions_outside_the_range_are_not_read() {
+        for (version, readable) in
+            [(0, false), (OLDEST_VERSION, true), (VERSION, true), (VERSION + 1, false)]
+        {
+            assert_eq!(is_readable(version), readable, "{version}");
         }
     }
 }

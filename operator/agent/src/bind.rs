@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agent_api::bind::{BindRefusal, BindReply, BindRequest, VERSION};
+use agent_api::bind::{
+    BindRefusal, BindReply, BindRequest, Driver, OLDEST_VERSION, VERSION, is_readable,
+};
 use crds::Reason;
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite;
@@ -14,6 +16,9 @@ use crate::{
     session::{Session, activity::Activity, browser_watch, limits, setup},
     state::{AgentState, Binding},
 };
+
+/// By this or `se:cdp` WebdriverIO knows that it may send files; Firefox has no CDP. Selenium's servers say it too.
+const REMOTE_SESSION_ID: &str = "webdriver.remote.sessionid";
 
 /// Why a bind made no session.
 #[derive(Debug, thiserror::Error)]
@@ -28,8 +33,8 @@ enum BindError {
 
 /// Binds, or gives the same answer again to the same holder. Another holder is refused.
 pub async fn bind(state: &Arc<AgentState>, request: BindRequest) -> Result<BindReply, BindRefusal> {
-    if request.version != VERSION {
-        return Err(BindRefusal::Incompatible { version: VERSION });
+    if !is_readable(request.version) {
+        return Err(BindRefusal::Incompatible { version: VERSION, oldest: Some(OLDEST_VERSION) });
     }
     let mut binding = state.binding.lock().await;
     if state.end_policy.latch().is_set() && binding.is_none() {
@@ -76,8 +81,12 @@ async fn start_session(
             Some(connecting.await.map_err(BindError::BidiSocket)?)
         }
     };
+    let mut capabilities = driver_session.capabilities.clone();
+    if driver.kind() == Driver::Geckodriver {
+        capabilities.insert(REMOTE_SESSION_ID.to_owned(), session_id.clone().into());
+    }
     let reply = BindReply {
-        capabilities: driver_session.capabilities.clone(),
+        capabilities,
         bidi: bidi.is_some(),
         dev_tools: driver_session.dev_tools.is_some(),
         warnings,

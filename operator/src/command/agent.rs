@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use agent_api::{bind::Prepare, pod_token::TokenHash};
+use agent_api::{End, bind::Prepare, pod_token::TokenHash};
 use anyhow::Context;
 use crds::Reason;
 use support::signals;
@@ -12,7 +12,8 @@ use super::common::LogArgs;
 /// The exit code of a process that SIGTERM ends.
 const SIGTERM_EXIT_CODE: i32 = 143;
 
-/// Flags of the agent. None of them is a secret.
+/// Flags of the agent. None of them is a secret. A controller may give an image of another version none but `--token-sha256` and
+/// `--prepare`: what comes to be told stands in `--prepare`, whose unknown members are left alone.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The address for the controller and the gateways.
@@ -55,11 +56,24 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     logs.start();
     // Whatever breaks out of the browser must not read this process, which knows the session's id.
     nix::sys::prctl::set_dumpable(false).context("make this process undumpable")?;
+    let prepare = match serde_json::from_str::<Prepare>(&prepare) {
+        Ok(prepare) => prepare,
+        Err(error) => {
+            // A controller of another version made this pod: it reads why, instead of an exit code.
+            let end = End::new(
+                Reason::AgentIncompatible,
+                format!("the agent cannot read --prepare: {error}"),
+            );
+            std::fs::write(&termination_log, end.to_termination_message())
+                .context("write the termination message")?;
+            return Err(error).context("--prepare");
+        }
+    };
     let config = agent::Config {
         listen,
         token_hash: TokenHash::from_hex(&token_sha256)
             .context("--token-sha256 must be 64 hexadecimal digits")?,
-        prepare: serde_json::from_str::<Prepare>(&prepare).context("--prepare")?,
+        prepare,
         driver,
         browser,
         termination_log,

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use webdriver::{
@@ -12,12 +12,33 @@ use webdriver::{
 
 use super::pending_commands::{ClientId, PendingCommands};
 use crate::{
+    driver::error_text,
     session::{activity::Activity, closing_windows::CloseCommand},
     websocket::Outbox,
 };
 
 /// The sender of the agent's own commands.
 const AGENT: ClientId = ClientId::MAX;
+
+/// The longest answer that is looked through, in bytes: errors are short.
+const MAX_ERROR: usize = 64 << 10;
+
+/// An error without the driver's stack; any other answer as it is.
+fn clean_error(answer: String) -> String {
+    if answer.len() > MAX_ERROR || !answer.contains("\"error\"") {
+        return answer;
+    }
+    match serde_json::from_str::<Value>(&answer) {
+        Ok(mut error) if error["type"] == "error" => {
+            if error_text::clean(&mut error, "", "") {
+                error.to_string()
+            } else {
+                answer
+            }
+        }
+        _ => answer,
+    }
+}
 
 /// What a client's socket tells the multiplexer.
 pub enum ClientEvent {
@@ -97,7 +118,8 @@ impl Router {
             return None;
         };
         if let Some((client, id)) = self.pending.remove(browser_id) {
-            self.push(client, message.with_id(id).into());
+            let answer = message.with_id(id);
+            self.push(client, clean_error(answer).into());
         }
         let must_query =
             self.activity.closing_windows().bidi_answered(browser_id, &text, Instant::now());
@@ -158,6 +180,14 @@ mod tests {
         ] {
             assert_eq!(heard.as_deref(), expected);
         }
+    }
+
+    #[test]
+    fn an_error_shows_no_address_of_the_driver() {
+        let error = r##"{"type":"error","id":1,"error":"unknown error","message":"m","stacktrace":"#0 0x55 <unknown>"}"##;
+        assert!(!clean_error(error.to_owned()).contains("0x55"));
+        let result = r##"{"type":"success","id":1,"result":{"error":"#0 0x55 <unknown>"}}"##;
+        assert_eq!(clean_error(result.to_owned()), result);
     }
 
     #[tokio::test]

@@ -10,8 +10,8 @@ const OPTIONS: &str = "goog:chromeOptions";
 /// Switches of every browser: without a screen, and without its vendor's servers.
 const SWITCHES: [&str; 3] = ["--disable-background-networking", "--disable-quic", "--no-first-run"];
 
-pub fn arguments() -> Vec<String> {
-    ["--port=0", "--log-level=WARNING"].map(ToOwned::to_owned).into()
+pub fn arguments(port: u16) -> Vec<String> {
+    [format!("--port={port}"), "--log-level=WARNING".to_owned()].into()
 }
 
 /// The capabilities that the driver is sent.

@@ -17,7 +17,7 @@ use net::{
 use serde_json::Value;
 use tokio::time::{error::Elapsed, timeout};
 
-use super::endpoint::Endpoint;
+use super::{endpoint::Endpoint, error_text};
 
 /// The most bytes of a reply that the agent reads for itself.
 const MAX_REPLY: usize = 16 << 20;
@@ -112,7 +112,7 @@ impl DriverClient {
             return Ok(value);
         }
         let message = value.get("message").and_then(Value::as_str).unwrap_or("no reason given");
-        Err(DriverError::Refused(one_line(message)))
+        Err(DriverError::Refused(one_line(&error_text::cleaned(message, "", ""))))
     }
 
     pub async fn delete_session(&self, id: &str) -> Result<(), DriverError> {

@@ -6,10 +6,11 @@ use agent_api::bind::OperatingSystem;
 use serde_json::{Map, Value};
 use webdriver::capabilities::CapabilitySet;
 
-use super::{firefox_confinement::HOME, launch_options::LaunchOptions, operating_system};
+use super::{firefox_confinement::HOME, launch_options::LaunchOptions, operating_system, walls};
 
 const OPTIONS: &str = "moz:firefoxOptions";
 /// Firefox' own port for BiDi, which geckodriver wants to know before there is a browser. The pod's network is its own.
+/// Firefox listens on no port that it does not open itself; it checks Host and Origin there.
 const BIDI_PORT: u16 = 9222;
 /// Where profiles are made.
 const PROFILES: &str = HOME;
@@ -39,9 +40,9 @@ pub fn system_preferences(
     Ok(operating_system::firefox_preferences(&version, os))
 }
 
-pub fn arguments() -> Vec<String> {
+pub fn arguments(port: u16) -> Vec<String> {
     [
-        "--port=0".to_owned(),
+        format!("--port={port}"),
         format!("--websocket-port={BIDI_PORT}"),
         format!("--profile-root={PROFILES}"),
     ]
@@ -74,6 +75,8 @@ pub fn request_capabilities(
         preferences.entry("browser.download.dir").or_insert_with(|| DOWNLOADS.into());
         preferences.entry("browser.download.folderList").or_insert_with(|| 2.into());
         preferences.extend(more_preferences);
+        // After a profile's own: no page may open the driver's port.
+        preferences.insert(walls::FIREFOX_PREFERENCE.to_owned(), "".into());
     }
     if let Some(browser) = &options.browser {
         firefox.insert("binary".to_owned(), browser.to_string_lossy().into());
@@ -120,7 +123,12 @@ mod tests {
             json!({"moz:firefoxOptions": {
                 "args": ["-private", "-headless"],
                 "binary": "/usr/lib/firefox",
-                "prefs": {"a": 1, "browser.download.dir": DOWNLOADS, "browser.download.folderList": 2},
+                "prefs": {
+                    "a": 1,
+                    "browser.download.dir": DOWNLOADS,
+                    "browser.download.folderList": 2,
+                    walls::FIREFOX_PREFERENCE: "",
+                },
             }})
         );
         let headless = set(json!({"moz:firefoxOptions": {"args": ["--headless"]}}));

@@ -17,6 +17,7 @@ use super::{
     session::DriverSession,
     user_agent_override::{self, OverrideError, UserAgentOverride},
     vendor,
+    walls::{self, WallError},
 };
 
 /// Why there is no session of the driver.
@@ -26,6 +27,8 @@ pub enum NewSessionError {
     Driver(#[from] DriverError),
     #[error(transparent)]
     Unconfined(#[from] Arc<ConfinementError>),
+    #[error(transparent)]
+    Wall(#[from] WallError),
     #[error("the driver's answer has no session")]
     NoSession,
     #[error("spec.os: the image does not say which Firefox it has: {0}")]
@@ -44,6 +47,7 @@ pub async fn new_session(
     wanted: &NewSession,
     options: &LaunchOptions,
 ) -> Result<DriverSession, NewSessionError> {
+    walls::check(&wanted.capabilities)?;
     let preferences = match (wanted.os, options.driver) {
         (Some(os), Driver::Geckodriver) => {
             firefox::system_preferences(options.browser.as_deref(), os)

@@ -36,7 +36,7 @@ pub struct DriverCommand<'a> {
     pub arguments: &'a [String],
     /// What its environment has beside the agent's own.
     pub environment: &'a [(&'a str, &'a str)],
-    /// The text that it prints before the port of its own choice.
+    /// The text that it prints before its port, when it listens.
     pub port_prefix: &'a str,
 }
 

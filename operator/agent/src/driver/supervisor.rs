@@ -12,7 +12,7 @@ use super::{
     firefox_confinement::{self, ConfinementError},
     launch_options::LaunchOptions,
     new_session::{self, NewSessionError},
-    process,
+    ports, process,
     session::DriverSession,
     vendor,
 };
@@ -83,9 +83,13 @@ impl DriverSupervisor {
         tasks.spawn({
             let launcher = launcher.clone();
             async move {
+                let port = match ports::choose() {
+                    Ok(port) => port,
+                    Err(error) => return end_policy.driver_exited(error.to_string()),
+                };
                 let command = process::DriverCommand {
                     program: &program,
-                    arguments: &vendor::arguments(driver),
+                    arguments: &vendor::arguments(driver, port),
                     environment: vendor::environment(driver),
                     port_prefix: vendor::port_prefix(driver),
                 };

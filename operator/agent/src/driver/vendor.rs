@@ -5,11 +5,10 @@ use serde_json::{Map, Value, json};
 
 use super::{chrome, endpoint::Endpoint, firefox, launch_options::LaunchOptions};
 
-/// The driver's arguments. It listens on a port of its own choice.
-pub fn arguments(driver: Driver) -> Vec<String> {
+pub fn arguments(driver: Driver, port: u16) -> Vec<String> {
     match driver {
-        Driver::Chromedriver => chrome::arguments(),
-        Driver::Geckodriver => firefox::arguments(),
+        Driver::Chromedriver => chrome::arguments(port),
+        Driver::Geckodriver => firefox::arguments(port),
     }
 }
 

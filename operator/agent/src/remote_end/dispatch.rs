@@ -13,13 +13,16 @@ use webdriver::{
 };
 
 use super::{
-    command,
+    command, page_request,
     replies::{not_available, refuse, success, unknown_command},
 };
 use crate::{bidi, dev_tools, session::Session, state::AgentState};
 
 /// Handles a request. A client proves itself by the id in its path; through the gateway the connection is `trusted` too.
 pub async fn handle(state: &Arc<AgentState>, incoming: IncomingRequest, trusted: bool) -> Response {
+    if !trusted && let Some(error) = page_request::error(&incoming.headers) {
+        return refuse(incoming, error).await;
+    }
     let session = |id: &str| {
         state
             .session()

@@ -1,12 +1,13 @@
 //! The driver's reply to a command. Most are carried as they are; some mean the end of the session, and some are not
 //! WebDriver's.
 
+use bytes::Bytes;
 use http::{StatusCode, header};
 use net::{
     body::{collect, content_length, drain},
     forward,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use warp::{Reply, reply::Response};
 use webdriver::{
     error::{ErrorCode, WebDriverError},
@@ -15,6 +16,7 @@ use webdriver::{
 
 use super::replies::{failure, session_ended, unknown_command};
 use crate::{
+    driver::error_text,
     end::{BrowserLoss, EndPolicy},
     session::{Session, activity::ClosingWindow},
 };
@@ -47,9 +49,11 @@ pub async fn handle(
         return not_web_driver(response).await;
     }
     let is_too_long = content_length(response.headers()).is_none_or(|length| length > MAX_READ);
-    let may_be_the_end =
-        closing_window.is_some() || matches!(status.as_u16(), 404 | 500) && !is_too_long;
-    if !may_be_the_end {
+    let is_error = !status.is_success();
+    if is_error && is_too_long {
+        return too_long(response).await;
+    }
+    if closing_window.is_none() && !is_error {
         return with_webdriver_headers(forward::reply(response));
     }
     let (parts, body) = response.into_parts();
@@ -78,8 +82,33 @@ pub async fn handle(
         end_policy.browser_lost(last_window, &BrowserLoss::DriverLostIt);
         return session_ended(end_policy.latch());
     }
+    if is_error {
+        return error_reply(session, parts.status, value, bytes);
+    }
     let reply = warp::reply::with_status(Vec::from(bytes), parts.status).into_response();
     with_webdriver_headers(reply)
+}
+
+/// A driver's error in the client's terms.
+fn error_reply(session: &Session, status: StatusCode, mut error: Value, bytes: Bytes) -> Response {
+    if error_text::is_not_utf8(session.driver.kind(), &error) {
+        return failure(&WebDriverError::invalid_argument("the body is not UTF-8"));
+    }
+    let body = if error_text::clean(&mut error, &session.driver_session.id, session.id()) {
+        json!({"value": error}).to_string().into_bytes()
+    } else {
+        Vec::from(bytes)
+    };
+    with_webdriver_headers(warp::reply::with_status(body, status).into_response())
+}
+
+/// The answer for an error that is too long to be looked through: it may hold what is the driver's alone.
+async fn too_long(response: http::Response<hyper::body::Incoming>) -> Response {
+    let status = response.status();
+    drain(response.into_body()).await;
+    let message =
+        format!("the driver's error, of status {status}, is longer than {MAX_READ} bytes");
+    failure(&WebDriverError::new(ErrorCode::UnknownError, message))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +156,6 @@ fn with_webdriver_headers(mut response: Response) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn a_driver_that_lost_its_browser_is_understood() {

@@ -5,6 +5,7 @@ mod dispatch;
 mod driver_reply;
 mod driver_request;
 mod file_upload;
+mod page_request;
 mod replies;
 
 pub use dispatch::handle;

@@ -147,10 +147,11 @@ fn read_reply(status: StatusCode, body: &[u8]) -> Result<BindReply, End> {
     }
     Err(match serde_json::from_slice(body) {
         Ok(BindRefusal::NotCreated { message }) => refused(Reason::SessionNotCreated, message),
-        Ok(BindRefusal::Incompatible { version }) => refused(
+        Ok(BindRefusal::Incompatible { version, oldest }) => refused(
             Reason::AgentIncompatible,
             format!(
-                "the agent in the class's image speaks version {version}, the controller {VERSION}"
+                "the agent in the class's image speaks versions {} to {version}, the controller {VERSION}",
+                oldest.unwrap_or(version)
             ),
         ),
         Ok(BindRefusal::Held { holder }) => {
@@ -172,7 +173,7 @@ mod tests {
     fn a_refusal_has_its_reason() {
         for refusal in [
             BindRefusal::NotCreated { message: "m".into() },
-            BindRefusal::Incompatible { version: 9 },
+            BindRefusal::Incompatible { version: 9, oldest: None },
             BindRefusal::Held { holder: "u".into() },
             BindRefusal::Ended(End::new(Reason::DriverCrashed, "m")),
         ] {
