@@ -57,7 +57,6 @@ imagePullPolicy: {{ .Values.image.pullPolicy }}
 
 {{- /* The flags that every component has, among them its admin port. */ -}}
 {{- define "browser-operator.commonArgs" -}}
-- --admin-listen=0.0.0.0:8080
 - --log-format={{ .Values.log.format }}
 - {{ printf "--log-filter=%s" .Values.log.filter | quote }}
 {{- end }}

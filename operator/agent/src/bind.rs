@@ -6,6 +6,7 @@ use agent_api::bind::{
     BindRefusal, BindReply, BindRequest, Driver, OLDEST_VERSION, VERSION, is_readable,
 };
 use crds::Reason;
+use support::panics::essential;
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite;
 
@@ -91,10 +92,12 @@ async fn start_session(
         dev_tools: driver_session.dev_tools.is_some(),
         warnings,
     };
-    tasks.spawn(limits::watch(activity.clone(), settings.clone(), end_policy.latch().clone()));
+    let limits = limits::watch(activity.clone(), settings.clone(), end_policy.latch().clone());
+    tasks.spawn(essential(limits));
     // With BiDi the multiplexer sees the browser's end, and knows more of it.
     if let (None, Some(browser)) = (&bidi, driver_session.browser) {
-        tasks.spawn(browser_watch::watch(browser, activity.clone(), end_policy.clone()));
+        let watch = browser_watch::watch(browser, activity.clone(), end_policy.clone());
+        tasks.spawn(essential(watch));
     }
     let session = Session::new(session_id, driver, driver_session, settings, activity, bidi);
     let session = Arc::new(session);

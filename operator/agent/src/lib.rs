@@ -27,7 +27,8 @@ use net::{
     server::{Limits, serve},
     tcp,
 };
-use tokio::{net::TcpListener, time::timeout};
+use support::panics::essential;
+use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use config::Config;
@@ -45,7 +46,12 @@ use crate::{
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The connections are those of gateways, the controller, and clients of a session that is exposed.
-const LIMITS: Limits = Limits { idle: AGENT_IDLE, connections: 1024 };
+const LIMITS: Limits = Limits {
+    headers: Duration::from_secs(10),
+    idle: AGENT_IDLE,
+    connections: 1024,
+    linger: Duration::ZERO,
+};
 
 /// How long to wait, after the pod was told to stop, for the controller to send the reason: it learns of a deletion or an
 /// eviction later. A kubelet that evicts the pod itself waits two seconds at the most.
@@ -62,7 +68,7 @@ pub enum Error {
 
 /// Runs until the session ends, or until `stop`. Returns the reason.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<End, Error> {
-    let listener = TcpListener::bind(config.listen)
+    let listener = tcp::bind(config.listen)
         .await
         .map_err(|source| Error::Listen { address: config.listen, source })?;
     arp_announcement::send();
@@ -74,18 +80,18 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<End, Error> 
     let state = AgentState::new(config.token_hash.clone(), driver, end_policy, tasks.clone());
     let state = Arc::new(state);
 
-    tasks.spawn(orphan_reaper::run(latch.token()));
+    tasks.spawn(essential(orphan_reaper::run(latch.token())));
     if let Some(oom_kills) = oom_kills {
-        tasks.spawn(oom_kills::watch(oom_kills, latch.clone()));
+        tasks.spawn(essential(oom_kills::watch(oom_kills, latch.clone())));
     }
-    tasks.spawn(bind::end_unbound(state.clone(), config.unbound_timeout));
-    tasks.spawn(serve(
+    tasks.spawn(essential(bind::end_unbound(state.clone(), config.unbound_timeout)));
+    tasks.spawn(essential(serve(
         tcp::Listener::from(listener),
         warp::service(routes::routes(state)),
         LIMITS,
         latch.token(),
         tasks.clone(),
-    ));
+    )));
     tasks.close();
 
     let end = tokio::select! {

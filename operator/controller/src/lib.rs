@@ -23,7 +23,7 @@ use agent_api::installation_key::InstallationKey;
 use jiff::Timestamp;
 use kube::Client;
 use prometheus_client::registry::Registry;
-use support::health::Ready;
+use support::{health::Ready, panics::essential};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use build::stage;
@@ -81,7 +81,7 @@ pub async fn run(
     let (events, event_writer) =
         events::channel(client.clone(), metrics.clone(), settings.identity.clone());
     let events_stop = CancellationToken::new();
-    tasks.spawn(event_writer.run(events_stop.clone()));
+    tasks.spawn(essential(event_writer.run(events_stop.clone())));
     tokio::select! {
         () = stores.wait_until_ready() => {}
         () = stop.cancelled() => {}
@@ -90,7 +90,7 @@ pub async fn run(
     let history = Arc::new(History::new(&stores));
     let telling =
         history.clone().tell(client.clone(), settings.clone(), key.clone(), tombstones.clone());
-    tasks.spawn(stop.clone().run_until_cancelled_owned(telling));
+    tasks.spawn(essential(stop.clone().run_until_cancelled_owned(telling)));
     let limits = Limits::new(settings.concurrent_steps, settings.concurrent_binds);
     let context = Arc::new(Context {
         writer: Writer { client: client.clone(), metrics: metrics.clone() },
@@ -117,7 +117,7 @@ pub async fn run(
     });
     tasks.spawn({
         let (stop, stopping) = (stop.clone(), stop.clone());
-        async move {
+        essential(async move {
             work_queue::run(idle, stop, |namespace, changed| {
                 let namespaces = namespaces.clone();
                 let stop = stopping.clone();
@@ -127,9 +127,9 @@ pub async fn run(
                 }
             })
             .await;
-        }
+        })
     });
-    tasks.spawn(gate.publish_positions(stores, work, clock, stop.clone()));
+    tasks.spawn(essential(gate.publish_positions(stores, work, clock, stop.clone())));
     ready.set(!stop.is_cancelled());
     work_queue::run(changed, stop.clone(), |key, changed| {
         session::reconcile(context.clone(), key, changed)

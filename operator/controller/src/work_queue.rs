@@ -1,8 +1,8 @@
 //! A work queue: each key is worked on by one task at a time, again if it changed meanwhile, later if it asks so.
 
-use std::{collections::HashMap, hash::Hash, sync::Arc, time::Duration};
+use std::{collections::HashMap, hash::Hash, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use support::backoff::Backoff;
 use tokio::{
     sync::{Notify, mpsc},
@@ -108,7 +108,6 @@ pub async fn run<K, F>(
                     false => continue,
                 },
                 Err(error) => {
-                    // A panic is a defect; the process aborts on it, and the key is reconciled after its restart.
                     tracing::error!(error = &error as &dyn std::error::Error, "work ended badly");
                     continue;
                 }
@@ -127,7 +126,11 @@ pub async fn run<K, F>(
         let changed = Arc::new(Notify::new());
         entry.changed = changed.clone();
         let working = work(due.clone(), changed);
-        workers.spawn(async move { (due, working.await) });
+        workers.spawn(async move {
+            // A panic is a defect, which the process's hook reports: no other key may suffer for it.
+            let done = AssertUnwindSafe(working).catch_unwind().await;
+            (due, done.unwrap_or(Action::Retry))
+        });
     }
     let finished = async { while workers.join_next().await.is_some() {} };
     if tokio::time::timeout(SHUTDOWN_GRACE, finished).await.is_err() {
@@ -171,6 +174,28 @@ mod tests {
     use super::*;
     use parking_lot::Mutex;
     use tokio::time::Instant;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_costs_its_key_a_try_and_others_nothing() {
+        let (send, keys) = WorkQueue::new();
+        let (worked, mut seen) = mpsc::unbounded_channel();
+        let stop = CancellationToken::new();
+        let queue = tokio::spawn(run(keys, stop.clone(), move |key, _| {
+            let worked = worked.clone();
+            async move {
+                worked.send(key).unwrap();
+                assert_ne!(key, "bad");
+                Action::AwaitChange
+            }
+        }));
+        send.add("bad");
+        assert_eq!(seen.recv().await, Some("bad"));
+        send.add("good");
+        assert_eq!(seen.recv().await, Some("good"));
+        assert_eq!(seen.recv().await, Some("bad"));
+        stop.cancel();
+        queue.await.unwrap();
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_key_is_worked_on_once_at_a_time_and_again_if_it_changed() {

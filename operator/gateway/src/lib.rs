@@ -20,7 +20,7 @@ use net::{
     tcp,
 };
 use prometheus_client::registry::Registry;
-use support::{health::Ready, watch::Scope};
+use support::{health::Ready, panics::essential, watch::Scope};
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -37,9 +37,12 @@ use crate::{
 
 /// How long Close frames and last answers may take to be sent.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(4);
-/// `idle` bounds the pause between two requests and the time that headers may take; so clients that never send a whole request
-/// hold at most 256 MiB.
-const LIMITS: Limits = Limits { idle: Duration::from_secs(30), connections: 8192 };
+/// How long the headers of a request may take.
+const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
+/// Clients that never send a whole request hold at most 256 MiB.
+const CONNECTIONS: usize = 8192;
+/// How long an idle connection may still bring a request after `stop`.
+const LINGER: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -60,6 +63,8 @@ pub struct Settings {
     pub clock: fn() -> Timestamp,
     /// How long a client waits for its session.
     pub create_timeout: Duration,
+    /// How long a client's connection may wait for its next request.
+    pub keep_alive: Duration,
     /// How long tunnels stay open after `stop`.
     pub drain: Duration,
 }
@@ -97,11 +102,11 @@ pub async fn run(
             (directory.clone(), watch_client.clone(), stop_watches.clone());
         let synced = sessions_synced.clone();
         let scope = settings.scope.clone();
-        async move { directory.watch(client, &scope, synced, stop).await }
+        essential(async move { directory.watch(client, &scope, synced, stop).await })
     });
     let classes = Arc::new(Classes::new(client.clone()));
     let classes_watch =
-        tokio::spawn(classes.clone().watch(watch_client.clone(), stop_watches.clone()));
+        tokio::spawn(essential(classes.clone().watch(watch_client.clone(), stop_watches.clone())));
     let controller = Arc::new(ControllerLease::new(
         client.clone(),
         settings.namespace.clone(),
@@ -111,14 +116,14 @@ pub async fn run(
     let controller_watch = tokio::spawn({
         let (controller, client) = (controller.clone(), watch_client.clone());
         let stop = stop_watches.clone();
-        async move { controller.watch(client, stop).await }
+        essential(async move { controller.watch(client, stop).await })
     });
     let keys = Arc::new(ApiKeys::default());
     let keys_watch = tokio::spawn({
         let (keys, stop, namespace) =
             (keys.clone(), stop_watches.clone(), settings.namespace.clone());
         let synced = keys_synced.clone();
-        async move { keys.watch(watch_client, &namespace, synced, stop).await }
+        essential(async move { keys.watch(watch_client, &namespace, synced, stop).await })
     });
     // Before its first list a replica would refuse sessions and keys that exist.
     tasks.spawn({
@@ -142,6 +147,12 @@ pub async fn run(
         tasks: tasks.clone(),
     };
     let drain = settings.drain;
+    let limits = Limits {
+        headers: HEADERS_TIMEOUT,
+        idle: settings.keep_alive,
+        connections: CONNECTIONS,
+        linger: LINGER,
+    };
     let gateway = Arc::new(Gateway {
         authorizer: Authorizer {
             reviews: Reviews::new(client),
@@ -166,7 +177,7 @@ pub async fn run(
     serve(
         tcp::Listener::from(listener),
         warp::service(front::routes(gateway)),
-        LIMITS,
+        limits,
         stop,
         tasks.clone(),
     )

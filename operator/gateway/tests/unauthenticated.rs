@@ -60,6 +60,7 @@ async fn start(anonymous_namespace: Option<&str>) -> Result<String> {
         allowed_origins: Vec::new(),
         clock: || Timestamp::UNIX_EPOCH,
         create_timeout: LIMIT,
+        keep_alive: Duration::from_secs(620),
         drain: Duration::ZERO,
     };
     let clients = Clients { watching: api_server(), writing: api_server() };

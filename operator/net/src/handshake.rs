@@ -1,6 +1,5 @@
 //! WebSocket handshakes (RFC 6455, section 4), both ends.
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use warp::{Reply, reply::Response};
 
@@ -11,8 +10,6 @@ pub enum Error {
     Version,
     #[error("Sec-WebSocket-Key is missing")]
     NoKey,
-    #[error("Sec-WebSocket-Key must be 16 bytes in base64")]
-    MalformedKey,
 }
 
 /// Whether a request asks for a WebSocket: a GET with two headers (section 4.1).
@@ -23,16 +20,13 @@ pub fn wants_websocket(method: &Method, headers: &HeaderMap) -> bool {
         && has_token(headers, header::CONNECTION, "upgrade")
 }
 
-/// The key of a handshake of version 13.
+/// The key of a handshake of version 13, which nobody but its sender reads. Section 4.1 wants 16 bytes in base64, but a client's
+/// library is known that sends another word; the answer proves as much with it.
 pub fn key(headers: &HeaderMap) -> Result<&HeaderValue, Error> {
     if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         return Err(Error::Version);
     }
-    let key = headers.get(header::SEC_WEBSOCKET_KEY).ok_or(Error::NoKey)?;
-    match BASE64_STANDARD.decode(key.as_bytes()) {
-        Ok(bytes) if bytes.len() == 16 => Ok(key),
-        _ => Err(Error::MalformedKey),
-    }
+    headers.get(header::SEC_WEBSOCKET_KEY).filter(|key| !key.is_empty()).ok_or(Error::NoKey)
 }
 
 /// The answer 400, with the version that is understood (section 4.2.2, item 4).
@@ -90,9 +84,7 @@ mod tests {
         assert_eq!(key(&headers), Err(Error::Version));
         assert_eq!(Error::Version.to_string(), "Sec-WebSocket-Version must be 13");
         headers.insert("sec-websocket-version", HeaderValue::from_static("13"));
-        for (text, is_one) in
-            [("dGhlIHNhbXBsZSBub25jZQ==", true), ("short", false), ("AAAA", false)]
-        {
+        for (text, is_one) in [("dGhlIHNhbXBsZSBub25jZQ==", true), ("nil", true), ("", false)] {
             headers.insert("sec-websocket-key", HeaderValue::from_static(text));
             assert_eq!(key(&headers).is_ok(), is_one, "{text}");
         }

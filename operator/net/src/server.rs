@@ -1,9 +1,13 @@
-//! Serving HTTP/1.1 from an accept loop of our own, because a connection has a state (whether it has proven itself)
-//! and an end (tunnels outlive requests).
+//! Serving HTTP/1.1 from an accept loop of our own, because a connection has a state (whether it has proven itself), a place
+//! that another may need, and an end (tunnels outlive requests).
+
+mod activity;
+mod answering;
+mod places;
+mod watched;
 
 use std::{
     convert::Infallible,
-    io,
     net::SocketAddr,
     sync::{
         Arc,
@@ -12,14 +16,20 @@ use std::{
     time::Duration,
 };
 
-use http::Request;
+use http::{HeaderName, HeaderValue, Request, StatusCode, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::{net::Listener, sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 use warp::reply::Response;
 
+use self::{
+    activity::{Activity, Phase},
+    answering::answer,
+    places::{Full, Place, Places},
+    watched::Watched,
+};
 use crate::transport::Io;
 
 /// The most bytes of a request's line and headers, and of what is read ahead of a slow handler.
@@ -27,6 +37,9 @@ const MAX_BUFFER: usize = 32 * 1024;
 const MAX_HEADERS: usize = 128;
 /// How long the accept loop rests when the process has no descriptor left.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
+/// How long a connection that has to go may take to close in order.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 /// A request's connection, as an extension of the request.
 #[derive(Clone, Debug)]
@@ -51,11 +64,15 @@ impl Connection {
 /// What a listener grants its clients.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How long a connection may take until the headers of a request are there, of the first or of the next.
+    /// How long the headers of a request may take: of the first from the connection's beginning, of others from their first byte.
+    pub headers: Duration,
+    /// How long a connection may wait for its next request; clients are told by `Keep-Alive`. An idle one goes sooner where
+    /// another needs its place.
     pub idle: Duration,
-    /// How many connections there may be at a time, without those that have become tunnels: more wait to be accepted.
-    /// Each may hold 32 KiB and no more.
+    /// How many connections there may be at a time, without those that have become tunnels. Each may hold 32 KiB and no more.
     pub connections: usize,
+    /// How long an idle connection may still bring a request after `stop`: one that is under way is answered, not cut off.
+    pub linger: Duration,
 }
 
 /// Serves until `stop`, then lets requests that are running finish. `tasks` owns every connection.
@@ -70,64 +87,108 @@ pub async fn serve<L, S>(
     S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
-    let places = Arc::new(Semaphore::new(limits.connections));
+    let places = Places::new(limits.connections);
+    let origin = Instant::now();
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&mut listener, &places) => accepted,
+            accepted = listener.accept() => accepted,
             () = stop.cancelled() => return,
         };
-        match accepted {
-            Ok((place, io, peer)) => {
-                let served = connection(io, peer, service.clone(), limits.idle, stop.clone());
-                tasks.spawn(async move {
-                    served.await;
-                    drop(place);
-                });
-            }
+        let (io, peer) = match accepted {
+            Ok(accepted) => accepted,
             // Out of descriptors, or a client that was gone at once: the next may do better.
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "not accepted");
-                tokio::time::sleep(ACCEPT_REST).await;
+                sleep(ACCEPT_REST).await;
+                continue;
             }
-        }
+        };
+        let activity = Arc::new(Activity::new(origin));
+        let place = tokio::select! {
+            place = place_for(&places, peer, &activity) => place,
+            () = stop.cancelled() => return,
+        };
+        let Some(place) = place else {
+            tracing::debug!(%peer, "refused: its other connections have all of its places");
+            continue;
+        };
+        let io = Watched::new(io, activity.clone(), limits.headers);
+        tasks.spawn(connection(io, peer, activity, place, service.clone(), limits, stop.clone()));
     }
 }
 
-async fn accept<L: Listener>(
-    listener: &mut L,
-    places: &Arc<Semaphore>,
-) -> io::Result<(OwnedSemaphorePermit, L::Io, L::Addr)> {
-    let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
-    let (io, peer) = listener.accept().await?;
-    Ok((place, io, peer))
+/// `None`: its peer has too many that are being answered.
+async fn place_for(
+    places: &Arc<Places>,
+    peer: SocketAddr,
+    activity: &Arc<Activity>,
+) -> Option<Place> {
+    loop {
+        match places.take(peer.ip(), activity) {
+            Ok(place) => return Some(place),
+            Err(Full::ForPeer) => return None,
+            Err(Full::ForAll) => places.freed().await,
+        }
+    }
 }
 
 async fn connection<S>(
     io: impl Io,
     peer: SocketAddr,
+    activity: Arc<Activity>,
+    place: Place,
     service: S,
-    idle: Duration,
+    limits: Limits,
     stop: CancellationToken,
 ) where
     S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
     let state = Connection { peer, authenticated: Arc::default() };
-    let handler = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(state.clone());
-        service.clone().call(request)
-    });
+    let keep_alive = HeaderValue::try_from(format!("timeout={}", limits.idle.as_secs())).ok();
+    let handler = {
+        let (activity, stop) = (activity.clone(), stop.clone());
+        service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(state.clone());
+            let answering = answer(service.clone(), request, activity.clone());
+            let (keep_alive, stop) = (keep_alive.clone(), stop.clone());
+            async move {
+                let mut response = answering.await;
+                if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                    // Of the last answer it is told, so that no client sends the next request.
+                    if stop.is_cancelled() {
+                        let close = HeaderValue::from_static("close");
+                        response.headers_mut().insert(header::CONNECTION, close);
+                    } else if let Some(keep_alive) = keep_alive {
+                        response.headers_mut().insert(KEEP_ALIVE, keep_alive);
+                    }
+                }
+                Ok::<_, Infallible>(response)
+            }
+        })
+    };
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(idle)
+        // The transport has the shorter one for headers that have begun.
+        .header_read_timeout(limits.idle)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_BUFFER)
         .serve_connection(TokioIo::new(io), handler)
         .with_upgrades();
     let mut served = std::pin::pin!(served);
+    let stopped = async {
+        stop.cancelled().await;
+        if activity.phase() != Phase::Serving {
+            sleep(limits.linger).await;
+        }
+    };
     let outcome = tokio::select! {
         outcome = served.as_mut() => outcome,
-        () = stop.cancelled() => {
+        () = place.close.cancelled() => {
+            served.as_mut().graceful_shutdown();
+            timeout(CLOSE_TIMEOUT, served).await.unwrap_or(Ok(()))
+        }
+        () = stopped => {
             served.as_mut().graceful_shutdown();
             served.await
         }
@@ -138,55 +199,4 @@ async fn connection<S>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::task::{Context, Poll};
-
-    use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
-        sync::mpsc,
-    };
-    use warp::{Filter, Reply};
-
-    /// Accepts pipes.
-    struct Pipes(mpsc::Receiver<DuplexStream>);
-
-    impl Listener for Pipes {
-        type Io = DuplexStream;
-        type Addr = SocketAddr;
-
-        fn poll_accept(
-            &mut self,
-            cx: &mut Context<'_>,
-        ) -> Poll<io::Result<(DuplexStream, SocketAddr)>> {
-            self.0.poll_recv(cx).map(|pipe| Ok((pipe.unwrap(), self.local_addr()?)))
-        }
-
-        fn local_addr(&self) -> io::Result<SocketAddr> {
-            Ok(SocketAddr::from(([192, 0, 2, 1], 1)))
-        }
-    }
-
-    #[tokio::test]
-    async fn requests_are_served_over_any_transport() {
-        let (connect, accept) = mpsc::channel(1);
-        let routes = warp::ext::get::<Connection>()
-            .map(|connection: Connection| connection.peer.to_string().into_response());
-        let limits = Limits { idle: Duration::from_secs(60), connections: 1 };
-        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let service = warp::service(routes);
-        let serving = serve(Pipes(accept), service, limits, stop.clone(), tasks.clone());
-        let serving = tokio::spawn(serving);
-        let (mut client, server) = tokio::io::duplex(64);
-        connect.send(server).await.unwrap();
-        client.write_all(b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n").await.unwrap();
-        let mut reply = String::new();
-        client.read_to_string(&mut reply).await.unwrap();
-        assert!(reply.starts_with("HTTP/1.1 200 OK\r\n"), "{reply}");
-        assert!(reply.ends_with("192.0.2.1:1"), "{reply}");
-        stop.cancel();
-        serving.await.unwrap();
-        tasks.close();
-        tasks.wait().await;
-    }
-}
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -16,6 +16,25 @@ use crate::transport::Dial;
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
 const KEEPALIVE_PROBES: u32 = 3;
+
+/// Listens on an address. `[::]` takes IPv4's connections too, and where the machine has no IPv6 it means all of IPv4's addresses.
+///
+/// # Errors
+/// The address cannot be had.
+pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(error) if is_without_ipv6(&error) && address.ip() == Ipv6Addr::UNSPECIFIED => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        bound => bound,
+    }
+}
+
+fn is_without_ipv6(error: &io::Error) -> bool {
+    /// `EAFNOSUPPORT`, for which std has no kind.
+    const NO_SUCH_FAMILY: i32 = 97;
+    error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(NO_SUCH_FAMILY)
+}
 
 /// A listener whose connections have their options set.
 #[derive(Debug)]
@@ -36,7 +55,8 @@ impl tokio_util::net::Listener for Listener {
         if let Err(error) = prepare(&stream) {
             tracing::debug!(%peer, error = &error as &dyn std::error::Error, "socket options");
         }
-        Poll::Ready(Ok((stream, peer)))
+        // What comes over IPv4 to a listener of both has its address in IPv6's clothes.
+        Poll::Ready(Ok((stream, SocketAddr::new(peer.ip().to_canonical(), peer.port()))))
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {

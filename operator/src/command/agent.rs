@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use agent_api::{End, bind::Prepare, pod_token::TokenHash};
 use anyhow::Context;
 use crds::Reason;
-use support::signals;
+use support::{panics, signals};
 
 use super::common::LogArgs;
 
@@ -17,7 +17,7 @@ const SIGTERM_EXIT_CODE: i32 = 143;
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The address for the controller and the gateways.
-    #[arg(long, default_value = "0.0.0.0:4444")]
+    #[arg(long, default_value = "[::]:4444")]
     listen: SocketAddr,
     /// The SHA-256 of the token that they authenticate with, in hexadecimal.
     #[arg(long)]
@@ -54,6 +54,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         logs,
     } = args;
     logs.start();
+    panics::report_without_metric();
     // Whatever breaks out of the browser must not read this process, which knows the session's id.
     nix::sys::prctl::set_dumpable(false).context("make this process undumpable")?;
     let prepare = match serde_json::from_str::<Prepare>(&prepare) {

@@ -8,7 +8,7 @@ use kube::{Client, Config};
 use prometheus_client::registry::Registry;
 use support::{
     health::{self, Ready},
-    logs, watch,
+    logs, panics, watch,
 };
 use tokio::{net::TcpListener, runtime::Builder};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -44,7 +44,7 @@ impl LogArgs {
 #[derive(Args, Debug)]
 pub struct AdminArgs {
     /// The address of /healthz, /readyz and /metrics.
-    #[arg(long, env = "ADMIN_LISTEN", default_value = "0.0.0.0:8080")]
+    #[arg(long, env = "ADMIN_LISTEN", default_value = "[::]:8080")]
     admin_listen: SocketAddr,
 }
 
@@ -58,13 +58,14 @@ impl AdminArgs {
         tasks: &TaskTracker,
     ) -> anyhow::Result<()> {
         let listener = listen(self.admin_listen).await?;
-        tasks.spawn(health::run(listener, ready, Arc::new(metrics), stop, tasks.clone()));
+        let serving = health::run(listener, ready, Arc::new(metrics), stop, tasks.clone());
+        tasks.spawn(panics::essential(serving));
         Ok(())
     }
 }
 
 pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))
+    net::tcp::bind(address).await.with_context(|| format!("listen on {address}"))
 }
 
 /// How long the API server may take to answer.

@@ -8,7 +8,7 @@ use support::{
     health::Ready,
     installation_key,
     lease::{self, Lease},
-    signals,
+    panics, signals,
     watch::Scope,
 };
 use tokio_util::task::TaskTracker;
@@ -72,6 +72,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     logs.start();
     let stop = signals::shutdown().context("listen for signals")?;
     let (tasks, ready, mut registry) = (TaskTracker::new(), Ready::default(), Registry::default());
+    panics::report(&mut registry);
     let metrics = controller::metrics(&mut registry);
     admin.start(ready.clone(), registry, stop.clone(), &tasks).await?;
 

@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
-use support::{health::Ready, installation_key, signals, watch::Scope};
+use support::{health::Ready, installation_key, panics, signals, watch::Scope};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::common::{AdminArgs, LogArgs, client, listen, watching_client};
@@ -26,7 +26,7 @@ pub struct Args {
     #[arg(long, env = "INSTALLATION_KEY_SECRET", default_value = installation_key::SECRET_NAME)]
     installation_key_secret: String,
     /// The address for clients.
-    #[arg(long, env = "LISTEN", default_value = "0.0.0.0:4444")]
+    #[arg(long, env = "LISTEN", default_value = "[::]:4444")]
     listen: SocketAddr,
     /// The namespace of sessions whose client sends no credentials. Absent: such a client gets none.
     #[arg(long, env = "ANONYMOUS_NAMESPACE")]
@@ -60,6 +60,10 @@ pub struct Args {
     /// How long a client waits for its session, in seconds.
     #[arg(long, env = "CREATE_TIMEOUT_SECONDS", default_value = "110")]
     create_timeout_seconds: u64,
+    /// How long a client's connection may wait for its next request, in seconds: longer than the load balancers before it keep
+    /// theirs.
+    #[arg(long, env = "KEEP_ALIVE_SECONDS", default_value = "620")]
+    keep_alive_seconds: u64,
     /// How long tunnels stay open after SIGTERM, in seconds.
     #[arg(long, env = "DRAIN_SECONDS", default_value = "20")]
     drain_seconds: u64,
@@ -101,6 +105,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         regions,
         cluster_domain,
         create_timeout_seconds,
+        keep_alive_seconds,
         drain_seconds,
         admin,
         logs,
@@ -108,6 +113,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     logs.start();
     let stop = signals::shutdown().context("listen for signals")?;
     let (tasks, ready, mut registry) = (TaskTracker::new(), Ready::default(), Registry::default());
+    panics::report(&mut registry);
     let metrics = gateway::metrics(&mut registry);
     // The admin port outlives the clients' port, to say that this replica is not ready any more.
     let admin_stop = CancellationToken::new();
@@ -142,6 +148,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         cdp_on_demand,
         allowed_origins,
         create_timeout: Duration::from_secs(create_timeout_seconds),
+        keep_alive: Duration::from_secs(keep_alive_seconds),
         drain: Duration::from_secs(drain_seconds),
     };
     let clients = gateway::Clients { watching: watching_client().await?, writing };

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Context;
 use prometheus_client::registry::Registry;
-use support::{health::Ready, signals};
+use support::{health::Ready, panics, signals};
 use tokio_util::task::TaskTracker;
 
 use super::common::{AdminArgs, LogArgs};
@@ -30,6 +30,7 @@ pub struct Args {
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let Args { profiles, seccomp_dir, admin, logs } = args;
     logs.start();
+    panics::report_without_metric();
     let stop = signals::shutdown().context("listen for signals")?;
     let (tasks, ready) = (TaskTracker::new(), Ready::default());
     admin.start(ready.clone(), Registry::default(), stop.clone(), &tasks).await?;

@@ -21,7 +21,12 @@ use net::{
 };
 
 /// For probes and scrapers.
-const LIMITS: Limits = Limits { idle: Duration::from_secs(60), connections: 64 };
+const LIMITS: Limits = Limits {
+    headers: Duration::from_secs(5),
+    idle: Duration::from_secs(60),
+    connections: 64,
+    linger: Duration::ZERO,
+};
 
 /// Whether this process should get traffic; false until [`Ready::set`].
 #[derive(Clone, Debug, Default)]

@@ -6,6 +6,7 @@ pub mod installation_key;
 pub mod lease;
 pub mod logs;
 pub mod objects;
+pub mod panics;
 pub mod signals;
 pub mod ttl_cache;
 pub mod watch;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
+use support::panics::essential;
 use tokio::{
     sync::{Semaphore, mpsc},
     time::{MissedTickBehavior, interval},
@@ -45,7 +46,7 @@ impl Multiplexer {
     ) -> Result<Self, tungstenite::Error> {
         let browser = browser.open().await?;
         let (inbox, messages) = mpsc::channel(INBOX_SIZE);
-        tasks.spawn(run(browser, messages, activity, end_policy));
+        tasks.spawn(essential(run(browser, messages, activity, end_policy)));
         Ok(Self { inbox, waiting: Arc::new(Semaphore::new(MAX_WAITING_KIB as usize)) })
     }
 

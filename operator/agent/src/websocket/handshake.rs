@@ -7,5 +7,5 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 /// The Sec-WebSocket-Accept for a request.
 pub fn accept_key(headers: &HeaderMap) -> Result<HeaderValue, Error> {
     let key = handshake::key(headers)?;
-    HeaderValue::from_str(&derive_accept_key(key.as_bytes())).map_err(|_| Error::MalformedKey)
+    HeaderValue::from_str(&derive_accept_key(key.as_bytes())).map_err(|_| Error::NoKey)
 }

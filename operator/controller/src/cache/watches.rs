@@ -18,7 +18,7 @@ use kube::{
     },
 };
 use parking_lot::{Mutex, RwLock};
-use support::{objects::Sent, watch};
+use support::{objects::Sent, panics::essential, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -267,7 +267,7 @@ where
 {
     let (store, mut writer) = reflector::store::<K>();
     let reader = store.clone();
-    tasks.spawn(async move {
+    tasks.spawn(essential(async move {
         let mut events = std::pin::pin!(events);
         while let Some(event) = events.next().await {
             let mut touched = match &event {
@@ -283,7 +283,7 @@ where
                 on_change(&touched, &reader);
             }
         }
-    });
+    }));
     store
 }
 
