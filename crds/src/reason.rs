@@ -56,6 +56,8 @@ pub enum Reason {
     CapabilitiesInvalid,
     /// No class of this cluster can give what `spec.capabilities` asks for.
     CapabilitiesNotMatched,
+    /// The class does not allow it: not to sessions of this namespace, or not so much; the message names the field.
+    NotAllowed,
     /// A field's value is allowed by its schema, but not here; the message names the field and what it may be.
     FieldInvalid,
     /// The browser was not ready within the class's `startTimeoutSeconds`.

@@ -18,6 +18,8 @@ use crate::{
 
 /// The maximum of a session's time limits: a day.
 pub const MAX_SECONDS: i32 = 86_400;
+/// The time limit of a session that names none, in a class that names none.
+pub const DEFAULT_TIMEOUT_SECONDS: i32 = 1800;
 /// The maximum size of `spec.userMetadata` and of `spec.newSessionParameters`, each as JSON.
 pub const MAX_FREE_BYTES: usize = 16 * 1024;
 
@@ -80,10 +82,10 @@ pub struct BrowserSessionSpec {
     #[schemars(length(min = 1, max = 63))]
     pub region: Option<String>,
 
-    /// Ends the session this many seconds after `status.startedAt`.
-    #[serde(default = "default_timeout_seconds")]
+    /// Ends the session this many seconds after `status.startedAt`. Absent: what the class's `ceilings` say, otherwise 1800.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 86_400))]
-    pub timeout_seconds: i32,
+    pub timeout_seconds: Option<i32>,
 
     /// Ends the session after this many seconds without a command or a frame, counted from its first use. 0: never.
     #[serde(default = "default_idle_timeout_seconds")]
@@ -177,10 +179,6 @@ pub struct BrowserSessionSpec {
     /// Keep the browser's log. Must be false in this version.
     #[serde(default)]
     pub log: bool,
-}
-
-fn default_timeout_seconds() -> i32 {
-    1800
 }
 
 fn default_idle_timeout_seconds() -> i32 {

@@ -272,7 +272,7 @@ async fn our_own_capabilities_become_fields_of_the_object() -> Result<()> {
             .await?;
         let session = namespace.cluster.session_with_id(&created.id).await?;
         let spec = &session.spec;
-        assert_eq!((spec.timeout_seconds, spec.idle_timeout_seconds), (77, 66));
+        assert_eq!((spec.timeout_seconds, spec.idle_timeout_seconds), (Some(77), 66));
         assert_eq!(spec.user_metadata.as_ref().context("userMetadata")?["build"], "4711");
         assert_eq!(spec.connect_timeout_seconds, 300);
         assert_eq!(spec.ttl_seconds_after_finished, Some(3600));

@@ -203,7 +203,7 @@ async fn own(fixture: &Fixture) -> Result<()> {
             };
             ensure!(told.keys().find(ours).is_none(), "{}", session.capabilities);
             let object = fixture.namespace.cluster.session_with_id(&session.id).await?;
-            ensure!(object.spec.timeout_seconds == 600, "timeoutSeconds: {:?}", object.spec);
+            ensure!(object.spec.timeout_seconds == Some(600), "timeoutSeconds: {:?}", object.spec);
             Ok(())
         })
         .await?;

@@ -10,6 +10,7 @@ mod events;
 mod idle_namespaces;
 mod limits;
 mod metrics;
+mod placing;
 mod pods;
 mod session;
 mod session_key;

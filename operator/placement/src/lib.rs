@@ -8,11 +8,15 @@ mod features;
 mod fields;
 mod operating_system;
 mod place;
+mod policy;
 mod refusal;
 mod regions;
+mod request;
 mod vendor_options;
 mod versions;
 
 pub use capability_sets::matched_set;
 pub use place::{Placement, place};
+pub use policy::{class_problem, timeout_seconds};
 pub use refusal::Refusal;
+pub use request::{Namespace, Request};

@@ -1,16 +1,18 @@
 //! Finding what a session gets.
 
-use crds::{BrowserClass, BrowserSessionSpec, Reason, Region, class::BrowserVersion};
+use crds::{BrowserClass, Reason, Region, class::BrowserVersion};
 use webdriver::capabilities::CapabilitySet;
 
 use crate::{
     candidates::candidates,
-    capability_sets::capability_sets,
+    capability_sets::{requested, settle, with_fields},
     features::{check_features, providers},
     fields::{CAPABILITIES, check_fields},
     operating_system::{check_emulation, check_operating_system},
+    policy::check_policy,
     refusal::{Refusal, refuse},
     regions::region,
+    request::Request,
     vendor_options::check_vendor_options,
     versions::{describe, first_version},
 };
@@ -30,25 +32,36 @@ pub struct Placement<'a> {
     pub capabilities: CapabilitySet,
 }
 
+impl Placement<'_> {
+    /// How many sessions of the class one namespace may have at a time; `None`: no limit.
+    #[must_use]
+    pub fn sessions_per_namespace(&self) -> Option<i32> {
+        self.class.spec.ceilings.as_ref()?.sessions_per_namespace
+    }
+}
+
 /// Finds what a session gets.
 ///
 /// # Errors
 /// Why it can never be had as this cluster is.
 pub fn place<'a>(
-    spec: &BrowserSessionSpec,
+    request: &Request<'_>,
     classes: &'a [BrowserClass],
 ) -> Result<Placement<'a>, Refusal> {
+    let spec = request.spec;
     check_fields(spec)?;
-    let sets = capability_sets(spec)?;
-    let candidates = candidates(spec, classes)?;
+    let asked = spec.capabilities.to_json();
+    let requested = requested(&asked)?;
+    let candidates = candidates(request, classes)?;
     let (mut misses, mut elsewhere) = (Vec::new(), None);
-    for (matched, set) in sets.iter().enumerate() {
+    for (matched, set) in requested.sets().enumerate() {
+        let set = with_fields(spec, set);
         for class in &candidates {
-            match first_version(class, set) {
+            match first_version(class, &set) {
                 Ok(version) => {
-                    check_vendor_options(class, set)?;
-                    check_emulation(spec, set)?;
-                    match check_class(spec, class) {
+                    check_vendor_options(class, &set)?;
+                    check_emulation(spec, &set)?;
+                    match check_class(request, class) {
                         Ok(region) => {
                             return Ok(Placement {
                                 class,
@@ -56,7 +69,7 @@ pub fn place<'a>(
                                 region,
                                 providers: providers(spec, class),
                                 matched,
-                                capabilities: set.clone(),
+                                capabilities: settle(class, set),
                             });
                         }
                         // Another class may have it.
@@ -80,9 +93,11 @@ pub fn place<'a>(
 
 /// What a session asks of a class beside capabilities. Another class may have it where this one has not.
 fn check_class<'a>(
-    spec: &BrowserSessionSpec,
+    request: &Request<'_>,
     class: &'a BrowserClass,
 ) -> Result<Option<&'a Region>, Refusal> {
+    let spec = request.spec;
+    check_policy(request, class)?;
     check_operating_system(spec, class)?;
     check_features(spec, class)?;
     region(spec, class)
@@ -91,8 +106,18 @@ fn check_class<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::Namespace;
+    use crds::{BrowserSessionSpec, names::CONTROLLER_NAME};
     use kube::ResourceExt;
     use serde_json::{Value, json};
+
+    fn place<'a>(
+        spec: &BrowserSessionSpec,
+        classes: &'a [BrowserClass],
+    ) -> Result<Placement<'a>, Refusal> {
+        let namespace = Namespace { name: "team-a", labels: None };
+        super::place(&Request { spec, namespace, controller_name: Some(CONTROLLER_NAME) }, classes)
+    }
 
     fn class(name: &str, spec: Value) -> BrowserClass {
         let mut whole = json!({
@@ -261,6 +286,68 @@ mod tests {
             assert_eq!(refusal.reason, Reason::CapabilitiesNotMatched);
             assert_eq!((refusal.field, refusal.words.as_str()), (field, words));
         }
+    }
+
+    #[test]
+    fn only_classes_of_this_controller_are_candidates() {
+        let mut classes = classes();
+        classes.push(class(
+            "theirs",
+            json!({"controllerName": "example.com/b", "regions": [{"name": "moon"}]}),
+        ));
+        let refusal = place(&spec(json!({"region": "moon"})), &classes).unwrap_err();
+        assert_eq!(refusal.reason, Reason::RegionNotFound);
+        let named = spec(json!({"className": "theirs"}));
+        let refusal = place(&named, &classes).unwrap_err();
+        assert_eq!(refusal.reason, Reason::ClassNotFound);
+        assert!(refusal.words.contains("one of example.com/b; there are: chromium, a-other"));
+    }
+
+    #[test]
+    fn where_one_class_does_not_allow_it_another_may() {
+        let mut classes = classes();
+        classes.push(class("z-large", json!({"ceilings": {"sessionsPerNamespace": 3}})));
+        for class in &mut classes[..2] {
+            class.spec.ceilings = serde_json::from_value(json!({"timeoutSeconds": 60})).unwrap();
+        }
+        let long = json!({"timeoutSeconds": 61});
+        let placed = place(&spec(long.clone()), &classes).unwrap();
+        assert_eq!(placed.class.name_any(), "z-large");
+        assert_eq!(placed.sessions_per_namespace(), Some(3));
+        let refusal = place(&spec(long), &classes[..2]).unwrap_err();
+        assert_eq!((refusal.reason, refusal.field), (Reason::NotAllowed, "spec.timeoutSeconds"));
+        assert!(refusal.words.contains("class chromium allows at most 60, not 61"));
+    }
+
+    #[test]
+    fn a_lenient_class_knows_channels_and_tells_its_driver_the_real_name() {
+        let classes = [class(
+            "grid",
+            json!({
+                "matching": "lenient",
+                "versions": [
+                    {"version": "157.0", "image": "c:157", "channels": ["beta"]},
+                    {"version": "156.0", "image": "c:156", "channels": ["stable"]},
+                ],
+            }),
+        )];
+        for (version, image) in [
+            ("", "c:157"),
+            ("latest", "c:157"),
+            ("stable", "c:156"),
+            ("Beta", "c:157"),
+            ("156", "c:156"),
+        ] {
+            let asked = json!({"browserName": "Chrome", "platformName": "LINUX", "browserVersion": version});
+            let spec = spec(json!({"capabilities": {"alwaysMatch": asked}}));
+            let placed = place(&spec, &classes).unwrap();
+            assert_eq!(placed.version.image, image, "{version:?}");
+            assert_eq!(placed.capabilities["browserName"], "chrome");
+            let at_the_bind = crate::matched_set(&spec, placed.matched, Some(&classes[0]));
+            assert_eq!(at_the_bind.unwrap(), placed.capabilities);
+        }
+        let dev = spec(json!({"capabilities": {"alwaysMatch": {"browserVersion": "dev"}}}));
+        assert_eq!(place(&dev, &classes).unwrap_err().reason, Reason::CapabilitiesNotMatched);
     }
 
     #[test]

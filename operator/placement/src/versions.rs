@@ -1,10 +1,16 @@
 //! Which version of a class has what a set of capabilities asks for.
 
-use crds::{BrowserClass, class::BrowserVersion};
+use crds::{
+    BrowserClass,
+    class::{BrowserVersion, Matching},
+};
 use kube::ResourceExt;
-use webdriver::capabilities::{self, CapabilitySet, Mismatch, Offer};
+use webdriver::capabilities::{self, CapabilitySet, Leniency, Mismatch, Offer};
 
 use crate::refusal::names_of;
+
+/// The channels that the first version is where no version says that it is.
+const DEFAULT_CHANNELS: [&str; 2] = ["stable", "latest"];
 
 /// The first version of a class that matches a set.
 pub(crate) fn first_version<'a>(
@@ -12,11 +18,14 @@ pub(crate) fn first_version<'a>(
     set: &CapabilitySet,
 ) -> Result<&'a BrowserVersion, Mismatch> {
     let mut first = None;
-    for version in &class.spec.versions {
+    for (index, version) in class.spec.versions.iter().enumerate() {
+        let channels = channels(class, index);
+        let is_lenient = class.spec.matching == Matching::Lenient;
         let offer = Offer {
             browser_name: class.spec.browser_name.as_str(),
             browser_version: &version.version,
             platform_name: &class.spec.platform_name,
+            leniency: is_lenient.then_some(Leniency { channels: &channels }),
         };
         match capabilities::match_capabilities(set, offer) {
             Ok(()) => return Ok(version),
@@ -30,6 +39,16 @@ pub(crate) fn first_version<'a>(
         wanted: "any".to_owned(),
         offered: "no version".to_owned(),
     }))
+}
+
+fn channels(class: &BrowserClass, index: usize) -> Vec<&str> {
+    let versions = &class.spec.versions;
+    let own = versions.get(index).into_iter().flat_map(|version| &version.channels);
+    let is_said = |channel: &str| {
+        versions.iter().any(|version| version.channels.iter().any(|said| said == channel))
+    };
+    let by_default = DEFAULT_CHANNELS.into_iter().filter(|channel| index == 0 && !is_said(channel));
+    own.map(String::as_str).chain(by_default).collect()
 }
 
 pub(crate) fn describe(class: &BrowserClass, miss: &Mismatch) -> String {

@@ -24,6 +24,7 @@ use super::{
 use crate::{
     cache::{Stores, is_finished, is_forged, unreadable},
     metrics::Metrics,
+    placing,
     session_key::SessionKey,
     work_queue::WorkQueue,
 };
@@ -178,7 +179,7 @@ impl Gate {
                     drop(queue.reserve(&key, class_of(&pod)));
                 } else if !stores.is_ours(session) {
                     continue;
-                } else if let Ok(placement) = placement::place(&session.spec, &classes) {
+                } else if let Ok(placement) = placing::place(session, &classes) {
                     let class = placement.class.name_any();
                     drop(queue.enqueue(session, &class));
                     let reason = session.telling_condition().map(|told| told.reason.as_str());

@@ -16,7 +16,7 @@ use k8s_openapi::{
     },
 };
 use kube::{Resource, ResourceExt};
-use placement::Placement;
+use placement::{Placement, timeout_seconds};
 
 use super::{
     blueprint::Blueprint,
@@ -65,7 +65,7 @@ impl Assignment {
             owner: session.controller_owner_ref(&()),
             labels,
             annotations,
-            deadline_seconds: i64::from(session.spec.timeout_seconds)
+            deadline_seconds: i64::from(timeout_seconds(&session.spec, Some(placement.class)))
                 + i64::from(placement.class.spec.schedule_timeout_seconds)
                 + i64::from(placement.class.spec.start_timeout_seconds)
                 + DEADLINE_SLACK_SECONDS,
@@ -245,9 +245,8 @@ fn mount(name: &str, path: &str) -> VolumeMount {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::build::object_name;
+    use crate::{build::object_name, placing};
     use agent_api::installation_key::InstallationKey;
-    use placement::place;
     use serde_json::json;
 
     #[test]
@@ -275,7 +274,7 @@ mod tests {
         }))
         .unwrap();
         let key = SessionKey::of_session(&session).unwrap();
-        let placement = place(&session.spec, &classes).unwrap();
+        let placement = placing::place(&session, &classes).unwrap();
         let name = object_name(&key);
         let pod_ref = PodRef::new("team-a", &name);
         let token = InstallationKey::new(&[0; 32]).unwrap().pod_token(&pod_ref).hash();

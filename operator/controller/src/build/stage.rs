@@ -54,7 +54,7 @@ pub fn stages(spec: &BrowserSessionSpec) -> Vec<(String, Stage)> {
         ("className", class_name.is_some(), Stage::Pod),
         ("newSessionParameters", new_session_parameters.is_some(), Stage::DriverSession),
         ("region", region.is_some(), Stage::Pod),
-        ("timeoutSeconds", *timeout_seconds != default.timeout_seconds, Stage::Bind),
+        ("timeoutSeconds", timeout_seconds.is_some(), Stage::Bind),
         ("idleTimeoutSeconds", *idle_timeout_seconds != default.idle_timeout_seconds, Stage::Bind),
         (
             "connectTimeoutSeconds",

@@ -58,6 +58,7 @@ pub fn bind_request(
     uid: &str,
     session_id: String,
     capabilities: &CapabilitySet,
+    timeout_seconds: i32,
 ) -> BindRequest {
     let spec = &session.spec;
     let seconds = |n: i32| u32::try_from(n).unwrap_or(0);
@@ -67,7 +68,7 @@ pub fn bind_request(
         session_id,
         session: new_session(spec, capabilities),
         settings: Settings {
-            timeout_seconds: seconds(spec.timeout_seconds),
+            timeout_seconds: seconds(timeout_seconds),
             idle_timeout_seconds: seconds(spec.idle_timeout_seconds),
             connect_timeout_seconds: seconds(spec.connect_timeout_seconds),
             keep_alive: spec.keep_alive,

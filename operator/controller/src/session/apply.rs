@@ -21,6 +21,7 @@ use crate::{
     build::{self, Assignment, Blueprint, Template, cold_pod, object_name},
     cache::controller_label,
     limits::Place,
+    placing::class_of,
     pods::{Observed, Problem, StartLimits, live_address, observe, pod_ref},
     session_key::SessionKey,
     work_queue::Action,
@@ -183,7 +184,16 @@ impl Reconciler<'_> {
     ) -> Result<Action, writer::Error> {
         let Context { key: installation_key, limits, settings, .. } = self.context;
         let session_id = installation_key.session_id(&self.key.uid).to_string();
-        let request = agent_calls::bind_request(session, &self.key.uid, session_id, &capabilities);
+        let classes = self.context.stores.classes();
+        let class = class_of(pod, &classes);
+        let timeout_seconds = placement::timeout_seconds(&session.spec, class);
+        let request = agent_calls::bind_request(
+            session,
+            &self.key.uid,
+            session_id,
+            &capabilities,
+            timeout_seconds,
+        );
         let token = self.context.token(&pod_ref(pod));
         drop(self.place.lock().take());
         let call = agent_calls::BindCall::new(ip, token);
@@ -219,8 +229,9 @@ impl Reconciler<'_> {
                 let Some(session) = session.filter(|s| self.is_wanted() && !s.is_ready()) else {
                     return Ok(Action::AwaitChange);
                 };
-                let sandbox = self.sandbox(pod);
-                let binding = status::Binding { key: self.key, pod, reply, sandbox };
+                let sandbox = class.map(|class| class.spec.sandbox);
+                let binding =
+                    status::Binding { key: self.key, pod, reply, sandbox, timeout_seconds };
                 let status = status::ready(&session, binding, installation_key, settings, now);
                 self.write_status(&session, status).await?;
                 Ok(Action::AwaitChange)
@@ -270,13 +281,6 @@ impl Reconciler<'_> {
             && stores
                 .pod_of(self.key)
                 .is_some_and(|pod| matches!(observe(&pod), Observed::Reachable { .. }))
-    }
-
-    fn sandbox(&self, pod: &Pod) -> Option<crds::Sandbox> {
-        let name = pod.labels().get(names::CLASS_LABEL)?;
-        let classes = self.context.stores.classes();
-        let class = classes.iter().find(|class| class.metadata.name.as_ref() == Some(name))?;
-        Some(class.spec.sandbox)
     }
 
     async fn end(

@@ -18,6 +18,7 @@ use crate::{
     admission::{Admission, is_worth_a_write},
     build::{Template, cold_pod},
     cache::{Tombstone, unreadable},
+    placing::class_of,
     pods::{Observed, Problem, StartLimits, assigned_pod, live_address, observe, start},
     session_key::SessionKey,
 };
@@ -110,9 +111,10 @@ pub fn rests_on(facts: &Facts<'_>, step: &Step<'_>) -> Option<Absence> {
                     let pod = assigned_pod(session).or(tombstone).or_else(cold);
                     pod.map(Absence::Pod)
                 }
-                Reason::ClassNotFound | Reason::RegionNotFound | Reason::CapabilitiesNotMatched => {
-                    Some(Absence::Class)
-                }
+                Reason::ClassNotFound
+                | Reason::RegionNotFound
+                | Reason::CapabilitiesNotMatched
+                | Reason::NotAllowed => Some(Absence::Class),
                 _ => None,
             }
         }
@@ -253,6 +255,7 @@ fn with_pod<'a>(facts: &Facts<'a>, session: &'a BrowserSession, pod: &'a Pod) ->
             apply_services(facts, session, pod)
         };
     }
+    let class = class_of(pod, &facts.references.classes);
     let left = match StartLimits::of(pod, &facts.references.classes).left(pod, facts.now) {
         Ok(left) => left,
         Err(problem) => return end(facts, session, problem),
@@ -261,7 +264,7 @@ fn with_pod<'a>(facts: &Facts<'a>, session: &'a BrowserSession, pod: &'a Pod) ->
         return apply_services(facts, session, pod);
     }
     match observed {
-        Observed::Reachable { ip } => match validate::matched_capabilities(session, pod) {
+        Observed::Reachable { ip } => match validate::matched_capabilities(session, pod, class) {
             Ok(capabilities) => Step::Bind { session, pod, ip, capabilities },
             Err(problem) => end(facts, session, problem),
         },

@@ -68,6 +68,8 @@ pub struct Binding<'a> {
     pub reply: BindReply,
     /// The class's; absent where the class is gone.
     pub sandbox: Option<Sandbox>,
+    /// How long it may live.
+    pub timeout_seconds: i32,
 }
 
 /// A session whose pod has just been bound.
@@ -78,7 +80,7 @@ pub fn ready(
     settings: &Settings,
     now: Timestamp,
 ) -> BrowserSessionStatus {
-    let Binding { key, pod, reply, sandbox } = binding;
+    let Binding { key, pod, reply, sandbox, timeout_seconds } = binding;
     let session_id = installation_key.session_id(&key.uid);
     let path = format!("/session/{session_id}");
     // http becomes ws, https becomes wss.
@@ -99,7 +101,7 @@ pub fn ready(
             (service.to_owned(), format!("{pod_name}.{service}"))
         }
     };
-    let expires = now + SignedDuration::from_secs(session.spec.timeout_seconds.into());
+    let expires = now + SignedDuration::from_secs(timeout_seconds.into());
     // A credential: it carries a link that expires with the session.
     let cdp_url = (reply.dev_tools && is_classic).then(|| {
         let link = installation_key.link(&session_id, expires.as_second());

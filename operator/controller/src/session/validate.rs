@@ -7,7 +7,7 @@ use placement::{Placement, Refusal};
 use webdriver::capabilities::CapabilitySet;
 
 use super::dereference::References;
-use crate::{build::MATCHED_ANNOTATION, pods::Problem};
+use crate::{build::MATCHED_ANNOTATION, placing, pods::Problem};
 
 /// What a session without a pod gets.
 ///
@@ -17,7 +17,7 @@ pub fn placement<'a>(
     session: &BrowserSession,
     references: &'a References,
 ) -> Result<Placement<'a>, Problem> {
-    let placement = placement::place(&session.spec, &references.classes).map_err(problem)?;
+    let placement = placing::place(session, &references.classes).map_err(problem)?;
     exposure(session, placement.class)?;
     Ok(placement)
 }
@@ -45,10 +45,14 @@ pub fn exposure(session: &BrowserSession, class: &BrowserClass) -> Result<(), Pr
 ///
 /// # Errors
 /// They are malformed, or there is no such set.
-pub fn matched_capabilities(session: &BrowserSession, pod: &Pod) -> Result<CapabilitySet, Problem> {
+pub fn matched_capabilities(
+    session: &BrowserSession,
+    pod: &Pod,
+    class: Option<&BrowserClass>,
+) -> Result<CapabilitySet, Problem> {
     let matched = pod.annotations().get(MATCHED_ANNOTATION);
     let matched = matched.and_then(|index| index.parse().ok()).unwrap_or(0);
-    placement::matched_set(&session.spec, matched).map_err(problem)
+    placement::matched_set(&session.spec, matched, class).map_err(problem)
 }
 
 fn problem(refusal: Refusal) -> Problem {

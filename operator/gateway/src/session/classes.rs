@@ -9,7 +9,7 @@ use kube::{
     runtime::watcher::{Config, Event},
 };
 use parking_lot::RwLock;
-use placement::{Refusal, place};
+use placement::{Namespace, Refusal, Request, place};
 use support::objects;
 use tokio_util::sync::CancellationToken;
 
@@ -32,10 +32,15 @@ impl Classes {
     ///
     /// # Errors
     /// The reason that the session's object would have.
-    pub async fn check(&self, spec: &BrowserSessionSpec) -> Result<(), Refusal> {
-        let Err(refusal) = place(spec, &self.all()) else { return Ok(()) };
+    pub async fn check(&self, spec: &BrowserSessionSpec, namespace: &str) -> Result<(), Refusal> {
+        let request = Request {
+            spec,
+            namespace: Namespace { name: namespace, labels: None },
+            controller_name: None,
+        };
+        let Err(refusal) = place(&request, &self.all()) else { return Ok(()) };
         match objects::list(&Api::all(self.client.clone())).await {
-            Ok(listed) => place(spec, &listed).map(drop),
+            Ok(listed) => place(&request, &listed).map(drop),
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "list BrowserClasses");
                 Err(refusal)

@@ -51,7 +51,7 @@ impl SessionCreator {
         request: SessionRequest,
         policy: WaitPolicy,
     ) -> Result<(Arc<LiveSession>, AbandonGuard), CreateError> {
-        self.classes.check(&request.spec).await?;
+        self.classes.check(&request.spec, &caller.namespace).await?;
         if !self.controller.wait_until_held().await {
             return Err(CreateError::NoController(self.controller.not_held()));
         }

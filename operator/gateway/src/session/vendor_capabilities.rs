@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(request.namespace.as_deref(), Some("team-a"));
         assert_eq!(request.spec.region.as_deref(), Some("eu"));
         assert_eq!(request.spec.class_name.as_deref(), Some("c"));
-        assert_eq!(request.spec.timeout_seconds, 60);
+        assert_eq!(request.spec.timeout_seconds, Some(60));
         assert_eq!(request.spec.connect_timeout_seconds, 300);
         assert_eq!(request.spec.ttl_seconds_after_finished, Some(3600));
         assert_eq!(

@@ -7,7 +7,8 @@ mod input;
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
 use webdriver::{
-    capabilities::{CapabilitySet, Dialect, for_driver, process},
+    capabilities::{CapabilitySet, Dialect, check_size, for_driver, process},
+    error::WebDriverError,
     vendor_options,
 };
 
@@ -85,21 +86,27 @@ const TEXTS: &[&str] = &[
 ];
 
 fn check(asked: &Value) {
-    let classic = process(asked, Dialect::Classic);
-    let bidi = process(asked, Dialect::Bidi);
+    let classic = merged(asked, Dialect::Classic);
+    let bidi = merged(asked, Dialect::Bidi);
+    // Bounded, so it is looked at, however large the input is.
+    let _ = check_size(asked);
     if let Ok(sets) = &bidi {
         let expected: Vec<CapabilitySet> = sets.iter().map(without_nulls).collect();
         assert_eq!(classic.as_ref().ok(), Some(&expected));
     }
     for (sets, dialect) in [(classic, Dialect::Classic), (bidi, Dialect::Bidi)] {
         for set in sets.unwrap_or_default() {
-            let again = process(&json!({"alwaysMatch": set}), dialect);
+            let again = merged(&json!({"alwaysMatch": set}), dialect);
             assert_eq!(again.ok(), Some(vec![set.clone()]), "{dialect:?}");
             let sent = for_driver(&set);
             assert!(sent.keys().all(|name| !name.starts_with("browser-operator:")));
             let _ = vendor_options::refused(&set, true);
         }
     }
+}
+
+fn merged(asked: &Value, dialect: Dialect) -> Result<Vec<CapabilitySet>, WebDriverError> {
+    Ok(process(asked, dialect)?.sets().collect())
 }
 
 fn without_nulls(set: &CapabilitySet) -> CapabilitySet {

@@ -12,6 +12,15 @@ pub struct Offer<'a> {
     pub browser_version: &'a str,
     /// WebDriver's platformName.
     pub platform_name: &'a str,
+    /// `None`: values mean exactly what WebDriver says.
+    pub leniency: Option<Leniency<'a>>,
+}
+
+/// What values may mean beside what WebDriver says, as Selenium's Grid has it.
+#[derive(Clone, Copy, Debug)]
+pub struct Leniency<'a> {
+    /// The release channels that the version is.
+    pub channels: &'a [&'a str],
 }
 
 /// The longest value that a message repeats, in characters.
@@ -34,12 +43,15 @@ pub fn match_capabilities(set: &CapabilitySet, offer: Offer<'_>) -> Result<(), M
     for (name, value) in set {
         let text = value.as_str();
         let (matched, offered) = match name.as_str() {
-            "browserName" => (text == Some(offer.browser_name), offer.browser_name),
-            "browserVersion" => (
-                text.is_some_and(|wanted| browser_version::matches(wanted, offer.browser_version)),
-                offer.browser_version,
-            ),
-            "platformName" => (text == Some(offer.platform_name), offer.platform_name),
+            "browserName" => {
+                (text.is_some_and(|wanted| is_browser(wanted, offer)), offer.browser_name)
+            }
+            "browserVersion" => {
+                (text.is_some_and(|wanted| is_version(wanted, offer)), offer.browser_version)
+            }
+            "platformName" => {
+                (text.is_some_and(|wanted| is_platform(wanted, offer)), offer.platform_name)
+            }
             name => (
                 vendor_of(name).is_none_or(|browser| browser == offer.browser_name),
                 "a browser of another vendor",
@@ -54,6 +66,53 @@ pub fn match_capabilities(set: &CapabilitySet, offer: Offer<'_>) -> Result<(), M
         }
     }
     Ok(())
+}
+
+fn is_browser(wanted: &str, offer: Offer<'_>) -> bool {
+    let is_name = |wanted: &str| wanted.eq_ignore_ascii_case(offer.browser_name);
+    let is_chromium = wanted.eq_ignore_ascii_case("chromium") && offer.browser_name == "chrome";
+    wanted == offer.browser_name
+        || offer.leniency.is_some()
+            && (wanted.trim().is_empty() || is_name(wanted.trim()) || is_chromium)
+}
+
+fn is_version(wanted: &str, offer: Offer<'_>) -> bool {
+    let is_channel = |leniency: Leniency<'_>| {
+        let wanted = wanted.trim();
+        wanted.is_empty()
+            || wanted.eq_ignore_ascii_case("any")
+            || leniency.channels.iter().any(|channel| channel.eq_ignore_ascii_case(wanted))
+    };
+    offer.leniency.is_some_and(is_channel)
+        || browser_version::matches(wanted, offer.browser_version)
+}
+
+/// `any` is any in every class: clients of Selenium send it unasked.
+fn is_platform(wanted: &str, offer: Offer<'_>) -> bool {
+    let is_lenient = || {
+        let wanted = wanted.trim().to_ascii_lowercase();
+        let own = family(offer.platform_name);
+        wanted.is_empty()
+            || wanted == offer.platform_name
+            || family(&wanted).is_some_and(|family| Some(family) == own)
+            || wanted == "unix" && matches!(own, Some("linux" | "mac"))
+    };
+    wanted == offer.platform_name
+        || wanted.eq_ignore_ascii_case("any")
+        || offer.leniency.is_some() && is_lenient()
+}
+
+/// The family that a platform's name belongs to, as clients of Selenium write it.
+fn family(platform: &str) -> Option<&'static str> {
+    let starts = |names: &[&str]| names.iter().any(|name| platform.starts_with(name));
+    match platform {
+        _ if starts(&["linux", "ubuntu", "debian"]) => Some("linux"),
+        "xp" | "vista" => Some("windows"),
+        _ if starts(&["win"]) => Some("windows"),
+        "darwin" => Some("mac"),
+        _ if starts(&["mac", "os x", "os_x"]) => Some("mac"),
+        _ => None,
+    }
 }
 
 /// The browser that an extension capability belongs to, where it is one that a client sends to its own browser only. Other
@@ -74,11 +133,49 @@ mod tests {
     use serde_json::json;
 
     #[test]
+    fn a_lenient_offer_reads_values_as_a_grid_does() {
+        let chrome = |leniency| Offer {
+            browser_name: "chrome",
+            browser_version: "156.0.8078.79",
+            platform_name: "linux",
+            leniency,
+        };
+        let channels = ["stable", "latest"];
+        let lenient = chrome(Some(Leniency { channels: &channels }));
+        for (set, by_the_word, by_its_meaning) in [
+            (json!({"platformName": "ANY"}), true, true),
+            (json!({"platformName": "any"}), true, true),
+            (json!({"platformName": "Any"}), true, true),
+            (json!({"platformName": "linux"}), true, true),
+            (json!({"platformName": "LINUX"}), false, true),
+            (json!({"platformName": "Unix"}), false, true),
+            (json!({"platformName": ""}), false, true),
+            (json!({"platformName": "Windows 11"}), false, false),
+            (json!({"platformName": "macOS 14"}), false, false),
+            (json!({"browserName": "Chrome"}), false, true),
+            (json!({"browserName": ""}), false, true),
+            (json!({"browserName": "chromium"}), false, true),
+            (json!({"browserName": "Firefox"}), false, false),
+            (json!({"browserVersion": ""}), false, true),
+            (json!({"browserVersion": "stable"}), false, true),
+            (json!({"browserVersion": "Latest"}), false, true),
+            (json!({"browserVersion": "beta"}), false, false),
+            (json!({"browserVersion": "156"}), true, true),
+            (json!({"browserVersion": "15"}), false, false),
+        ] {
+            let matches = |offer| match_capabilities(set.as_object().unwrap(), offer).is_ok();
+            assert_eq!(matches(chrome(None)), by_the_word, "exact: {set}");
+            assert_eq!(matches(lenient), by_its_meaning, "lenient: {set}");
+        }
+    }
+
+    #[test]
     fn a_mismatch_names_the_capability_and_both_values() {
         let offer = Offer {
             browser_name: "chrome",
             browser_version: "156.0.8078.79",
             platform_name: "linux",
+            leniency: None,
         };
         for (set, capability) in [
             (json!({"browserName": "Chrome"}), Some("browserName")),

@@ -216,7 +216,7 @@ mod tests {
                 "browser_screen_width": 1280, "start_url": "https://example.com"}),
         ] {
             let (spec, _) = browser(&text(&body)).unwrap();
-            assert_eq!((spec.timeout_seconds, spec.keep_alive), (300, Some(true)));
+            assert_eq!((spec.timeout_seconds, spec.keep_alive), (Some(300), Some(true)));
             assert_eq!(spec.viewport, Some(Viewport { width: 1280, height: 1080 }));
             assert_eq!(spec.start_url.as_deref(), Some("https://example.com"));
         }
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn a_session_that_says_nothing_stays_for_an_hour() {
         let (spec, noted) = session(b"{}").unwrap();
-        assert_eq!((spec.timeout_seconds, spec.keep_alive), (3600, Some(true)));
+        assert_eq!((spec.timeout_seconds, spec.keep_alive), (Some(3600), Some(true)));
         assert_eq!(noted["persistMemory"], true);
         let (spec, noted) = session(br#"{"keepAlive": false, "persistMemory": false}"#).unwrap();
         assert_eq!((spec.keep_alive, &noted["persistMemory"]), (Some(false), &json!(false)));

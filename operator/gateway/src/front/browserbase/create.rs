@@ -1,7 +1,7 @@
 //! `POST /v1/sessions`.
 
 use crds::{BrowserClass, BrowserSessionSpec, Features, OperatingSystem, session::Viewport};
-use placement::place;
+use placement::{Namespace, place};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -159,7 +159,12 @@ pub async fn create_session(gateway: &Gateway, request: &Request) -> Result<Sess
     let mut state = json!({"api": "browserbase"});
     if let Some(asked) = spec.region.take() {
         state[view::REGION_STATE] = asked.clone().into();
-        spec = with_region(spec, gateway.services.region(asked), &gateway.classes.all());
+        spec = with_region(
+            spec,
+            gateway.services.region(asked),
+            &gateway.classes.all(),
+            &caller.namespace,
+        );
     }
     let (record, guard) = create_and_wait(gateway, &caller, &API, spec, state).await?;
     guard.disarm();
@@ -171,9 +176,12 @@ fn with_region(
     spec: BrowserSessionSpec,
     region: String,
     classes: &[BrowserClass],
+    namespace: &str,
 ) -> BrowserSessionSpec {
+    let namespace = Namespace { name: namespace, labels: None };
     let means_none = region == view::NO_REGION
-        && place(&spec, classes).is_ok_and(|placement| placement.region.is_none());
+        && place(&placement::Request { spec: &spec, namespace, controller_name: None }, classes)
+            .is_ok_and(|placement| placement.region.is_none());
     BrowserSessionSpec { region: (!means_none).then_some(region), ..spec }
 }
 
@@ -218,7 +226,7 @@ mod tests {
             ("eu", [with], Some("eu")),
             ("eu", [without], Some("eu")),
         ] {
-            let spec = with_region(base_spec(60), asked.to_owned(), &classes);
+            let spec = with_region(base_spec(60), asked.to_owned(), &classes, "team-a");
             assert_eq!(spec.region.as_deref(), region, "{asked}");
         }
     }
@@ -250,7 +258,7 @@ mod tests {
     fn an_empty_body_is_a_session_of_chrome_that_ends_with_its_connection() {
         let spec = read(b"", "team-a", UnknownProjects::Refuse).unwrap();
         assert_eq!(spec.capabilities.to_json(), json!({"alwaysMatch": {"browserName": "chrome"}}));
-        assert_eq!((spec.timeout_seconds, spec.idle_timeout_seconds), (1800, 0));
+        assert_eq!((spec.timeout_seconds, spec.idle_timeout_seconds), (Some(1800), 0));
         assert_eq!((spec.keep_alive, spec.connect_timeout_seconds), (Some(false), 300));
         assert_eq!(spec.ttl_seconds_after_finished, Some(3600));
     }
@@ -269,7 +277,7 @@ mod tests {
         }))
         .unwrap();
         assert_eq!(spec.viewport, Some(Viewport { width: 1288, height: 711 }));
-        assert_eq!((spec.timeout_seconds, spec.keep_alive), (60, Some(true)));
+        assert_eq!((spec.timeout_seconds, spec.keep_alive), (Some(60), Some(true)));
         assert_eq!(spec.region.as_deref(), Some("eu"));
         assert!(spec.ignore_certificate_errors);
         assert_eq!(spec.user_metadata.unwrap()["stagehand"], "true");

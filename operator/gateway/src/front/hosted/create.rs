@@ -34,7 +34,7 @@ pub fn base_spec(timeout_seconds: i32) -> BrowserSessionSpec {
     let default: BrowserSessionSpec = serde_json::from_value(json!({})).unwrap_or_default();
     BrowserSessionSpec {
         capabilities: Capabilities { always_match: Some(chrome), first_match: None },
-        timeout_seconds,
+        timeout_seconds: Some(timeout_seconds),
         idle_timeout_seconds: 0,
         connect_timeout_seconds: CONNECT_TIMEOUT_SECONDS,
         ttl_seconds_after_finished: Some(TTL_SECONDS),

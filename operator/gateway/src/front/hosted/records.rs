@@ -5,6 +5,7 @@ use std::time::Duration;
 use crds::{
     BrowserSession, Phase, Reason,
     names::{CALLER_ANNOTATION, END_ANNOTATION, FRONT_ANNOTATION},
+    session::DEFAULT_TIMEOUT_SECONDS,
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::{
@@ -50,7 +51,8 @@ impl Record {
     /// When its timeout ends it.
     pub fn expires(&self) -> Timestamp {
         let expires_at = self.object.status.as_ref().and_then(|status| status.expires_at.as_ref());
-        let timeout = SignedDuration::from_secs(self.object.spec.timeout_seconds.into());
+        let timeout = self.object.spec.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT_SECONDS);
+        let timeout = SignedDuration::from_secs(timeout.into());
         expires_at.map_or_else(|| self.created() + timeout, |at| at.0)
     }
 
