@@ -17,12 +17,10 @@ pub fn placement<'a>(
     session: &BrowserSession,
     references: &'a References,
 ) -> Result<Placement<'a>, Problem> {
-    let placement = placing::place(session, &references.classes).map_err(problem)?;
-    exposure(session, placement.class)?;
-    Ok(placement)
+    placing::place(session, &references.classes).map_err(problem)
 }
 
-/// Whether a class allows the Service that a session asks for.
+/// Whether a class still allows the Service that a session with a pod asks for, as `placement` found at first.
 ///
 /// # Errors
 /// It does not, or does not any more.
@@ -36,7 +34,7 @@ pub fn exposure(session: &BrowserSession, class: &BrowserClass) -> Result<(), Pr
     let allowed = if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") };
     let (name, asked) = (class.name_any(), expose.type_.as_str());
     Err(Problem {
-        reason: Reason::FieldInvalid,
+        reason: Reason::NotAllowed,
         message: format!("spec.expose.type: class {name} allows {allowed}, not {asked}"),
     })
 }

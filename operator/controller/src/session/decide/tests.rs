@@ -255,7 +255,7 @@ fn a_class_whose_template_is_refused_lets_its_sessions_wait_until_it_is_mended()
 fn a_service_of_a_type_that_the_class_does_not_allow_is_refused_also_later() {
     let (default, open) = (classes(json!({})), classes(json!({"exposeTypes": ["NodePort"]})));
     let asks = session(json!({"spec": {"expose": {"type": "NodePort"}}}));
-    let refused = "end Failed FieldInvalid Ready+Stalled+Finished";
+    let refused = "end Failed NotAllowed Ready+Stalled+Finished";
     assert_eq!(next(Some(&asks), None, &default, 0, 0), refused);
     assert_eq!(next(Some(&asks), None, &open, 0, 0), "create i");
 
