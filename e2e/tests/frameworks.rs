@@ -108,7 +108,6 @@ async fn robot_framework_on_chrome() -> Result<()> {
     robot_framework(CHROME).await
 }
 
-#[ignore = "it always sends a profile, which is refused"]
 #[tokio::test]
 async fn robot_framework_on_firefox() -> Result<()> {
     robot_framework(FIREFOX).await
@@ -133,7 +132,6 @@ async fn nightwatch_on_firefox() -> Result<()> {
     nightwatch(FIREFOX).await
 }
 
-#[ignore = "it sends --no-sandbox and others, which are refused"]
 #[tokio::test]
 async fn playwright_with_a_selenium_grid() -> Result<()> {
     let as_a_grid = async |namespace: &Namespace, key: &Key, client: &mut Command| {
@@ -159,7 +157,6 @@ async fn chromedp_that_takes_the_url_as_it_is() -> Result<()> {
     over_cdp(client).await
 }
 
-#[ignore = "its Sec-WebSocket-Key is the word nil"]
 #[tokio::test]
 async fn go_rod() -> Result<()> {
     over_cdp(framework("go", &["run", "-C", "go", "./rod"]).await?).await

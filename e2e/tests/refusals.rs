@@ -122,12 +122,29 @@ async fn a_capability_in_both_sets_is_refused_by_name() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_vendor_option_that_would_leave_the_sandbox_is_refused_by_name() -> Result<()> {
+async fn vendor_options_that_would_leave_the_walls_are_refused_all_at_once() -> Result<()> {
     with_namespace(async |namespace| {
-        let options = json!({"goog:chromeOptions": {"args": ["--no-sandbox"]}});
+        let arguments =
+            ["--renderer-cmd-prefix=/bin/sh", "--log-net-log=/tmp/x", "--enable-blink-features=MojoJS"];
+        let options = json!({"goog:chromeOptions": {"args": arguments}});
         let spec = json!({"capabilities": {"alwaysMatch": options}});
         let message = refused(&namespace, spec, Reason::CapabilitiesInvalid).await?;
-        names(&message, &["spec.capabilities", "goog:chromeOptions", "no-sandbox"])
+        let named = ["goog:chromeOptions", "renderer-cmd-prefix", "log-net-log", "MojoJS"];
+        names(&message, &named)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_vendor_option_whose_loss_harms_nobody_is_left_out_and_said() -> Result<()> {
+    with_namespace(async |namespace| {
+        let arguments = ["--no-sandbox", "--headless=new", "--window-size=500,400"];
+        let options = json!({"goog:chromeOptions": {"args": arguments}});
+        let spec = json!({"capabilities": {"alwaysMatch": options}});
+        let live = namespace.create_ready("lenient", spec).await?;
+        let capabilities = live.status.capabilities.context("capabilities")?.to_json();
+        let ignored = capabilities["browser-operator:ignored"].to_string();
+        names(&ignored, &["goog:chromeOptions.args: --no-sandbox", "--headless"])
     })
     .await
 }

@@ -7,6 +7,7 @@ use webdriver::capabilities::{self, CapabilitySet, Dialect, Requested};
 use crate::{
     fields::CAPABILITIES,
     refusal::{Refusal, refuse},
+    vendor_options::allowed_options,
 };
 
 /// Validates `spec.capabilities`, as JSON.
@@ -48,7 +49,7 @@ pub fn matched_set(
     let Some(set) = requested(&asked)?.set(matched) else {
         return refuse(Reason::CapabilitiesInvalid, CAPABILITIES, "no such alternative");
     };
-    let set = with_fields(spec, set);
+    let set = allowed_options(class, with_fields(spec, set))?;
     Ok(match class {
         Some(class) => settle(class, set),
         None => set,

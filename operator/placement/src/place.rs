@@ -13,7 +13,7 @@ use crate::{
     refusal::{Refusal, refuse},
     regions::region,
     request::Request,
-    vendor_options::check_vendor_options,
+    vendor_options::allowed_options,
     versions::{describe, first_version},
 };
 
@@ -59,7 +59,7 @@ pub fn place<'a>(
         for class in &candidates {
             match first_version(class, &set) {
                 Ok(version) => {
-                    check_vendor_options(class, &set)?;
+                    let set = allowed_options(Some(class), set.clone())?;
                     check_emulation(spec, &set)?;
                     match check_class(request, class) {
                         Ok(region) => {

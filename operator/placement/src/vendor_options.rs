@@ -1,19 +1,29 @@
-//! Options of a vendor that a class does not allow.
+//! Options of a vendor, as a class takes them.
 
-use crds::{BrowserClass, Reason, Sandbox};
-use webdriver::{capabilities::CapabilitySet, vendor_options};
+use crds::{BrowserClass, Reason, Sandbox, class::VendorOptions};
+use webdriver::{
+    capabilities::CapabilitySet,
+    vendor_options::{self, Policy},
+};
 
 use crate::{
     fields::CAPABILITIES,
     refusal::{Refusal, refuse},
 };
 
-pub(crate) fn check_vendor_options(
-    class: &BrowserClass,
-    set: &CapabilitySet,
-) -> Result<(), Refusal> {
-    match vendor_options::refused(set, class.spec.sandbox == Sandbox::Browser) {
-        Some(message) => refuse(Reason::CapabilitiesInvalid, CAPABILITIES, message),
-        None => Ok(()),
+/// The set without what the class ignores, which is named in it. Of a class that is gone nothing is believed but its lenience.
+pub(crate) fn allowed_options(
+    class: Option<&BrowserClass>,
+    set: CapabilitySet,
+) -> Result<CapabilitySet, Refusal> {
+    let class = class.map(|class| &class.spec);
+    let policy = Policy {
+        strict: class.is_some_and(|class| class.vendor_options == VendorOptions::Strict),
+        browser_sandbox: class.is_none_or(|class| class.sandbox == Sandbox::Browser),
+    };
+    let checked = vendor_options::check(set, policy);
+    if checked.refusals.is_empty() {
+        return Ok(checked.into_set());
     }
+    refuse(Reason::CapabilitiesInvalid, CAPABILITIES, checked.refusals.join("; "))
 }

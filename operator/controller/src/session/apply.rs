@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use parking_lot::Mutex;
 use placement::Placement;
 use tokio::{sync::Notify, time::sleep};
-use webdriver::capabilities::CapabilitySet;
+use webdriver::{capabilities::CapabilitySet, vendor_options};
 
 use super::{
     agent_calls,
@@ -217,7 +217,12 @@ impl Reconciler<'_> {
         let _place = limits.step().await;
         let now = (self.context.clock)();
         match outcome {
-            Ok(reply) => {
+            Ok(mut reply) => {
+                let ignored = vendor_options::ignored(&capabilities);
+                if !ignored.is_empty() {
+                    reply.warnings.push(format!("left out of the options: {}", ignored.join(", ")));
+                    reply.capabilities.insert(vendor_options::IGNORED.to_owned(), ignored.into());
+                }
                 // In one Event: of several with one reason the recorder keeps the first one's note alone.
                 if !reply.warnings.is_empty() {
                     let note = reply.warnings.join("; ");

@@ -100,7 +100,10 @@ fn check(asked: &Value) {
             assert_eq!(again.ok(), Some(vec![set.clone()]), "{dialect:?}");
             let sent = for_driver(&set);
             assert!(sent.keys().all(|name| !name.starts_with("browser-operator:")));
-            let _ = vendor_options::refused(&set, true);
+            for strict in [true, false] {
+                let policy = vendor_options::Policy { strict, browser_sandbox: true };
+                let _ = vendor_options::check(set.clone(), policy);
+            }
         }
     }
 }
