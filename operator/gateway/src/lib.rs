@@ -48,6 +48,8 @@ const LINGER: Duration = Duration::from_secs(2);
 pub struct Settings {
     /// The operator's own namespace, where the API keys are.
     pub namespace: String,
+    /// The `controllerName` of the classes that it knows.
+    pub controller_name: String,
     /// The namespaces that it serves.
     pub scope: Scope,
     /// The Lease of the controllers, in the same namespace.
@@ -104,7 +106,7 @@ pub async fn run(
         let scope = settings.scope.clone();
         essential(async move { directory.watch(client, &scope, synced, stop).await })
     });
-    let classes = Arc::new(Classes::new(client.clone()));
+    let classes = Arc::new(Classes::new(client.clone(), settings.controller_name));
     let classes_watch =
         tokio::spawn(essential(classes.clone().watch(watch_client.clone(), stop_watches.clone())));
     let controller = Arc::new(ControllerLease::new(

@@ -50,6 +50,7 @@ async fn start(anonymous_namespace: Option<&str>) -> Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?.to_string();
     let settings = Settings {
+        controller_name: "example.com/any".to_owned(),
         scope: support::watch::Scope::All,
         controller_lease: "lease".to_owned(),
         namespace: "operator".to_owned(),

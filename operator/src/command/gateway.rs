@@ -16,6 +16,9 @@ pub struct Args {
     /// The operator's own namespace, where its secrets are.
     #[arg(long, env = "POD_NAMESPACE")]
     namespace: String,
+    /// The controllerName of the BrowserClasses that this gateway knows.
+    #[arg(long, env = "CONTROLLER_NAME", default_value = crds::names::CONTROLLER_NAME)]
+    controller_name: String,
     /// The namespaces whose sessions this gateway serves, separated by commas. Absent: all.
     #[arg(long, env = "WATCH_NAMESPACES", value_delimiter = ',')]
     watch_namespaces: Vec<String>,
@@ -91,6 +94,7 @@ fn region(text: &str) -> anyhow::Result<(String, String)> {
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let Args {
         namespace,
+        controller_name,
         watch_namespaces,
         controller_lease,
         installation_key_secret,
@@ -128,6 +132,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let clock = Timestamp::now;
     let settings = gateway::Settings {
         namespace,
+        controller_name,
         scope: Scope::of(watch_namespaces),
         controller_lease,
         clock,

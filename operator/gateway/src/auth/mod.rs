@@ -12,5 +12,6 @@ pub use self::{
     api_keys::ApiKeys,
     authorizer::{Authorizer, Caller, Error, Identity},
     credential::{Credential, origin_of},
+    decisions::Decisions,
     reviews::Reviews,
 };

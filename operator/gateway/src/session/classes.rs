@@ -1,9 +1,10 @@
 //! The BrowserClasses of the cluster, from one watch: what no class can ever satisfy is refused before an object is created.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 
 use crds::{BrowserClass, BrowserSessionSpec};
 use futures::StreamExt;
+use k8s_openapi::api::core::v1::Namespace as KubeNamespace;
 use kube::{
     Api, Client, ResourceExt,
     runtime::watcher::{Config, Event},
@@ -13,39 +14,98 @@ use placement::{Namespace, Refusal, Request, place};
 use support::objects;
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::Decisions;
+
+/// How long the labels of a namespace are believed, and of how many they are kept.
+const LABELS_LIFETIME: Duration = Duration::from_secs(10);
+const MAX_NAMESPACES: usize = 4096;
+
+type Labels = Option<Arc<BTreeMap<String, String>>>;
+
 pub struct Classes {
     client: Client,
+    controller_name: String,
+    /// Those of this controller.
     known: RwLock<Arc<Vec<BrowserClass>>>,
+    labels: Decisions<String, Labels>,
 }
 
 impl Classes {
-    pub fn new(client: Client) -> Self {
-        Self { client, known: RwLock::default() }
+    /// The classes of the controller of this name.
+    pub fn new(client: Client, controller_name: String) -> Self {
+        Self {
+            client,
+            controller_name,
+            known: RwLock::default(),
+            labels: Decisions::new(MAX_NAMESPACES),
+        }
     }
 
-    /// All classes, as this replica knows them.
+    /// The controller whose classes these are.
+    pub fn controller_name(&self) -> &str {
+        &self.controller_name
+    }
+
+    /// Every class of this controller, as this replica knows them.
     pub fn all(&self) -> Arc<Vec<BrowserClass>> {
         self.known.read().clone()
     }
 
-    /// Checks whether a class can have a session with this spec. The watch may be behind, so a refusal is checked again with a list.
+    /// The name of the class that a session with this spec gets. The watch may be behind, so a refusal is checked again with a list.
     ///
     /// # Errors
     /// The reason that the session's object would have.
-    pub async fn check(&self, spec: &BrowserSessionSpec, namespace: &str) -> Result<(), Refusal> {
-        let request = Request {
-            spec,
-            namespace: Namespace { name: namespace, labels: None },
-            controller_name: None,
+    pub async fn find(
+        &self,
+        spec: &BrowserSessionSpec,
+        namespace: &str,
+    ) -> Result<String, Refusal> {
+        let refusal = match self.find_in(&self.all(), spec, namespace).await {
+            Ok(name) => return Ok(name),
+            Err(refusal) => refusal,
         };
-        let Err(refusal) = place(&request, &self.all()) else { return Ok(()) };
         match objects::list(&Api::all(self.client.clone())).await {
-            Ok(listed) => place(&request, &listed).map(drop),
+            Ok(listed) => self.find_in(&listed, spec, namespace).await,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "list BrowserClasses");
                 Err(refusal)
             }
         }
+    }
+
+    async fn find_in(
+        &self,
+        classes: &[BrowserClass],
+        spec: &BrowserSessionSpec,
+        namespace: &str,
+    ) -> Result<String, Refusal> {
+        let selects = classes.iter().any(|class| class.spec.allowed_namespaces.is_some());
+        let labels = if selects { self.labels(namespace).await } else { None };
+        let request = Request {
+            spec,
+            namespace: Namespace { name: namespace, labels: labels.as_deref() },
+            controller_name: Some(&self.controller_name),
+        };
+        place(&request, classes).map(|placement| placement.class.name_any())
+    }
+
+    /// The labels of a namespace; `None` where the API server does not tell.
+    async fn labels(&self, namespace: &str) -> Labels {
+        let ask = async {
+            let namespaces = Api::<KubeNamespace>::all(self.client.clone());
+            let labels = match namespaces.get_metadata_opt(namespace).await {
+                Ok(found) => found.map(|found| Arc::new(found.metadata.labels.unwrap_or_default())),
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, namespace, "the labels of a namespace");
+                    None
+                }
+            };
+            let lifetime = if labels.is_some() { LABELS_LIFETIME } else { Duration::ZERO };
+            Ok::<_, Infallible>((labels, lifetime))
+        };
+        let Ok(labels) = self.labels.get(&namespace.to_owned(), ask).await;
+        labels
     }
 
     /// Follows the watch until `stop`.
@@ -67,7 +127,9 @@ impl Classes {
             }
             // Half a list is not used.
             if !listing {
-                *self.known.write() = Arc::new(known.values().cloned().collect());
+                let is_ours =
+                    |class: &&BrowserClass| class.spec.controller_name == self.controller_name;
+                *self.known.write() = Arc::new(known.values().filter(is_ours).cloned().collect());
             }
         }
     }
@@ -106,5 +168,38 @@ mod tests {
         ] {
             assert_eq!(classes.iter().any(|class| has_room(class, &live)), room);
         }
+    }
+
+    #[tokio::test]
+    async fn a_namespace_is_known_by_its_labels_and_a_class_by_its_controller() {
+        let api_server = tower::service_fn(async |request: http::Request<kube::client::Body>| {
+            let name = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+            let body = match name.as_str() {
+                "browserclasses" => json!({"metadata": {}, "items": []}),
+                _ => json!({
+                    "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
+                    "metadata": {"name": name, "labels": {"team": name}},
+                }),
+            };
+            Ok::<_, Infallible>(http::Response::new(kube::client::Body::from(
+                body.to_string().into_bytes(),
+            )))
+        });
+        let classes = Classes::new(Client::new(api_server, "default"), "example.com/a".to_owned());
+        let class = |name: &str, controller: &str| -> BrowserClass {
+            serde_json::from_value(json!({
+                "apiVersion": "browser-operator.io/v1alpha1", "kind": "BrowserClass",
+                "metadata": {"name": name},
+                "spec": {"browserName": "chrome", "versions": [{"version": "1", "image": "i"}],
+                    "controllerName": controller,
+                    "allowedNamespaces": {"matchLabels": {"team": "blue"}}},
+            }))
+            .unwrap()
+        };
+        *classes.known.write() =
+            Arc::new(vec![class("a", "example.com/a"), class("b", "example.com/b")]);
+        let spec: BrowserSessionSpec = serde_json::from_value(json!({})).unwrap();
+        assert_eq!(classes.find(&spec, "blue").await.unwrap(), "a");
+        assert!(classes.find_in(&classes.all(), &spec, "green").await.is_err());
     }
 }

@@ -48,13 +48,15 @@ impl SessionCreator {
     pub async fn create(
         &self,
         caller: &Caller,
-        request: SessionRequest,
+        mut request: SessionRequest,
         policy: WaitPolicy,
     ) -> Result<(Arc<LiveSession>, AbandonGuard), CreateError> {
-        self.classes.check(&request.spec, &caller.namespace).await?;
+        let class = self.classes.find(&request.spec, &caller.namespace).await?;
         if !self.controller.wait_until_held().await {
             return Err(CreateError::NoController(self.controller.not_held()));
         }
+        // Another release in this cluster must know that it is not its own.
+        request.spec.class_name = Some(class);
         let object = request.into_object(caller);
         let (uid, guard) = self.create_object(object, &caller.namespace).await?;
         let limit = self.timeout.min(policy.limit);
