@@ -325,7 +325,6 @@ async fn an_empty_spec_gets_the_documented_defaults() -> Result<()> {
                 "ignoreCertificateErrors": false,
                 "log": false,
                 "priority": 0,
-                "timeoutSeconds": 1800,
             })
         );
         Ok(())

@@ -124,8 +124,11 @@ async fn a_capability_in_both_sets_is_refused_by_name() -> Result<()> {
 #[tokio::test]
 async fn vendor_options_that_would_leave_the_walls_are_refused_all_at_once() -> Result<()> {
     with_namespace(async |namespace| {
-        let arguments =
-            ["--renderer-cmd-prefix=/bin/sh", "--log-net-log=/tmp/x", "--enable-blink-features=MojoJS"];
+        let arguments = [
+            "--renderer-cmd-prefix=/bin/sh",
+            "--log-net-log=/tmp/x",
+            "--enable-blink-features=MojoJS",
+        ];
         let options = json!({"goog:chromeOptions": {"args": arguments}});
         let spec = json!({"capabilities": {"alwaysMatch": options}});
         let message = refused(&namespace, spec, Reason::CapabilitiesInvalid).await?;
@@ -142,7 +145,7 @@ async fn a_vendor_option_whose_loss_harms_nobody_is_left_out_and_said() -> Resul
         let options = json!({"goog:chromeOptions": {"args": arguments}});
         let spec = json!({"capabilities": {"alwaysMatch": options}});
         let live = namespace.create_ready("lenient", spec).await?;
-        let capabilities = live.status.capabilities.context("capabilities")?.to_json();
+        let capabilities = live.status.capabilities.context("capabilities")?;
         let ignored = capabilities["browser-operator:ignored"].to_string();
         names(&ignored, &["goog:chromeOptions.args: --no-sandbox", "--headless"])
     })

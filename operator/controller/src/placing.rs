@@ -1,26 +1,32 @@
 //! What `placement` is asked about a session.
 
+use std::collections::BTreeMap;
+
 use crds::{BrowserClass, BrowserSession, names};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use placement::{Namespace, Placement, Refusal, Request};
 
-/// See [`placement::place`].
+/// See [`placement::place`]. `labels`: the namespace's, if they have been asked for.
 ///
 /// # Errors
 /// It can never be had as this cluster is.
 pub fn place<'a>(
     session: &BrowserSession,
     classes: &'a [BrowserClass],
+    labels: Option<&BTreeMap<String, String>>,
 ) -> Result<Placement<'a>, Refusal> {
-    placement::place(&request(session), classes)
+    placement::place(&request(session, labels), classes)
 }
 
-fn request(session: &BrowserSession) -> Request<'_> {
+fn request<'a>(
+    session: &'a BrowserSession,
+    labels: Option<&'a BTreeMap<String, String>>,
+) -> Request<'a> {
     let name = session.metadata.namespace.as_deref().unwrap_or_default();
     Request {
         spec: &session.spec,
-        namespace: Namespace { name, labels: None },
+        namespace: Namespace { name, labels },
         // The stores have only this controller's classes.
         controller_name: None,
     }

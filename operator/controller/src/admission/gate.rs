@@ -179,7 +179,7 @@ impl Gate {
                     drop(queue.reserve(&key, class_of(&pod)));
                 } else if !stores.is_ours(session) {
                     continue;
-                } else if let Ok(placement) = placing::place(session, &classes) {
+                } else if let Ok(placement) = placing::place(session, &classes, None) {
                     let class = placement.class.name_any();
                     drop(queue.enqueue(session, &class));
                     let reason = session.telling_condition().map(|told| told.reason.as_str());

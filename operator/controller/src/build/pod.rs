@@ -274,7 +274,7 @@ mod tests {
         }))
         .unwrap();
         let key = SessionKey::of_session(&session).unwrap();
-        let placement = placing::place(&session, &classes).unwrap();
+        let placement = placing::place(&session, &classes, None).unwrap();
         let name = object_name(&key);
         let pod_ref = PodRef::new("team-a", &name);
         let token = InstallationKey::new(&[0; 32]).unwrap().pod_token(&pod_ref).hash();

@@ -1,8 +1,10 @@
 //! Reads of the API server itself, where a watch says that something is not there.
 
+use std::collections::BTreeMap;
+
 use agent_api::PodRef;
 use crds::{BrowserClass, BrowserSession};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::{Api, Client, Resource};
 use support::objects::{self, Sent};
 
@@ -30,4 +32,13 @@ pub async fn classes(client: &Client, controller: &str) -> kube::Result<Vec<Brow
     let mut classes = objects::list::<BrowserClass>(&Api::all(client.clone())).await?;
     classes.retain(|class| class.spec.controller_name == controller);
     Ok(classes)
+}
+
+/// The labels of a namespace, if there is one.
+pub async fn namespace_labels(
+    client: &Client,
+    name: &str,
+) -> kube::Result<Option<BTreeMap<String, String>>> {
+    let namespace = Api::<Namespace>::all(client.clone()).get_metadata_opt(name).await?;
+    Ok(namespace.map(|namespace| namespace.metadata.labels.unwrap_or_default()))
 }

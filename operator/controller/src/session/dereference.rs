@@ -1,6 +1,6 @@
 //! What a session is about and what it names, fetched before anything is validated or built.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crds::{BrowserClass, BrowserSession, names};
 use k8s_openapi::api::core::v1::Pod;
@@ -37,12 +37,18 @@ pub struct Services {
 pub struct References {
     /// Every class of this controller: a spec may leave the choice to us.
     pub classes: Arc<[BrowserClass]>,
+    /// The labels of the session's namespace, which a class may select by. No watch has them, so they are asked for only where
+    /// without them no class is found.
+    pub labels: Option<BTreeMap<String, String>>,
 }
 
 impl References {
     /// As the API server has them, for a decision that must not rest on a watch that is behind.
-    pub async fn live(client: &Client, controller: &str) -> kube::Result<Self> {
-        Ok(Self { classes: live::classes(client, controller).await?.into() })
+    pub async fn live(client: &Client, controller: &str, namespace: &str) -> kube::Result<Self> {
+        let classes = live::classes(client, controller).await?;
+        let selects = classes.iter().any(|class| class.spec.allowed_namespaces.is_some());
+        let labels = if selects { live::namespace_labels(client, namespace).await? } else { None };
+        Ok(Self { classes: classes.into(), labels })
     }
 }
 
@@ -58,7 +64,7 @@ pub fn dereference(
     let pod = stores.pod_of(key);
     let tombstone = if pod.is_none() { tombstones.get(&key.uid) } else { None };
     let services = services(stores, expectations, key, session.as_deref());
-    let references = References { classes: stores.classes() };
+    let references = References { classes: stores.classes(), labels: None };
     Dereferenced { session, pod, tombstone, services, references }
 }
 

@@ -78,8 +78,9 @@ async fn try_reconcile(
             true
         }
         Some(Absence::Class) => {
+            let controller = &context.settings.controller_name;
             objects.references =
-                References::live(&context.client, &context.settings.controller_name).await?;
+                References::live(&context.client, controller, &key.namespace).await?;
             objects.tombstone = tombstone(context, key, &objects);
             let (step, _) = next_step(context, key, &objects);
             return Ok(reconciler.apply(step).await?);

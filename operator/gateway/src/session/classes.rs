@@ -41,11 +41,6 @@ impl Classes {
         }
     }
 
-    /// The controller whose classes these are.
-    pub fn controller_name(&self) -> &str {
-        &self.controller_name
-    }
-
     /// Every class of this controller, as this replica knows them.
     pub fn all(&self) -> Arc<Vec<BrowserClass>> {
         self.known.read().clone()
