@@ -48,11 +48,9 @@ try {
   await browser.$('#open').click();
   await browser.waitUntil(async () => (await browser.$('#closed').getText()) === '1');
 
-  // The file is on this machine and the browser in a pod. WebdriverIO uploads files only to Chrome; for other browsers
-  // this test names a file that the pod has.
+  // The file is on this machine and the browser in a pod.
   await browser.url(`${site}/upload.html`);
-  const file = browserName === 'chrome' ? await browser.uploadFile(picture) : '/etc/debian_version';
-  await browser.$('#file').setValue(file);
+  await browser.$('#file').setValue(await browser.uploadFile(picture));
   console.log('uploaded:', await text('#read'));
 
   const answer = await browser.mock(`${site}/answer.txt`);
