@@ -23,6 +23,7 @@ pub mod operator;
 pub mod raw;
 pub mod settings;
 pub mod soak;
+pub mod tenant;
 pub mod wait;
 mod with_namespace;
 
