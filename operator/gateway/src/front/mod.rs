@@ -1,6 +1,5 @@
 //! The APIs that this gateway serves. Each front parses its requests into the same session requests, and renders its own answers.
 
-mod alternatives;
 pub mod bidi;
 mod bounded_json;
 mod browser_use;

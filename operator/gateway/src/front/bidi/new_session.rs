@@ -12,7 +12,7 @@ use webdriver::{
 
 use crate::{
     auth::{self, Credential},
-    front::{alternatives, caller_name},
+    front::caller_name,
     session::{LiveSession, SessionRequest, WaitPolicy},
     state::Gateway,
     traffic::{self, Handshake, TunnelEnd},
@@ -65,7 +65,6 @@ pub async fn create(
 /// What the parameters ask for. They are gone then: a client that waits for its session holds no more than what becomes of it.
 fn read(mut params: Map<String, Value>) -> Result<SessionRequest, WebDriverError> {
     let mut requested = params.remove("capabilities").unwrap_or_default();
-    alternatives::check(&requested)?;
     process(&requested, Dialect::Bidi)?;
     urls::forget_users(&mut requested);
     let mut request = SessionRequest::from_capabilities(&requested, Protocol::Bidi)?;

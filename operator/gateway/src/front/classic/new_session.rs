@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     auth::{self, Identity},
-    front::{alternatives, bounded_json, caller_name, request_body},
+    front::{bounded_json, caller_name, request_body},
     metrics::{Front, Outcome},
     session::{CreateError, SessionRequest, WaitPolicy},
     state::Gateway,
@@ -132,7 +132,6 @@ fn read(body: &[u8]) -> Result<Asked, WebDriverError> {
         Err(error) => return Err(WebDriverError::invalid_argument(error.to_string())),
     };
     let mut requested = body.remove("capabilities").unwrap_or_default();
-    alternatives::check(&requested)?;
     process(&requested, Dialect::Classic)?;
     let remote_url = urls::remote_url(&requested).map(ToOwned::to_owned);
     urls::forget_users(&mut requested);
