@@ -38,10 +38,10 @@ def check_roles(objects):
             elif "secrets" in rule["resources"] and rule["verbs"] != ["create"]:
                 assert (rule["verbs"], rule.get("resourceNames")) == (["get"], [KEY]), rule
     gateway = resources(rules_of(objects, "ClusterRole", "gateway"))
-    allowed = {"browsersessions", "browserclasses", "tokenreviews", "subjectaccessreviews"}
+    allowed = {"browsersessions", "browserclasses", "namespaces", "tokenreviews", "subjectaccessreviews"}
     assert gateway <= allowed, f"the gateway may touch {gateway - allowed}"
     controller = resources(rules_of(objects, "ClusterRole", "controller"))
-    allowed = {"browsersessions", "browserclasses", "pods", "services", "events"}
+    allowed = {"browsersessions", "browserclasses", "namespaces", "pods", "services", "events"}
     assert controller <= allowed, f"the controller may touch {controller - allowed}"
 
 

@@ -3,9 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::{
-    is_program, is_temporary, switch,
     table::{Entry, Kind, Loss, chrome_feature, chrome_switch},
-    take_texts,
+    texts::{is_program, is_temporary, switch, take_texts},
     verdict::{Fate, Findings, Policy},
 };
 

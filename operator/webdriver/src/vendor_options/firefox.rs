@@ -3,9 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::{
-    firefox_profile, is_program, switch,
+    firefox_profile,
     table::{Entry, Kind, Loss, chrome_switch, firefox_preference},
-    take_texts,
+    texts::{is_program, switch, take_texts},
     verdict::{Findings, Policy},
 };
 

@@ -5,6 +5,7 @@ mod chrome;
 mod firefox;
 mod firefox_profile;
 mod table;
+mod texts;
 mod verdict;
 
 use serde_json::{Map, Value};
@@ -71,53 +72,6 @@ pub fn check(mut set: CapabilitySet, policy: Policy) -> Checked {
         }
     }
     Checked { kept: set, ignored, refusals }
-}
-
-/// Takes the list of strings out that a member is; an empty one where there is none. What is something else is refused.
-fn take_texts(
-    options: &mut Map<String, Value>,
-    member: &str,
-    findings: &mut Findings,
-) -> Vec<String> {
-    let texts = match options.remove(member) {
-        None => Some(Vec::new()),
-        Some(Value::Array(list)) => list
-            .into_iter()
-            .map(|value| if let Value::String(text) = value { Some(text) } else { None })
-            .collect(),
-        Some(_) => None,
-    };
-    texts.unwrap_or_else(|| {
-        findings.refuse(format!("{member} must be a list of strings"));
-        Vec::new()
-    })
-}
-
-/// A switch's name and value as the browsers read them: dashes before it or not, up to its value, in lower case.
-fn switch(text: &str) -> (String, &str) {
-    let text = text.trim().trim_start_matches('-');
-    let (name, value) = text.split_once('=').unwrap_or((text, ""));
-    (name.trim().to_ascii_lowercase(), value)
-}
-
-/// Whether a path is in a folder for what may be lost.
-fn is_temporary(path: &str) -> bool {
-    let path = path.trim_matches(['"', '\'', ' ']).replace('\\', "/").to_ascii_lowercase();
-    let folders = ["tmp", "temp", "shm"];
-    let is_relative_up = path.split('/').any(|part| part == "..");
-    path == "/dev/null"
-        || !is_relative_up
-            && path.split('/').any(|part| {
-                folders.contains(&part) || part.starts_with("tmp") || part.starts_with("temp")
-            })
-}
-
-/// Whether a path names a browser of this kind, wherever the client has it.
-fn is_program(path: &str, names: &[&str]) -> bool {
-    let path = path.replace('\\', "/").to_ascii_lowercase();
-    let file = path.rsplit('/').next().unwrap_or_default();
-    let file = file.strip_suffix(".exe").unwrap_or(file);
-    names.contains(&file)
 }
 
 #[cfg(test)]
