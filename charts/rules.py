@@ -81,19 +81,26 @@ def check_definitions(objects, generated):
 
 
 def check_policies(objects):
-    (policy,) = [o for o in objects if o["kind"] == "ValidatingAdmissionPolicy"]
-    (binding,) = [o for o in objects if o["kind"] == "ValidatingAdmissionPolicyBinding"]
-    assert binding["spec"] == {"policyName": policy["metadata"]["name"], "validationActions": ["Deny"]}, binding
-    spec = policy["spec"]
-    assert spec["failurePolicy"] == "Fail", spec
-    (rule,) = spec["matchConstraints"]["resourceRules"]
+    policies = {o["metadata"]["name"]: o["spec"] for o in objects if o["kind"] == "ValidatingAdmissionPolicy"}
+    expected = {f"browser-operator-{what}" for what in ("annotations", "expose", "pods")}
+    assert policies.keys() == expected, policies.keys()
+    bindings = [o["spec"] for o in objects if o["kind"] == "ValidatingAdmissionPolicyBinding"]
+    assert {b["policyName"] for b in bindings} == policies.keys(), bindings
+    for binding in bindings:
+        assert binding["validationActions"] == ["Deny"] and len(binding) == 2, binding
+    for name, spec in policies.items():
+        assert spec["failurePolicy"] == "Fail", name
+    (rule,) = policies["browser-operator-annotations"]["matchConstraints"]["resourceRules"]
     assert (rule["operations"], rule["resources"]) == (["CREATE", "UPDATE"], ["browsersessions"]), rule
-    # The policy exempts only the ServiceAccount of the gateway's pods.
-    (gateway,) = [o for o in objects if o["kind"] == "Deployment" and o["metadata"]["name"] == "browser-operator-gateway"]
-    account = gateway["spec"]["template"]["spec"]["serviceAccountName"]
-    username = f"system:serviceaccount:{gateway['metadata']['namespace']}:{account}"
-    (condition,) = spec["matchConditions"]
-    assert condition["expression"] == f"request.userInfo.username != '{username}'", condition
+    # Each policy exempts only the ServiceAccount of the pods that it is about.
+    for policy, role in (("annotations", "gateway"), ("pods", "controller")):
+        name = f"browser-operator-{role}"
+        (workload,) = [o for o in objects if o["kind"] == "Deployment" and o["metadata"]["name"] == name]
+        account = workload["spec"]["template"]["spec"]["serviceAccountName"]
+        username = f"system:serviceaccount:{workload['metadata']['namespace']}:{account}"
+        expressions = [c["expression"] for c in policies[f"browser-operator-{policy}"]["matchConditions"]]
+        exempting = [e for e in expressions if "request.userInfo.username" in e]
+        assert exempting == [f'!(request.userInfo.username in ["{username}"])'], exempting
 
 
 def main(generated):
