@@ -10,6 +10,7 @@ use e2e::{
     Classic,
     gateway::with_gateway,
     hosted::{Hosted, with_key},
+    kubectl::kubectl,
     namespace::END_LIMIT,
     objects::{class_like_the_default, session, session_json},
     tenant::Tenant,
@@ -98,12 +99,13 @@ async fn without_a_controller_nothing_is_created_and_status_says_so() -> Result<
     with_namespace(async |namespace| {
         with_gateway(&namespace, &["--controller-lease=nobodys"], async |gateway| {
             let words = "no controller works: Lease nobodys in namespace";
-            let status = gateway.client().get("/status").await?;
-            ensure!(status["ready"] == false, "{status}");
-            ensure!(
-                status["message"].as_str().is_some_and(|text| text.contains(words)),
-                "{status}"
-            );
+            eventually(BELIEVED, async || {
+                let status = gateway.client().get("/status").await?;
+                let message = status["message"].as_str().unwrap_or_default();
+                ensure!(status["ready"] == false && message.contains(words), "{status}");
+                Ok(())
+            })
+            .await?;
             let (client, body) = (gateway.client(), new_session());
             let asked = tokio::time::timeout(END_LIMIT, message(&client, &body));
             let (code, message) = asked.await.context("an answer in time")??;
@@ -120,7 +122,7 @@ async fn without_a_controller_nothing_is_created_and_status_says_so() -> Result<
 #[tokio::test]
 async fn a_session_names_its_class_and_a_gateway_knows_its_own_controllers() -> Result<()> {
     with_namespace(async |namespace| {
-        let client = namespace.client().await?;
+        let client = namespace.cluster.anonymous();
         let created = client.new_session(json!({})).await?;
         let object = namespace.cluster.session_with_id(&created.id).await?;
         let default = namespace.cluster.default_class().await?.name_any();
@@ -292,7 +294,7 @@ async fn a_session_that_cannot_be_read_hides_no_other() -> Result<()> {
             .header(http::header::CONTENT_TYPE, "application/json")
             .body(body.into_bytes())?;
         namespace.cluster.client.request_text(request).await?;
-        with_key(&namespace, async |key| {
+        let outcome = with_key(&namespace, async |key| {
             // One that starts now lists it first.
             with_gateway(&namespace, &[], async |gateway| {
                 let hosted = Hosted::new(&gateway.url(), Some(&key.text));
@@ -304,7 +306,11 @@ async fn a_session_that_cannot_be_read_hides_no_other() -> Result<()> {
             })
             .await
         })
-        .await
+        .await;
+        // A client of this language cannot read what it deletes.
+        kubectl(&["delete", "browsersession", "deep", "-n", &namespace.name, "--timeout=40s"])
+            .await?;
+        outcome
     })
     .await
 }

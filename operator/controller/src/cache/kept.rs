@@ -47,13 +47,18 @@ fn slim(session: &mut BrowserSession) {
         // Nobody but this process says so.
         annotations.remove(UNREADABLE);
     }
-    // Nothing here asks for it.
-    spec.user_metadata = None;
     if is_ready || is_terminal {
-        let BrowserSessionSpec { capabilities, new_session_parameters, start_url, .. } = spec;
+        let BrowserSessionSpec {
+            capabilities,
+            new_session_parameters,
+            start_url,
+            user_metadata,
+            ..
+        } = spec;
         *capabilities = Capabilities::default();
         *new_session_parameters = None;
         *start_url = None;
+        *user_metadata = None;
     }
     if is_terminal {
         spec.features = None;
@@ -119,9 +124,9 @@ mod tests {
             .to_string();
         let kept = |phase| kept(sent(r#""a":"b""#, &spec, phase)).unwrap();
         let pending = kept(json!("Pending"));
-        assert!(size(&pending) > 60_000 && pending.spec.user_metadata.is_none());
+        assert!(size(&pending) > 60_000 && pending.spec.user_metadata.is_some());
         let ready = kept(json!("Ready"));
-        assert!(size(&ready) < 2048);
+        assert!(size(&ready) < 2048 && ready.spec.user_metadata.is_none());
         assert!(ready.status.unwrap().capabilities.is_some(), "its record has them");
         let record = kept(json!("Completed"));
         assert!(size(&record) < 1024, "{}", size(&record));
