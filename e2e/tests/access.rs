@@ -95,31 +95,6 @@ async fn a_right_that_is_taken_away_is_gone_in_seconds() -> Result<()> {
 }
 
 #[tokio::test]
-async fn without_a_controller_nothing_is_created_and_status_says_so() -> Result<()> {
-    with_namespace(async |namespace| {
-        with_gateway(&namespace, &["--controller-lease=nobodys"], async |gateway| {
-            let words = "no controller works: Lease nobodys in namespace";
-            eventually(BELIEVED, async || {
-                let status = gateway.client().get("/status").await?;
-                let message = status["message"].as_str().unwrap_or_default();
-                ensure!(status["ready"] == false && message.contains(words), "{status}");
-                Ok(())
-            })
-            .await?;
-            let (client, body) = (gateway.client(), new_session());
-            let asked = tokio::time::timeout(END_LIMIT, message(&client, &body));
-            let (code, message) = asked.await.context("an answer in time")??;
-            ensure!(code == 500 && message.contains(words), "{code} {message}");
-            let left = namespace.sessions().list(&ListParams::default()).await?.items;
-            ensure!(left.is_empty(), "{left:?}");
-            Ok(())
-        })
-        .await
-    })
-    .await
-}
-
-#[tokio::test]
 async fn a_session_names_its_class_and_a_gateway_knows_its_own_controllers() -> Result<()> {
     with_namespace(async |namespace| {
         let client = namespace.cluster.anonymous();
