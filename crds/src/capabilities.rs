@@ -51,12 +51,12 @@ const PROMPTS: [&str; 5] =
     ["accept", "dismiss", "accept and notify", "dismiss and notify", "ignore"];
 
 /// Standard capabilities have a schema, so that the API server refuses a wrong type; extension capabilities (`vendor:name`)
-/// are free. The controller checks what a schema cannot express. Only a script timeout may be null: of the others
-/// the API server then stores none, which means the same, so that apply sees no change of the immutable spec.
+/// are free. The controller checks what a schema cannot express. Only timeouts may be null, which means none: of the
+/// others the API server then stores none, which means the same, so that apply sees no change of the immutable spec.
 fn capability_set(_: &mut SchemaGenerator) -> Schema {
-    let milliseconds = |nullable: bool| {
+    let milliseconds = || {
         serde_json::json!({
-            "type": "integer", "format": "int64", "minimum": 0, "maximum": MAX_SAFE_INTEGER, "nullable": nullable,
+            "type": "integer", "format": "int64", "minimum": 0, "maximum": MAX_SAFE_INTEGER, "nullable": true,
         })
     };
     let boolean = || serde_json::json!({"type": "boolean"});
@@ -76,9 +76,7 @@ fn capability_set(_: &mut SchemaGenerator) -> Schema {
             "strictFileInteractability": boolean(),
             "timeouts": {
                 "type": "object",
-                "properties": {
-                    "implicit": milliseconds(false), "pageLoad": milliseconds(false), "script": milliseconds(true),
-                },
+                "properties": {"implicit": milliseconds(), "pageLoad": milliseconds(), "script": milliseconds()},
             },
             "unhandledPromptBehavior": {
                 "x-kubernetes-preserve-unknown-fields": true,

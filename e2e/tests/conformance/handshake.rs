@@ -103,14 +103,13 @@ async fn no_upgrade(fixture: &Fixture) -> Result<()> {
     Ok(())
 }
 
-/// RFC 6455, section 4.2.1; an answer in the 400s is all that it asks for.
+/// RFC 6455, section 4.2.1; an answer in the 400s is all that it asks for. A key of another length is taken: go-rod's is "nil".
 async fn malformed(fixture: &Fixture) -> Result<()> {
     let mut rows = Rows::default();
     let own = fixture.shared().await?.path("");
     for path in ["/session", own.as_str()] {
         for header in [
             ("Sec-WebSocket-Key", ""),
-            ("Sec-WebSocket-Key", "short"),
             ("Sec-WebSocket-Version", ""),
             ("Sec-WebSocket-Version", "8"),
         ] {
