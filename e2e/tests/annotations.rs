@@ -8,69 +8,17 @@ use crds::{
     },
 };
 use e2e::{
-    Namespace,
     kubectl::{kubectl, kubectl_with},
-    namespace::END_LIMIT,
     objects::session_json,
-    wait::eventually,
+    tenant::{Tenant, annotate},
     with_namespace,
 };
-use k8s_openapi::api::rbac::v1::RoleBinding;
-use kube::{
-    Api, Client, Config, ResourceExt,
-    api::{Patch, PatchParams, PostParams},
-};
+use kube::{ResourceExt, api::PostParams};
 use serde_json::{Value, json};
 
 /// What the gateway alone may write.
 const GUARDED: [&str; 4] =
     [CALLER_ANNOTATION, FRONT_ANNOTATION, PROTOCOL_ANNOTATION, SHARE_ANNOTATION];
-
-/// Somebody who may edit whatever is in a namespace, and whose name that is.
-struct Tenant {
-    name: String,
-    sessions: Api<BrowserSession>,
-}
-
-impl Tenant {
-    async fn of(namespace: &Namespace) -> Result<Self> {
-        namespace.service_account("tenant").await?;
-        let binding: RoleBinding = serde_json::from_value(json!({
-            "metadata": {"name": "tenant"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
-            "subjects": [{"kind": "ServiceAccount", "name": "tenant", "namespace": namespace.name}],
-        }))?;
-        Api::<RoleBinding>::namespaced(namespace.cluster.client.clone(), &namespace.name)
-            .create(&PostParams::default(), &binding)
-            .await?;
-        let name = format!("system:serviceaccount:{}:tenant", namespace.name);
-        let mut config = Config::infer().await?;
-        config.auth_info.impersonate = Some(name.clone());
-        let sessions = Api::namespaced(Client::try_from(config)?, &namespace.name);
-        let tenant = Self { name, sessions };
-        // The API server's authorizer learns of it a moment later.
-        eventually(END_LIMIT, async || {
-            let dry_run = PostParams { dry_run: true, ..PostParams::default() };
-            tenant.sessions.create(&dry_run, &annotated("probe", json!({}))?).await?;
-            Ok(())
-        })
-        .await?;
-        Ok(tenant)
-    }
-
-    async fn annotate(&self, session: &str, annotations: Value) -> kube::Result<BrowserSession> {
-        patch(&self.sessions, session, annotations).await
-    }
-}
-
-async fn patch(
-    sessions: &Api<BrowserSession>,
-    session: &str,
-    annotations: Value,
-) -> kube::Result<BrowserSession> {
-    let change = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
-    sessions.patch(session, &PatchParams::default(), &change).await
-}
 
 /// A session that never gets a pod.
 fn annotated(name: &str, annotations: Value) -> Result<BrowserSession> {
@@ -112,7 +60,7 @@ async fn nobody_but_the_gateway_writes_what_the_gateway_believes() -> Result<()>
             )?;
             refused(tenant.annotate(&name, forged.clone()).await, annotation)?;
             // Who may do everything is not the gateway either: a GitOps controller applies what tenants write.
-            refused(patch(&namespace.sessions(), &name, forged).await, annotation)?;
+            refused(annotate(&namespace.sessions(), &name, forged).await, annotation)?;
         }
         for annotation in [CALLER_ANNOTATION, PROTOCOL_ANNOTATION] {
             refused(tenant.annotate(&name, json!({annotation: null})).await, annotation)?;

@@ -17,7 +17,7 @@ const MAX_ERROR_BYTES: usize = 200;
 /// How many objects are listed at a time: the API server takes objects of more than a megabyte.
 pub const PAGE: u32 = 50;
 /// kubectl's copy of the whole object.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// An object of the API server.
 #[derive(Clone, Debug)]

@@ -50,6 +50,20 @@ impl Scope {
         if namespaces.is_empty() { Self::All } else { Self::Namespaces(namespaces) }
     }
 
+    /// The APIs of a kind, one for each list or watch that the scope takes.
+    pub fn apis<K>(&self, client: &Client) -> Vec<Api<K>>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        match self {
+            Self::All => vec![Api::all(client.clone())],
+            Self::Namespaces(namespaces) => namespaces
+                .iter()
+                .map(|namespace| Api::namespaced(client.clone(), namespace))
+                .collect(),
+        }
+    }
+
     /// Whether a namespace is watched.
     #[must_use]
     pub fn has(&self, namespace: &str) -> bool {
@@ -88,12 +102,7 @@ where
         + Send
         + 'static,
 {
-    let apis = match scope {
-        Scope::All => vec![Api::all(client.clone())],
-        Scope::Namespaces(namespaces) => {
-            namespaces.iter().map(|namespace| Api::namespaced(client.clone(), namespace)).collect()
-        }
-    };
+    let apis = scope.apis(client);
     let mut merge = Merge::new(apis.len());
     let watches = apis.into_iter().enumerate().map(|(place, api)| {
         begin::<K>(api, config.clone(), stop.clone()).map(move |event| (place, event)).boxed()

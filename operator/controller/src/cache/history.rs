@@ -10,7 +10,7 @@ use kube::{
     Api, Client,
     api::{WatchEvent, WatchParams},
 };
-use support::{objects::Sent, watch::Scope};
+use support::objects::Sent;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -62,12 +62,7 @@ impl History {
     ) {
         let _told = self.told.clone().drop_guard();
         let Some(since) = self.since else { return };
-        let apis: Vec<Api<Sent<Pod>>> = match &settings.namespaces {
-            Scope::All => vec![Api::all(client)],
-            Scope::Namespaces(all) => {
-                all.iter().map(|namespace| Api::namespaced(client.clone(), namespace)).collect()
-            }
-        };
+        let apis: Vec<Api<Sent<Pod>>> = settings.namespaces.apis(&client);
         let pods = pod_selector(&settings.controller_name);
         let (since, asked) = (since.to_string(), WatchParams::default().labels(&pods));
         let asked = asked.timeout(SECONDS);

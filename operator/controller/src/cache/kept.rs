@@ -4,14 +4,12 @@ use crds::{
     BrowserSession, BrowserSessionSpec, BrowserSessionStatus, Reason, capabilities::Capabilities,
 };
 use serde_json::Map;
-use support::objects::{Sent, Unreadable, fitting};
+use support::objects::{LAST_APPLIED, Sent, Unreadable, fitting};
 
 use crate::pods::Problem;
 
 /// In the stores alone, on a session that cannot be read: why.
 const UNREADABLE: &str = "browser-operator.io/unreadable";
-/// kubectl's copy of the whole object.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// The session that stands in the stores for an object; of one that cannot be read, what is known of it.
 pub fn kept(sent: Sent<BrowserSession>) -> Option<BrowserSession> {

@@ -1,9 +1,10 @@
 //! What a client sends to say who it is, and where it sends it from.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, header};
+use net::tcp::network_of;
 
 /// What a client sends to say who it is.
 #[derive(Clone, PartialEq, Eq)]
@@ -56,13 +57,7 @@ pub fn origin_of(headers: &HeaderMap, peer: IpAddr, trusts: impl Fn(IpAddr) -> b
         let Ok(before) = hop.trim().parse::<IpAddr>() else { break };
         origin = before.to_canonical();
     }
-    match origin {
-        IpAddr::V4(_) => origin,
-        IpAddr::V6(address) => {
-            const HOST: u128 = u64::MAX as u128;
-            Ipv6Addr::from(u128::from(address) & !HOST).into()
-        }
-    }
+    network_of(origin)
 }
 
 #[cfg(test)]

@@ -1,17 +1,14 @@
 //! How many connections there may be, and which goes when there are too many: of the peer that has the most, the one that
 //! has been idle for the longest.
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
-    sync::Arc,
-};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::activity::Activity;
+use crate::tcp::network_of;
 
 /// A peer that holds one of so many places gets no other while none is free.
 const FAIR_PART: usize = 4;
@@ -126,16 +123,6 @@ fn victim(idle: impl Iterator<Item = Idle>) -> Option<u64> {
         .map(|idle| idle.number)
 }
 
-/// One host's addresses count as one: of IPv6 it has a network of 64 bits.
-fn network_of(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(address) => {
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
-        }
-        v4 => v4,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,13 +185,5 @@ mod tests {
         case.places.freed().await;
         assert!(case.take(B, Phase::New).is_ok());
         assert!(case.places.held.lock().of_peer.is_empty());
-    }
-
-    #[test]
-    fn an_ipv6_host_counts_as_one_whatever_address_it_takes() {
-        let of = |text: &str| network_of(text.parse().unwrap());
-        assert_eq!(of("fd00::1"), of("fd00::2:3"));
-        assert_ne!(of("fd00::1"), of("fd00:0:0:1::1"));
-        assert_eq!(of("::ffff:192.0.2.1"), A);
     }
 }
