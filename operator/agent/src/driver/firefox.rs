@@ -6,17 +6,16 @@ use agent_api::bind::OperatingSystem;
 use serde_json::{Map, Value};
 use webdriver::capabilities::CapabilitySet;
 
-use super::{firefox_confinement::HOME, launch_options::LaunchOptions, operating_system, walls};
+use super::{launch_options::LaunchOptions, operating_system, walls};
 
 const OPTIONS: &str = "moz:firefoxOptions";
 /// Firefox' own port for BiDi, which geckodriver wants to know before there is a browser. The pod's network is its own.
 /// Firefox listens on no port that it does not open itself; it checks Host and Origin there.
 const BIDI_PORT: u16 = 9222;
 /// Where profiles are made.
-const PROFILES: &str = HOME;
+const PROFILES: &str = "/tmp";
 /// Where downloads go, unless the client says otherwise.
 const DOWNLOADS: &str = "/tmp/downloads";
-pub const ENVIRONMENT: [(&str, &str); 1] = [("HOME", HOME)];
 
 /// Why the version of the image's Firefox is unknown.
 #[derive(Debug, thiserror::Error)]

@@ -9,6 +9,7 @@ mod endpoint;
 pub mod error_text;
 mod firefox;
 mod firefox_confinement;
+mod home;
 mod launch_options;
 mod new_session;
 mod operating_system;

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::{
     client::{DriverClient, DriverError},
     firefox_confinement::{self, ConfinementError},
+    home,
     launch_options::LaunchOptions,
     new_session::{self, NewSessionError},
     ports, process,
@@ -73,9 +74,12 @@ impl DriverSupervisor {
     pub async fn start(config: &Config, end_policy: EndPolicy, tasks: &TaskTracker) -> Self {
         let (publish, state) = watch::channel(DriverState::Starting);
         let Prepare { driver, browser_sandbox, .. } = config.prepare;
-        let confinement = match driver {
-            Driver::Chromedriver => Ok(()),
-            Driver::Geckodriver => firefox_confinement::ensure(browser_sandbox).await,
+        let confinement = match (home::make(), driver) {
+            (Err(error), _) => Err(ConfinementError::Home(error)),
+            (Ok(()), Driver::Geckodriver) if browser_sandbox => {
+                firefox_confinement::check_user_namespaces().await
+            }
+            (Ok(()), _) => Ok(()),
         };
         let options = LaunchOptions { driver, browser: config.browser.clone(), browser_sandbox };
         let launcher = Launcher { options, unconfined: confinement.err().map(Arc::new) };
@@ -90,7 +94,7 @@ impl DriverSupervisor {
                 let command = process::DriverCommand {
                     program: &program,
                     arguments: &vendor::arguments(driver, port),
-                    environment: vendor::environment(driver),
+                    environment: &home::ENVIRONMENT,
                     port_prefix: vendor::port_prefix(driver),
                 };
                 let running = process::run(command, end_policy.latch(), |port| {

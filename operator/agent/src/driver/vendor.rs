@@ -12,14 +12,6 @@ pub fn arguments(driver: Driver, port: u16) -> Vec<String> {
     }
 }
 
-/// The variables that the driver's environment has beside the agent's own.
-pub fn environment(driver: Driver) -> &'static [(&'static str, &'static str)] {
-    match driver {
-        Driver::Chromedriver => &[],
-        Driver::Geckodriver => &firefox::ENVIRONMENT,
-    }
-}
-
 /// The text that the driver prints before its port, as soon as it listens.
 pub fn port_prefix(driver: Driver) -> &'static str {
     match driver {
