@@ -17,6 +17,9 @@ const PROFILES: &str = "/tmp";
 /// Where downloads go, unless the client says otherwise.
 const DOWNLOADS: &str = "/tmp/downloads";
 
+/// Whether there is the page that sets any preference. A driver does not open it, but an argument or a preference could.
+const ABOUT_CONFIG: &str = "general.aboutConfig.enable";
+
 /// Why the version of the image's Firefox is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum VersionError {
@@ -76,6 +79,7 @@ pub fn request_capabilities(
         preferences.extend(more_preferences);
         // After a profile's own: no page may open the driver's port.
         preferences.insert(walls::FIREFOX_PREFERENCE.to_owned(), "".into());
+        preferences.insert(ABOUT_CONFIG.to_owned(), false.into());
     }
     if let Some(browser) = &options.browser {
         firefox.insert("binary".to_owned(), browser.to_string_lossy().into());
@@ -126,6 +130,7 @@ mod tests {
                     "a": 1,
                     "browser.download.dir": DOWNLOADS,
                     "browser.download.folderList": 2,
+                    ABOUT_CONFIG: false,
                     walls::FIREFOX_PREFERENCE: "",
                 },
             }})

@@ -36,6 +36,12 @@ const NEEDLESS_ARGUMENTS: [&str; 5] =
 /// Variables that `env` may have: the pod's browser has no screen anyway.
 const NEEDLESS_VARIABLES: [&str; 3] = ["MOZ_HEADLESS", "MOZ_HEADLESS_HEIGHT", "MOZ_HEADLESS_WIDTH"];
 
+/// What the browser's own pages begin with, and what may stand before that.
+const PRIVILEGED_SCHEMES: [&str; 8] =
+    ["about:", "chrome:", "file:", "jar:", "javascript:", "moz-", "resource:", "view-source:"];
+/// Those that can do nothing.
+const HARMLESS_PAGES: [&str; 3] = ["about:blank", "about:home", "about:newtab"];
+
 pub(super) fn check(options: &mut Map<String, Value>, policy: Policy, findings: &mut Findings) {
     if !policy.strict {
         drop_needless_members(options, findings);
@@ -99,13 +105,15 @@ fn check_arguments(arguments: Vec<String>, policy: Policy, findings: &mut Findin
         if !text.trim_start().starts_with('-') {
             let is_value = lost_its_name && text.trim().bytes().all(|byte| byte.is_ascii_digit());
             lost_its_name = false;
-            if !is_value {
+            if is_privileged(&text) {
+                findings.refuse(format!("args: {text} is not allowed{}", Kind::Privilege.why()));
+            } else if !is_value {
                 kept.push(text.into());
             }
             continue;
         }
-        let (name, _) = switch(&text);
-        let stays = ARGUMENTS.contains(&name.as_str());
+        let (name, value) = switch(&text);
+        let stays = ARGUMENTS.contains(&name.as_str()) && !is_privileged(value);
         lost_its_name = !stays;
         if stays {
             kept.push(text.into());
@@ -119,6 +127,18 @@ fn check_arguments(arguments: Vec<String>, policy: Policy, findings: &mut Findin
     kept
 }
 
+/// Whether it is a page of the browser's own: who can click there sets any preference, and runs scripts as the browser.
+/// Firefox opens those for its arguments and preferences only, not for a driver.
+fn is_privileged(page: &str) -> bool {
+    // As URLs are read: spaces at the ends and line breaks do not count (URL standard, "basic URL parser").
+    let page: String = page.chars().filter(|c| !c.is_whitespace() && !c.is_control()).collect();
+    let page = page.to_ascii_lowercase();
+    let is_harmless = |page: &str| HARMLESS_PAGES.contains(&page);
+    PRIVILEGED_SCHEMES
+        .iter()
+        .any(|scheme| page.starts_with(scheme) && !is_harmless(page.trim_end_matches('/')))
+}
+
 /// Clients that drive both browsers give each the switches of the other.
 fn is_needless(name: &str) -> bool {
     let Entry { kind, loss } = chrome_switch(name);
@@ -130,6 +150,10 @@ fn is_needless(name: &str) -> bool {
 
 fn keeps_preference(name: &str, value: &Value, policy: Policy, findings: &mut Findings) -> bool {
     let mut entry = firefox_preference(name, value.is_string());
+    // Some open pages; a list of them is written with `|`.
+    if value.as_str().is_some_and(|text| text.split('|').any(is_privileged)) {
+        entry = Entry { kind: Kind::Privilege, loss: Loss::Matters };
+    }
     if is_off(name, value) {
         entry.loss = Loss::Harmless;
     }

@@ -46,6 +46,7 @@ fn what_would_leave_the_sandbox_or_the_route_is_refused_by_name() {
         (json!({"args": ["--trace-startup-file=/x"]}), "trace-startup-file"),
         (json!({"args": ["--log-net-log=/x"]}), "log-net-log"),
         (json!({"args": ["--ssl-key-log-file=/x"]}), "ssl-key-log-file"),
+        (json!({"args": ["--explicitly-allowed-ports=6667"]}), "explicitly-allowed-ports"),
         (
             json!({"args": ["--clear-key-cdm-path-for-testing=/x.so"]}),
             "clear-key-cdm-path-for-testing",
@@ -219,6 +220,15 @@ fn firefox_has_few_options_that_are_allowed() {
         (json!({"args": ["--start-debugger-server=6000"]}), "start-debugger-server"),
         (json!({"args": ["-P"]}), "-p is not allowed"),
         (json!({"args": "x"}), "args"),
+        (json!({"args": ["about:config"]}), "about:config"),
+        (json!({"args": ["-url", " A\tbout:config"]}), "browser's own"),
+        (json!({"args": ["-new-tab=about:config"]}), "new-tab"),
+        (json!({"args": ["chrome://global/content/x.html"]}), "chrome://"),
+        (json!({"args": ["file:///etc/passwd"]}), "file:"),
+        (json!({"args": ["about:devtools-toolbox?type=process&id=0"]}), "devtools-toolbox"),
+        (json!({"prefs": {"browser.startup.homepage": "about:config"}}), "homepage"),
+        (json!({"prefs": {"browser.startup.homepage": "http://a/|about:config"}}), "homepage"),
+        (json!({"prefs": {"network.security.ports.banned.override": "6667"}}), "ports.banned"),
         (json!({"prefs": {"network.proxy.type": 1}}), "network.proxy.type"),
         (json!({"prefs": {"network.dns.forceResolve": "10.0.0.1"}}), "network.dns.forceResolve"),
         (json!({"prefs": {"helpers.private_mailcap_file": "/x"}}), "helpers.private_mailcap_file"),
@@ -243,8 +253,11 @@ fn firefox_has_few_options_that_are_allowed() {
         assert_refused(&firefox(options.clone(), STRICT), named, &options);
     }
     let usual = json!({
-        "args": ["-headless", "--width", "1280", "--height=720", "-private", "https://example.com"],
-        "prefs": {"intl.accept_languages": "de", "network.proxyish": 1, "remote.active-protocols": 3},
+        "args": [
+            "-headless", "--width", "1280", "--height=720", "-private", "https://example.com",
+            "about:blank",
+        ],
+        "prefs": {"browser.startup.homepage": "about:blank", "intl.accept_languages": "de", "network.proxyish": 1, "remote.active-protocols": 3},
         "log": {"level": "trace"},
     });
     for policy in [LENIENT, STRICT] {
