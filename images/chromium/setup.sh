@@ -9,6 +9,14 @@ echo 0123456789abcdef0123456789abcdef >/etc/machine-id
 libraries=/usr/lib/$(uname -m)-linux-gnu
 rm -rf "$libraries"/dri "$libraries"/libLLVM-* "$libraries"/libz3.so* /usr/lib/chromium/libVkLayer_khronos_validation.so
 rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*
-# Below a profile Chromium looks for programs that extensions may start. There must be none that a page can have written.
+# What no client may have of Chromium: programs that extensions start, which it looks for below a profile; apps and pages with
+# sockets of their own, which reach the driver's port; and the page that sets other policies while it runs.
 mkdir -p /etc/chromium/policies/managed
-echo '{"NativeMessagingUserLevelHosts": false}' >/etc/chromium/policies/managed/browser-operator.json
+cat >/etc/chromium/policies/managed/browser-operator.json <<'EOF'
+{
+  "DefaultDirectSocketsSetting": 2,
+  "ExtensionAllowedTypes": ["extension", "theme"],
+  "NativeMessagingUserLevelHosts": false,
+  "PolicyTestPageEnabled": false
+}
+EOF

@@ -156,8 +156,11 @@ fn kind_of_switch(name: &str) -> Kind {
 /// What a feature of Chromium's or Blink's is.
 pub(super) fn chrome_feature(name: &str) -> Kind {
     let name = name.to_ascii_lowercase();
-    if name.contains("mojo") {
+    if name.contains("mojo") || name == "chromeappsdeprecation" {
         Kind::Privilege
+    } else if name.contains("directsockets") || name.contains("isolatedwebapp") {
+        // Sockets for pages, which reach every port.
+        Kind::Network
     } else if name.contains("sandbox") && !name.contains("privacysandbox") {
         Kind::Sandbox
     } else {

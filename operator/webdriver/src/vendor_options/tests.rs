@@ -59,6 +59,9 @@ fn what_would_leave_the_sandbox_or_the_route_is_refused_by_name() {
             "--enable-blink-features=MojoJSTest",
         ),
         (json!({"args": ["--ENABLE-FEATURES=mojojs"]}), "--enable-features=mojojs"),
+        (json!({"args": ["--enable-features=DirectSockets"]}), "DirectSockets"),
+        (json!({"args": ["--enable-features=IsolatedWebAppDevMode"]}), "IsolatedWebAppDevMode"),
+        (json!({"args": ["--enable-blink-features=DirectSockets"]}), "DirectSockets"),
         (json!({"args": ["--js-flags=--expose-gc --logfile=/x"]}), "--logfile"),
         (json!({"args": ["--brand-new-cmd-prefix=/bin/sh"]}), "brand-new-cmd-prefix"),
         (json!({"args": "--headless"}), "args"),
@@ -71,6 +74,12 @@ fn what_would_leave_the_sandbox_or_the_route_is_refused_by_name() {
         (
             json!({"localState": {"browser.enabled_labs_experiments": ["mojo-js@1"]}}),
             "localState: mojo-js",
+        ),
+        (
+            json!({"localState": {"browser.enabled_labs_experiments": [
+                "enable-isolated-web-app-dev-mode@1",
+            ]}}),
+            "localState: enable-isolated-web-app-dev-mode",
         ),
         (json!({"perfLoggingPrefs": {"file": "/x"}}), "perfLoggingPrefs.file"),
         (json!([]), "goog:chromeOptions"),
