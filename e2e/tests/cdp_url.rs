@@ -4,6 +4,10 @@ use anyhow::{Context, Result, ensure};
 use crds::{Phase, Reason};
 use e2e::{Bidi, Namespace, with_namespace};
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 /// The URL as this machine reaches it: status has it as clients in the cluster do.
 fn reachable(namespace: &Namespace, cdp_url: &str) -> Result<String> {
@@ -39,6 +43,38 @@ async fn a_chrome_session_has_the_url_of_its_dev_tools_while_it_lives() -> Resul
             namespace.ended(name, Phase::Completed, Reason::ClientEnded).await?;
             ensure!(Bidi::connect(&url).await.is_err(), "the URL outlives the session");
         }
+        Ok(())
+    })
+    .await
+}
+
+/// go-rod says `nil` for its key, and takes every frame for a message: a Close frame ends its process.
+#[tokio::test]
+async fn who_reads_no_control_frames_hears_text_and_the_end() -> Result<()> {
+    with_namespace(async |namespace| {
+        let spec = json!({"capabilities": {"alwaysMatch": {"browserName": "chrome"}}});
+        let live = namespace.create_ready("browser", spec).await?;
+        let url = live.status.cdp_url.clone().context("status.cdpUrl")?;
+        let (_, path) = url.split_once("/cdp/").context("a path")?;
+        let gateway = &namespace.cluster.settings.gateway_url;
+        let authority = gateway.trim_start_matches("http://").trim_end_matches('/');
+        let mut stream = TcpStream::connect(authority).await?;
+        let handshake = format!(
+            "GET /cdp/{path} HTTP/1.1\r\nHost: {authority}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: nil\r\n\r\n"
+        );
+        stream.write_all(handshake.as_bytes()).await?;
+        // A mask of zeros leaves the text as it is.
+        let close = br#"{"id":1,"method":"Browser.close"}"#;
+        let head = [0x81, 0x80 | close.len() as u8, 0, 0, 0, 0];
+        stream.write_all(&[&head, close.as_slice()].concat()).await?;
+        let mut seen = Vec::new();
+        stream.read_to_end(&mut seen).await?;
+        let start = seen.windows(4).position(|part| part == b"\r\n\r\n").context("a reply")? + 4;
+        ensure!(seen.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&seen));
+        let answer = br#"{"id":1,"result":{}}"#;
+        assert_eq!(seen[start..], [&[0x81, answer.len() as u8], answer.as_slice()].concat());
+        namespace.ended("browser", Phase::Completed, Reason::ClientEnded).await?;
         Ok(())
     })
     .await

@@ -51,7 +51,7 @@ impl Gateway {
     }
 
     pub fn tunnel_end(&self, session: &Arc<LiveSession>) -> TunnelEnd {
-        TunnelEnd { session: session.clone(), closing: self.closing.clone() }
+        TunnelEnd { session: session.clone(), closing: self.closing.clone(), sends_close: true }
     }
 
     /// Whether this replica creates sessions now, and a message: the status of WebDriver, Classic and BiDi.

@@ -1,5 +1,6 @@
 //! WebSocket handshakes (RFC 6455, section 4), both ends.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use warp::{Reply, reply::Response};
 
@@ -27,6 +28,13 @@ pub fn key(headers: &HeaderMap) -> Result<&HeaderValue, Error> {
         return Err(Error::Version);
     }
     headers.get(header::SEC_WEBSOCKET_KEY).filter(|key| !key.is_empty()).ok_or(Error::NoKey)
+}
+
+/// Whether the sender of a key can be sent Ping and Close frames. A client that has no nonce for a key (go-rod says `nil`) takes
+/// every frame for a message, and dies of one that is none; browsers' DevTools send neither.
+#[must_use]
+pub fn reads_control_frames(key: &HeaderValue) -> bool {
+    STANDARD.decode(key.as_bytes()).is_ok_and(|nonce| nonce.len() == 16)
 }
 
 /// The answer 400, with the version that is understood (section 4.2.2, item 4).
@@ -87,6 +95,14 @@ mod tests {
         for (text, is_one) in [("dGhlIHNhbXBsZSBub25jZQ==", true), ("nil", true), ("", false)] {
             headers.insert("sec-websocket-key", HeaderValue::from_static(text));
             assert_eq!(key(&headers).is_ok(), is_one, "{text}");
+        }
+        for (text, reads) in [
+            ("dGhlIHNhbXBsZSBub25jZQ==", true),
+            ("nil", false),
+            ("bmls", false),
+            ("dGhlIHNhbXBsZSBub25jZQ", false),
+        ] {
+            assert_eq!(reads_control_frames(&HeaderValue::from_static(text)), reads, "{text}");
         }
     }
 }

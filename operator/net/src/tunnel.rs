@@ -60,8 +60,8 @@ pub struct Ended {
     pub closed: bool,
 }
 
-/// Carries bytes both ways until one end is done and the other has been told. `cut` ends the tunnel from here: its Close frame
-/// goes to the client where a frame ends. With `ping`, a client to which nothing went for so long gets one. `used` is called
+/// Carries bytes both ways until one end is done and the other has been told. `cut` ends the tunnel from here: its Close frame,
+/// if it has one, goes to the client where a frame ends. With `ping`, a client to which nothing went for so long gets one. `used` is called
 /// whenever a message went by. Where the server vanishes without a Close frame, `loss` says why, if it comes soon.
 /// An idle tunnel holds no buffer.
 pub async fn relay(
@@ -69,8 +69,8 @@ pub async fn relay(
     server: Endpoint<impl Io>,
     ping: Option<Duration>,
     used: impl Fn(),
-    cut: impl Future<Output = CloseFrame>,
-    loss: impl Future<Output = CloseFrame>,
+    cut: impl Future<Output = Option<CloseFrame>>,
+    loss: impl Future<Output = Option<CloseFrame>>,
 ) -> Ended {
     let mut from_client = FrameTracker::default();
     let (mut client_in, mut client_out) = split(client.io);
@@ -158,8 +158,8 @@ async fn down(
     read: Bytes,
     ping: Option<Duration>,
     used: &impl Fn(),
-    cut: impl Future<Output = CloseFrame>,
-    loss: impl Future<Output = CloseFrame>,
+    cut: impl Future<Output = Option<CloseFrame>>,
+    loss: impl Future<Output = Option<CloseFrame>>,
 ) -> io::Result<Down> {
     let (mut frames, mut close) = (FrameTracker::default(), None);
     let mut cut = pin!(cut);
@@ -195,7 +195,9 @@ async fn down(
         if let Some(frame) = &close
             && frames.at_boundary()
         {
-            if !frames.closed() {
+            if let Some(frame) = frame
+                && !frames.closed()
+            {
                 write(to, &frames::close(frame)).await?;
             }
             return to.shutdown().await.map(|()| Down::Cut);
@@ -222,7 +224,7 @@ async fn down(
                     return to.shutdown().await.map(|()| Down::Done);
                 }
                 Passed::End(_) => {
-                    let Ok(frame) = timeout(LOSS_TIMEOUT, loss).await else {
+                    let Ok(Some(frame)) = timeout(LOSS_TIMEOUT, loss).await else {
                         return to.shutdown().await.map(|()| Down::Done);
                     };
                     write(to, &frames::close(&frame)).await?;
@@ -321,7 +323,7 @@ mod tests {
         let (send, when) = tokio::sync::oneshot::channel::<()>();
         let cut = async {
             let _ = when.await;
-            close_frame(1001, "bye")
+            Some(close_frame(1001, "bye"))
         };
         let tunnel = tokio::spawn(relay(client_end, server_end, None, || {}, cut, pending()));
         // A frame of four bytes, in two pieces.
@@ -343,7 +345,7 @@ mod tests {
         let (send, when) = tokio::sync::oneshot::channel::<()>();
         let cut = async {
             let _ = when.await;
-            close_frame(1001, "bye")
+            Some(close_frame(1001, "bye"))
         };
         let tunnel = tokio::spawn(relay(client_end, server_end, None, || {}, cut, pending()));
         // More than every buffer on the way takes.
@@ -362,7 +364,7 @@ mod tests {
     async fn a_goodbye_is_told_from_a_drop() {
         for closes in [true, false] {
             let (mut client, client_end, mut server, server_end) = ends();
-            let never = pending::<CloseFrame>();
+            let never = pending::<Option<CloseFrame>>();
             let tunnel = tokio::spawn(relay(client_end, server_end, None, || {}, never, pending()));
             if closes {
                 client.write_all(&[0x88, 0x80, 0, 0, 0, 0]).await.unwrap();
@@ -378,7 +380,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_server_that_is_gone_without_a_word_is_explained() {
         let (mut client, client_end, server, server_end) = ends();
-        let loss = std::future::ready(close_frame(1011, "AgentLost"));
+        let loss = std::future::ready(Some(close_frame(1011, "AgentLost")));
         let tunnel = tokio::spawn(relay(client_end, server_end, None, || {}, pending(), loss));
         drop(server);
         let mut seen = Vec::new();
@@ -386,6 +388,26 @@ mod tests {
         assert_eq!(seen, frames::close(&close_frame(1011, "AgentLost")));
         drop(client);
         tunnel.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_no_control_frames_only_loses_its_connection() {
+        for cuts in [true, false] {
+            let (mut client, client_end, mut server, server_end) = ends();
+            let cut = async move { if cuts { None } else { pending().await } };
+            let loss = std::future::ready(None);
+            server.write_all(&[0x81, 1, b'a']).await.unwrap();
+            let tunnel = tokio::spawn(relay(client_end, server_end, None, || {}, cut, loss));
+            if !cuts {
+                drop(server);
+            }
+            let mut seen = Vec::new();
+            client.read_to_end(&mut seen).await.unwrap();
+            let whole = [0x81, 1, b'a'];
+            assert!(seen == whole || cuts && seen.is_empty(), "{seen:?}");
+            drop(client);
+            assert_eq!(tunnel.await.unwrap(), Ended { closed: false });
+        }
     }
 
     #[tokio::test(start_paused = true)]

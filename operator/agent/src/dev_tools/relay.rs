@@ -2,6 +2,7 @@
 //! session.
 
 use std::{
+    future::pending,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -60,6 +61,13 @@ enum SocketEnd {
     BrowserGone(BrowserLoss),
 }
 
+/// Whoever asked for a socket.
+pub struct Client {
+    pub upgrade: OnUpgrade,
+    /// Whether it can be sent Ping and Close frames.
+    pub reads_control_frames: bool,
+}
+
 /// What a client gets before its socket is closed.
 struct Closing {
     last: Vec<Message>,
@@ -75,21 +83,23 @@ impl Closing {
 
 /// Serves one socket from its handshake to its end.
 pub async fn serve(
-    upgrade: OnUpgrade,
+    client: Client,
     browser: BrowserSocket,
     hidden: HiddenTargets,
     session: Arc<Session>,
     end_policy: EndPolicy,
 ) {
-    let Some(client) = websocket::accept(upgrade).await else { return };
+    let Client { upgrade, reads_control_frames } = client;
+    let Some(socket) = websocket::accept(upgrade).await else { return };
     session.activity.socket_opened();
-    let clean = relay(client, browser, hidden, &session, &end_policy).await;
+    let clean = relay(socket, reads_control_frames, browser, hidden, &session, &end_policy).await;
     session.activity.socket_closed(clean);
 }
 
 /// Carries messages both ways. Returns whether the socket ended with a Close frame.
 async fn relay(
     client: ClientSocket,
+    reads_control_frames: bool,
     browser: BrowserSocket,
     hidden: HiddenTargets,
     session: &Session,
@@ -104,7 +114,11 @@ async fn relay(
         () = end.token().cancelled_owned() => SocketEnd::SessionEnded,
         end = client_to_browser(&mut from_client, &mut to_browser, session, &unanswered_pings) => end,
         end = browser_to_outbox(&mut from_browser, &outbox, hidden, session) => end,
-        end = outbox_to_client(&mut queue, &mut to_client, &unanswered_pings) => end,
+        end = outbox_to_client(
+            &mut queue,
+            &mut to_client,
+            reads_control_frames.then_some(&unanswered_pings),
+        ) => end,
     };
     let socket_end = match socket_end {
         SocketEnd::BrowserGone(loss) => browser_gone(loss, session, end_policy).await,
@@ -141,8 +155,10 @@ async fn relay(
         }
     };
     if let Some(Closing { last, frame }) = closing {
-        close(&mut to_client, last, frame).await;
-        read_until_closed(&mut from_client).await;
+        close(&mut to_client, last, frame.filter(|_| reads_control_frames)).await;
+        if reads_control_frames {
+            read_until_closed(&mut from_client).await;
+        }
     }
     if end.is_set() {
         return true;
@@ -222,20 +238,29 @@ async fn browser_to_outbox(
     }
 }
 
-/// Sends what the outbox holds, and pings while it is empty.
+/// Sends what the outbox holds, and pings while it is empty, where the client can be pinged.
 async fn outbox_to_client(
     queue: &mut OutboxReader,
     to_client: &mut ClientSink,
-    unanswered_pings: &AtomicU32,
+    unanswered_pings: Option<&AtomicU32>,
 ) -> SocketEnd {
     loop {
+        let ping_due = async {
+            match unanswered_pings {
+                Some(unanswered) => {
+                    sleep_until(Instant::now() + PING_INTERVAL).await;
+                    unanswered
+                }
+                None => pending().await,
+            }
+        };
         let message = tokio::select! {
             message = queue.next() => match message {
                 Some(message) => Message::Text(message),
                 None => return SocketEnd::ClientGone,
             },
-            () = sleep_until(Instant::now() + PING_INTERVAL) => {
-                if unanswered_pings.fetch_add(1, Ordering::Relaxed) >= MAX_UNANSWERED_PINGS {
+            unanswered = ping_due => {
+                if unanswered.fetch_add(1, Ordering::Relaxed) >= MAX_UNANSWERED_PINGS {
                     tracing::debug!("the client answers no ping");
                     return SocketEnd::ClientGone;
                 }

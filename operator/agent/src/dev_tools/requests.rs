@@ -108,13 +108,16 @@ async fn open_socket(
         Ok(accept) => accept,
         Err(refusal) => return handshake::refused(refusal),
     };
+    let reads_control_frames =
+        handshake::key(&incoming.headers).is_ok_and(handshake::reads_control_frames);
     let connected = match timeout(CONNECT_TIMEOUT, connect(&session, requested, browser)).await {
         Ok(connected) => connected,
         Err(elapsed) => Err(elapsed.into()),
     };
     match connected {
         Ok(Some((browser, hidden))) => {
-            tasks.spawn(relay::serve(upgrade, browser, hidden, session, end_policy.clone()));
+            let client = relay::Client { upgrade, reads_control_frames };
+            tasks.spawn(relay::serve(client, browser, hidden, session, end_policy.clone()));
             handshake::accepted(accept)
         }
         Ok(None) => {

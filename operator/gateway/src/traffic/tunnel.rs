@@ -20,6 +20,8 @@ pub struct TunnelEnd {
     pub session: Arc<LiveSession>,
     /// Cancelled when this replica closes its tunnels.
     pub closing: CancellationToken,
+    /// Whether the client can be sent a Close frame; one that cannot only loses its connection.
+    pub sends_close: bool,
 }
 
 impl TunnelEnd {
@@ -65,7 +67,9 @@ pub async fn tunnel_from(client: Endpoint, agent: OnUpgrade, end: TunnelEnd) {
     match Endpoint::upgraded(agent).await {
         // The agent sends the pings.
         Ok(agent) => {
-            relay(client, agent, None, || {}, end.close(), end.session_ended()).await;
+            let cut = async { Some(end.close().await).filter(|_| end.sends_close) };
+            let loss = async { Some(end.session_ended().await).filter(|_| end.sends_close) };
+            relay(client, agent, None, || {}, cut, loss).await;
         }
         Err(error) => {
             tracing::debug!(error = &error as &dyn std::error::Error, "no tunnel came of it");

@@ -55,7 +55,8 @@ pub async fn of_session(
     };
     match traffic::handshake(&session, path, key).await {
         Ok(Handshake::Accepted(response, agent)) => {
-            let (end, guard) = (gateway.tunnel_end(&session), gateway.metrics.tunnel());
+            let (mut end, guard) = (gateway.tunnel_end(&session), gateway.metrics.tunnel());
+            end.sends_close = handshake::reads_control_frames(key);
             gateway.tasks.spawn(traffic::tunnel(upgrade, agent, end, guard));
             response
         }
