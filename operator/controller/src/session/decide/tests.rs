@@ -291,6 +291,15 @@ fn a_status_says_what_a_pod_waits_for_that_is_asked_for_long() {
     assert!(status.conditions[0].message.contains("image i:1"), "{:?}", status.conditions);
     let told = BrowserSession { status: Some(*status), ..fresh };
     assert_eq!(slow_start(&told, &pulling, after(6)), Slow::Told);
+    // The image is there, and the container runs: its agent has the same time from then on.
+    let running = pod(json!({"spec": {"containers": [], "nodeName": "n1"}, "status": {
+        "podIP": "10.0.0.1", "containerStatuses": [{
+            "name": "browser", "image": "i:1", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"running": {"startedAt": "2026-01-01T00:00:30Z"}},
+        }],
+    }}));
+    assert_eq!(slow_start(&told, &running, after(31)), Slow::Not(Duration::from_secs(4)));
+    assert!(matches!(slow_start(&told, &running, after(35)), Slow::Report(_)));
 }
 
 #[test]
