@@ -85,6 +85,11 @@ render class "$operator" --set 'classes.chromium.versions[0].version=157,classes
 has class 'version: "157"'
 has class 'image: example/chromium:157'
 
+# The version of another image is not this release's.
+render image "$operator" --set 'classes.firefox=null,classes.chromium.versions[0].image=example/chromium:157'
+has image 'image: example/chromium:157'
+lacks image 'version: "'
+
 render no-class "$operator" --set classes.chromium=null,classes.firefox=null
 lacks no-class BrowserClass
 

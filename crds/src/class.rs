@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     capabilities::{CapabilitySet, Quantity, free_object},
+    class_status::{BrowserClassStatus, FoundBrowser, VersionStatus},
     expose::ExposeType,
     names,
 };
@@ -25,17 +26,35 @@ use crate::{
     plural = "browserclasses",
     doc = "A kind of browser that sessions can ask for. The annotation browser-operator.io/is-default-class: \"true\" makes it the default class.",
     derive = "PartialEq",
+    status = "BrowserClassStatus",
     shortname = "bc",
     category = "browsers",
     printcolumn(name = "Browser", type_ = "string", json_path = ".spec.browserName"),
     printcolumn(name = "Version", type_ = "string", json_path = ".spec.versions[0].version"),
-    printcolumn(name = "Sandbox", type_ = "string", json_path = ".spec.sandbox"),
+    printcolumn(
+        name = "Found",
+        type_ = "string",
+        json_path = ".status.versions[0].found.browserVersion"
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].status"#
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
+    ),
+    printcolumn(name = "Live", type_ = "integer", json_path = ".status.live"),
+    printcolumn(name = "Waiting", type_ = "integer", json_path = ".status.waiting"),
+    printcolumn(name = "Capacity", type_ = "integer", json_path = ".spec.capacity"),
     printcolumn(
         name = "Default",
         type_ = "string",
         json_path = ".metadata.annotations.browser-operator\\.io/is-default-class"
     ),
-    printcolumn(name = "Capacity", type_ = "integer", json_path = ".spec.capacity"),
+    printcolumn(name = "Sandbox", type_ = "string", json_path = ".spec.sandbox", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[cfg_attr(test, kube(cel))]
@@ -316,8 +335,10 @@ pub struct Ceilings {
 /// One version of the browser.
 #[derive(KubeSchema, Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct BrowserVersion {
-    /// For example `156.0.8078.79`. The capability browserVersion is matched against it.
-    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[0-9]+(\.[0-9a-z]+)*$"))]
+    /// For example `156.0.8078.79`. The capability browserVersion is matched against it. Empty: what the image's agent says
+    /// once a browser has run; until then only requests without a version match. One of a class may be empty.
+    #[serde(default)]
+    #[schemars(length(max = 64), regex(pattern = r"^([0-9]+(\.[0-9a-z]+)*)?$"))]
     pub version: String,
     /// An image with this version, its driver and the operator's agent.
     #[schemars(length(min = 1, max = 512))]
@@ -367,8 +388,27 @@ pub enum Sandbox {
     Container,
 }
 
+/// The API server would refuse every pod.
+fn no_more_than_limit(name: &str) -> String {
+    let has = |map: &str| format!("has(self.{map}) && '{name}' in self.{map}");
+    let value = |map: &str| format!("quantity(string(self.{map}['{name}']))");
+    format!(
+        "!({} && {}) || {}.compareTo({}) <= 0",
+        has("requests"),
+        has("limits"),
+        value("requests"),
+        value("limits")
+    )
+}
+
 /// Resource requests and limits, as in a pod.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[derive(KubeSchema, Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[x_kube(
+    // A rule for each: over all names at once the API server finds it too costly.
+    validation = Rule::new(no_more_than_limit("cpu")).message("requests.cpu must not be above limits.cpu"),
+    validation = Rule::new(no_more_than_limit("memory")).message("requests.memory must not be above limits.memory"),
+    validation = Rule::new(no_more_than_limit("ephemeral-storage")).message("requests.ephemeral-storage must not be above limits.ephemeral-storage"),
+)]
 pub struct Resources {
     /// What the scheduler reserves.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -475,7 +515,23 @@ impl BrowserClassSpec {
     }
 }
 
+impl BrowserVersion {
+    /// Which version the class says that it is, if it says so.
+    #[must_use]
+    pub fn declared(&self) -> Option<&str> {
+        Some(self.version.as_str()).filter(|version| !version.is_empty())
+    }
+}
+
 impl BrowserClass {
+    /// What the image of a version was found to be, if a browser of it has run.
+    #[must_use]
+    pub fn found(&self, version: &BrowserVersion) -> Option<&FoundBrowser> {
+        let known = &self.status.as_ref()?.versions;
+        let of_image = |known: &&VersionStatus| known.image == version.image;
+        known.iter().filter(of_image).find_map(|known| known.found.as_ref())
+    }
+
     /// Whether it is annotated as the default class.
     #[must_use]
     pub fn is_default(&self) -> bool {
@@ -484,90 +540,4 @@ impl BrowserClass {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn class(extra: serde_json::Value) -> BrowserClass {
-        let mut spec = json!({
-            "browserName": "chrome",
-            "versions": [{"version": "156.0", "image": "chromium:156"}],
-        });
-        spec.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
-        serde_json::from_value(json!({
-            "apiVersion": "browser-operator.io/v1alpha1",
-            "kind": "BrowserClass",
-            "metadata": {"name": "chromium"},
-            "spec": spec,
-        }))
-        .unwrap()
-    }
-
-    #[test]
-    fn the_default_region_must_exist() {
-        let regions = json!([{"name": "eu"}]);
-        assert!(class(json!({})).validate_cel().is_ok());
-        assert!(class(json!({"regions": regions, "defaultRegion": "eu"})).validate_cel().is_ok());
-        assert!(class(json!({"regions": regions, "defaultRegion": "us"})).validate_cel().is_err());
-        assert!(class(json!({"defaultRegion": "eu"})).validate_cel().is_err());
-    }
-
-    #[test]
-    fn the_driver_is_the_browsers_own() {
-        for (fields, valid) in [
-            (json!({"driver": "chromedriver"}), true),
-            (json!({"driver": "geckodriver"}), false),
-            (json!({"browserName": "firefox"}), true),
-            (json!({"browserName": "firefox", "driver": "geckodriver"}), true),
-            (json!({"browserName": "firefox", "driver": "chromedriver"}), false),
-        ] {
-            let class = class(fields.clone());
-            assert_eq!(class.validate_cel().is_ok(), valid, "{fields}");
-            if valid {
-                let own = match class.spec.browser_name {
-                    BrowserName::Chrome => Driver::Chromedriver,
-                    BrowserName::Firefox => Driver::Geckodriver,
-                };
-                assert_eq!(class.spec.driver(), own, "{fields}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_default_timeout_above_the_ceiling_is_refused() {
-        for (ceilings, valid) in [
-            (json!({}), true),
-            (json!({"defaultTimeoutSeconds": 60}), true),
-            (json!({"timeoutSeconds": 60, "defaultTimeoutSeconds": 60}), true),
-            (json!({"timeoutSeconds": 60, "defaultTimeoutSeconds": 61}), false),
-        ] {
-            let class = class(json!({"ceilings": ceilings}));
-            assert_eq!(class.validate_cel().is_ok(), valid, "{ceilings}");
-        }
-    }
-
-    #[test]
-    fn a_class_never_changes_its_controller() {
-        let ours = class(json!({}));
-        assert_eq!(ours.spec.controller_name, names::CONTROLLER_NAME);
-        let theirs = class(json!({"controllerName": "example.com/browsers"}));
-        assert!(ours.validate_cel_update(&ours).is_ok());
-        assert!(theirs.validate_cel_update(&ours).is_err());
-    }
-
-    #[test]
-    fn a_class_of_before_gets_the_defaults_of_what_it_does_not_say() {
-        let spec = class(json!({})).spec;
-        assert_eq!(spec.matching, Matching::Exact);
-        assert_eq!(spec.vendor_options, VendorOptions::Lenient);
-        assert_eq!(spec.schedule_timeout_seconds, 600);
-        assert_eq!(spec.expose_types, [ExposeType::ClusterIP]);
-        assert_eq!((spec.pod_template, spec.ceilings, spec.headed), (None, None, false));
-        assert_eq!(spec.versions[0].channels, Vec::<String>::new());
-    }
-
-    #[test]
-    fn a_class_confines_its_pages_by_the_browsers_own_sandbox_unless_told_otherwise() {
-        assert_eq!(class(json!({})).spec.sandbox, Sandbox::Browser);
-    }
-}
+mod tests;

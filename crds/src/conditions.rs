@@ -13,6 +13,17 @@ pub const STALLED: &str = "Stalled";
 /// `True` once the session has ended, well or not; absent before.
 pub const FINISHED: &str = "Finished";
 
+/// The status of an object that no controller has seen yet: whoever reads it knows that more will come, as kstatus does.
+pub(crate) fn unseen() -> serde_json::Value {
+    serde_json::json!({"conditions": [{
+        "type": READY,
+        "status": "Unknown",
+        "reason": Reason::Pending,
+        "message": "no controller has seen this object yet",
+        "lastTransitionTime": "1970-01-01T00:00:00Z",
+    }]})
+}
+
 /// How a session is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {

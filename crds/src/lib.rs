@@ -11,6 +11,7 @@
 
 pub mod capabilities;
 pub mod class;
+pub mod class_status;
 pub mod conditions;
 pub mod definitions;
 pub mod expose;
@@ -26,6 +27,7 @@ pub use class::{
     BrowserClass, BrowserClassSpec, BrowserVersion, Driver, Feature, OperatingSystem, Region,
     Sandbox,
 };
+pub use class_status::{BrowserClassStatus, FoundBrowser};
 pub use expose::{Expose, ExposeType};
 pub use features::Features;
 pub use reason::Reason;

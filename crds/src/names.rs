@@ -15,6 +15,8 @@ pub const CONTROLLER_LABEL: &str = "browser-operator.io/controller";
 /// On a browser pod: the region it was placed in.
 pub const REGION_LABEL: &str = "browser-operator.io/region";
 
+/// On a browser pod: the revision of the class that it was made of, see `status.versions[].revision` of the class.
+pub const CLASS_REVISION_ANNOTATION: &str = "browser-operator.io/class-revision";
 /// On a browser pod: the names of its session's providers, separated by commas.
 pub const PROVIDERS_ANNOTATION: &str = "browser-operator.io/providers";
 /// The environment variable with `spec.features` as JSON; unset for a session without features.

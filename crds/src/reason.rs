@@ -46,6 +46,13 @@ pub enum Reason {
     /// The kubelet cannot make or start the pod's container.
     ContainerUnavailable,
 
+    /// On a class: no browser of it was tried since the class makes its pods so.
+    Untried,
+    /// On a class: every version that was tried starts, and is what the class says.
+    BrowsersStart,
+    /// On a class: an image has another browser than the class says; its sessions run, and say what they have.
+    BrowserMismatch,
+
     /// No BrowserClass has the name in `spec.className`, or there is no class at all.
     ClassNotFound,
     /// The class has no region of the name in `spec.region`.
@@ -125,6 +132,9 @@ impl Reason {
                 | Self::PodRefused
                 | Self::ServiceConflict
                 | Self::ClassUnusable
+                | Self::Untried
+                | Self::BrowsersStart
+                | Self::BrowserMismatch
         )
     }
 

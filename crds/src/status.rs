@@ -6,27 +6,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Reason,
     capabilities::{CapabilitySet, free_object},
     class::Sandbox,
     conditions,
 };
 
-/// The status of an object that no controller has seen yet: whoever reads it knows that more will come, as kstatus does.
-fn unseen() -> serde_json::Value {
-    serde_json::json!({"conditions": [{
-        "type": conditions::READY,
-        "status": "Unknown",
-        "reason": Reason::Pending,
-        "message": "no controller has seen this object yet",
-        "lastTransitionTime": "1970-01-01T00:00:00Z",
-    }]})
-}
-
 /// What the controller observed. Only the controller writes it.
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("default" = unseen()))]
+#[schemars(extend("default" = conditions::unseen()))]
 #[x_kube(
     validation = Rule::new("!has(oldSelf.sessionId) || has(self.sessionId)").message("sessionId is kept once it is set"),
     validation = Rule::new("!has(oldSelf.podName) || has(self.podName)").message("podName is kept once it is set"),

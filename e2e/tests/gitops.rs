@@ -4,7 +4,7 @@
 use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
-use crds::{Phase, Reason};
+use crds::{BrowserClass, Phase, Reason};
 use e2e::{
     Namespace, class_like_the_default,
     finally::finally,
@@ -71,6 +71,58 @@ async fn kstatus_argo_cd_and_flux_know_a_session_in_each_of_its_states() -> Resu
         let default = namespace.cluster.default_class().await?;
         let full = class_like_the_default(&default, &namespace.name, json!({"capacity": 0}))?;
         namespace.cluster.with_class(&full, async || each_state(&namespace).await).await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn kstatus_argo_cd_and_flux_know_a_class_in_each_of_its_states() -> Result<()> {
+    with_namespace(async |namespace| {
+        let cluster = &namespace.cluster;
+        let default = cluster.default_class().await?;
+        let name = format!("{}-broken", namespace.name);
+        let untried = class_like_the_default(&default, &namespace.name, json!({}))?;
+        let broken = json!({"podTemplate": {"spec": {"hostNetwork": true}}});
+        let broken = class_like_the_default(&default, &name, broken)?;
+        let test = async || {
+            let class = async |name: &str, met: &str| {
+                let is = |class: Option<&BrowserClass>| {
+                    class.and_then(|class| class.status.as_ref()).is_some_and(|status| {
+                        status.observed_generation.is_some() && status.conditions[0].status == met
+                    })
+                };
+                until(&cluster.classes(), name, met, END_LIMIT, is).await?;
+                let class = kubectl(&["get", "bc", name, "-o", "json"]).await?;
+                Ok::<Value, anyhow::Error>(serde_json::from_str(&class)?)
+            };
+            let manifest = json!({
+                "apiVersion": "browser-operator.io/v1alpha1", "kind": "BrowserClass",
+                "metadata": {"name": "new"}, "spec": default.spec,
+            });
+            let create = ["create", "--dry-run=server", "-o", "json", "-f", "-"];
+            let unseen = kubectl_with(&create, &manifest.to_string()).await?;
+            let mut objects = vec![serde_json::from_str(&unseen)?];
+            objects.push(class(&namespace.name, "Unknown").await?);
+            objects.push(class(&name, "False").await?);
+            namespace.create_ready("s", json!({"className": namespace.name})).await?;
+            objects.push(class(&namespace.name, "True").await?);
+            let told: Vec<[String; 3]> = judged(&objects)
+                .await?
+                .into_iter()
+                .map(|verdict| [verdict.kstatus, verdict.argocd, verdict.flux])
+                .collect();
+            assert_eq!(
+                told,
+                [
+                    ["InProgress", "Progressing", "InProgress"],
+                    ["InProgress", "Healthy", "Current"],
+                    ["InProgress", "Degraded", "Failed"],
+                    ["Current", "Healthy", "Current"],
+                ]
+            );
+            Ok(())
+        };
+        cluster.with_class(&untried, async || cluster.with_class(&broken, test).await).await
     })
     .await
 }

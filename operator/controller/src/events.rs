@@ -1,8 +1,8 @@
-//! Events on sessions, written off the path: losing one loses no state.
+//! Events on sessions and classes, written off the path: losing one loses no state.
 
 use std::time::Duration;
 
-use crds::{BrowserSession, Reason};
+use crds::Reason;
 use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
@@ -48,8 +48,11 @@ pub fn channel(client: Client, metrics: Metrics, instance: String) -> (Events, E
 }
 
 impl Events {
-    pub fn publish(&self, session: &BrowserSession, is_warning: bool, reason: Reason, note: &str) {
-        let event = (event(is_warning, reason, note), session.object_ref(&()));
+    pub fn publish<K>(&self, regarding: &K, is_warning: bool, reason: Reason, note: &str)
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let event = (event(is_warning, reason, note), regarding.object_ref(&()));
         if self.0.try_send(event).is_err() {
             tracing::warn!(%reason, "an Event was dropped");
         }
@@ -73,17 +76,17 @@ impl EventWriter {
         let Self { queue, client, reporter, metrics } = self;
         let recorder = || Recorder::new(client.clone(), reporter.clone());
         let queued = stream::unfold((queue, recorder(), 0), async |(mut queue, mut current, n)| {
-            let (event, session) = queue.recv().await?;
+            let (event, regarding) = queue.recv().await?;
             if n >= RECORDER_EVENTS {
                 current = recorder();
             }
             let written = if n >= RECORDER_EVENTS { 1 } else { n + 1 };
-            Some(((event, session, current.clone()), (queue, current, written)))
+            Some(((event, regarding, current.clone()), (queue, current, written)))
         });
         let writing =
-            queued.for_each_concurrent(CONCURRENCY, async |(event, session, recorder)| {
+            queued.for_each_concurrent(CONCURRENCY, async |(event, regarding, recorder)| {
                 metrics.api_write("create", "events");
-                match timeout(WRITE_TIMEOUT, recorder.publish(&event, &session)).await {
+                match timeout(WRITE_TIMEOUT, recorder.publish(&event, &regarding)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => {
                         let error = &error as &dyn std::error::Error;
@@ -106,6 +109,7 @@ impl EventWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crds::BrowserSession;
     use serde_json::json;
 
     #[test]

@@ -6,6 +6,7 @@
 mod admission;
 mod build;
 mod cache;
+mod class;
 mod events;
 mod idle_namespaces;
 mod limits;
@@ -34,6 +35,7 @@ pub use settings::Settings;
 use crate::{
     admission::Gate,
     cache::{Expectations, History, Tombstones, watches},
+    class::{ClassController, Observations, Pace},
     idle_namespaces::IdleNamespaces,
     limits::Limits,
     session::{Context, SessionListener},
@@ -66,7 +68,9 @@ pub async fn run(
 ) {
     let tasks = TaskTracker::new();
     let Clients { watching, writing: client } = clients;
-    let gate = Arc::new(Gate::new(metrics.clone()));
+    let (changed_classes, classes) = WorkQueue::new();
+    let gate = Arc::new(Gate::new(metrics.clone(), changed_classes.clone()));
+    let observations = Arc::new(Observations::new(changed_classes.clone()));
     let (expectations, tombstones) =
         (Arc::new(Expectations::default()), Arc::new(Tombstones::default()));
     let (maybe_idle, idle) = WorkQueue::new();
@@ -74,6 +78,8 @@ pub async fn run(
         gate: gate.clone(),
         expectations: expectations.clone(),
         tombstones: tombstones.clone(),
+        observations: observations.clone(),
+        changed_classes,
         maybe_idle: maybe_idle.clone(),
     });
     let (work, changed) = WorkQueue::new();
@@ -102,12 +108,37 @@ pub async fn run(
         expectations,
         tombstones,
         history,
+        observations: observations.clone(),
         gate: gate.clone(),
         limits,
         work: work.clone(),
         events,
         metrics: metrics.clone(),
         clock,
+    });
+
+    observations.restore(&stores);
+    let class_controller = Arc::new(ClassController {
+        stores: stores.clone(),
+        observations,
+        gate: gate.clone(),
+        writer: context.writer.clone(),
+        events: context.events.clone(),
+        clock,
+        pace: Pace::default(),
+    });
+    tasks.spawn({
+        let (stop, stopping) = (stop.clone(), stop.clone());
+        essential(async move {
+            work_queue::run(classes, stop, |class, _| {
+                let (controller, stop) = (class_controller.clone(), stopping.clone());
+                async move {
+                    let reconciling = controller.reconcile(&class);
+                    stop.run_until_cancelled(reconciling).await.unwrap_or(Action::AwaitChange)
+                }
+            })
+            .await;
+        })
     });
 
     maybe_idle.add_all(stores.namespaces_with_services());

@@ -1,6 +1,6 @@
 //! Every write to the API server. Nothing here decides.
 
-use crds::{BrowserSession, BrowserSessionStatus, names};
+use crds::{BrowserClass, BrowserClassStatus, BrowserSession, BrowserSessionStatus, names};
 use k8s_openapi::{
     api::core::v1::{Pod, Service},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -154,6 +154,20 @@ impl Writer {
             self.client.request(request).await
         };
         writing.await.map_err(failed("update the status of", "BrowserSession", &key.name))
+    }
+
+    /// Writes a class's status, if the class is still as it was read.
+    pub async fn write_class_status(
+        &self,
+        class: &BrowserClass,
+        status: BrowserClassStatus,
+    ) -> Result<(), Error> {
+        self.metrics.api_write("update", "browserclasses/status");
+        let name = class.name_any();
+        let written = BrowserClass { status: Some(status), ..class.clone() };
+        let classes = Api::<BrowserClass>::all(self.client.clone());
+        let writing = classes.replace_status(&name, &creating(), &written).await.map(drop);
+        writing.map_err(failed("update the status of", "BrowserClass", &name))
     }
 
     /// Removes a record.

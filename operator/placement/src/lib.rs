@@ -20,3 +20,4 @@ pub use place::{Placement, place};
 pub use policy::{class_problem, timeout_seconds};
 pub use refusal::Refusal;
 pub use request::{Namespace, Request};
+pub use versions::check_found;

@@ -42,16 +42,21 @@ pub struct Gate {
     /// The names of the classes that there are.
     classes: Mutex<HashSet<String>>,
     moved: Notify,
+    /// How many lived and waited when this was told last, by class, and whom it is told.
+    told: Mutex<HashMap<String, (usize, usize)>>,
+    changed_classes: WorkQueue<String>,
     metrics: Metrics,
 }
 
 impl Gate {
-    pub fn new(metrics: Metrics) -> Self {
+    pub fn new(metrics: Metrics, changed_classes: WorkQueue<String>) -> Self {
         Self {
             queue: Mutex::default(),
             quota_freed: Mutex::default(),
             classes: Mutex::default(),
             moved: Notify::new(),
+            told: Mutex::default(),
+            changed_classes,
             metrics,
         }
     }
@@ -59,15 +64,30 @@ impl Gate {
     fn change<T>(&self, change: impl FnOnce(&mut AdmissionQueue) -> T) -> T {
         let mut queue = self.queue.lock();
         let result = change(&mut queue);
-        let classes = self.classes.lock();
+        self.tell(&mut queue);
+        result
+    }
+
+    fn tell(&self, queue: &mut AdmissionQueue) {
+        let (classes, mut told) = (self.classes.lock(), self.told.lock());
         for gone in queue.forget_classes(|class| classes.contains(class)) {
             self.metrics.forget_queue(&gone);
+            told.remove(&gone);
         }
         for (class, live, waiting) in queue.counts() {
+            if told.get(class) == Some(&(live, waiting)) {
+                continue;
+            }
             self.metrics.set_queue(class, live, waiting);
+            told.insert(class.to_owned(), (live, waiting));
+            self.changed_classes.add(class.to_owned());
         }
         self.moved.notify_one();
-        result
+    }
+
+    /// How many sessions of a class live, and how many wait.
+    pub fn counts(&self, class: &str) -> (usize, usize) {
+        self.queue.lock().counts_of(class)
     }
 
     /// The classes that there are; what others had is forgotten with their last session.
@@ -119,6 +139,7 @@ impl Gate {
             && stores.session(key).is_some_and(|session| !is_finished(&session))
         {
             work.add_all(queue.reserve(key, class_of(pod)));
+            self.tell(&mut queue);
         }
         work.add_all(queue.pod_created(&key.uid));
     }

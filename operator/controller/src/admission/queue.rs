@@ -240,6 +240,12 @@ impl AdmissionQueue {
             .map(|(name, queue)| (name.as_str(), queue.total_live(), queue.total_waiting()))
     }
 
+    /// The same of one class.
+    pub fn counts_of(&self, class: &str) -> (usize, usize) {
+        let queue = self.classes.get(class);
+        queue.map_or((0, 0), |queue| (queue.total_live(), queue.total_waiting()))
+    }
+
     /// A session left a class: its place may be another's, and so may its retry.
     fn vacate(&mut self, class: &str, namespace: &str, uid: &str) -> Vec<SessionKey> {
         let mut next = self.end_retry(class, namespace, uid);

@@ -22,6 +22,7 @@ use super::{
     blueprint::Blueprint,
     metadata::{MATCHED_ANNOTATION, session_labels},
     mounts::{SCRATCH_MOUNT, SCRATCH_VOLUME, SHARED_MEMORY_MOUNT, SHARED_MEMORY_VOLUME},
+    revision::revision,
     template::Template,
 };
 use crate::{pods::BROWSER_CONTAINER, session_key::SessionKey};
@@ -92,6 +93,8 @@ pub fn pod(pod: &PodRef, blueprint: &Blueprint<'_>, token: &TokenHash) -> Pod {
         (names::MANAGED_BY_LABEL.to_owned(), names::MANAGED_BY.to_owned()),
         (names::CLASS_LABEL.to_owned(), blueprint.class.name_any()),
     ]);
+    let revision = revision(class, blueprint.version);
+    let annotations = BTreeMap::from([(names::CLASS_REVISION_ANNOTATION.to_owned(), revision)]);
     let region = blueprint.region;
     labels.extend(region.map(|region| (names::REGION_LABEL.to_owned(), region.name.clone())));
     let mut built = Pod {
@@ -99,6 +102,7 @@ pub fn pod(pod: &PodRef, blueprint: &Blueprint<'_>, token: &TokenHash) -> Pod {
             name: Some(pod.name.clone()),
             namespace: Some(pod.namespace.clone()),
             labels: Some(labels),
+            annotations: Some(annotations),
             ..ObjectMeta::default()
         },
         spec: Some(PodSpec {
@@ -276,6 +280,7 @@ mod tests {
         let key = SessionKey::of_session(&session).unwrap();
         let placement = placing::place(&session, &classes, None).unwrap();
         let name = object_name(&key);
+        let revision = revision(&placement.class.spec, placement.version);
         let pod_ref = PodRef::new("team-a", &name);
         let token = InstallationKey::new(&[0; 32]).unwrap().pod_token(&pod_ref).hash();
         let template = Template::default();
@@ -299,7 +304,10 @@ mod tests {
                         "browser-operator.io/class": "chromium",
                         "browser-operator.io/region": "eu",
                     },
-                    "annotations": {"browser-operator.io/matched": "0"},
+                    "annotations": {
+                        "browser-operator.io/class-revision": revision,
+                        "browser-operator.io/matched": "0",
+                    },
                     "ownerReferences": [{
                         "apiVersion": "browser-operator.io/v1alpha1",
                         "kind": "BrowserSession",

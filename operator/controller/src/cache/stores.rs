@@ -133,6 +133,12 @@ impl Stores {
         self.classes.read().clone()
     }
 
+    /// This controller's class of that name.
+    pub fn class(&self, name: &str) -> Option<BrowserClass> {
+        let classes = self.classes();
+        classes.iter().find(|class| class.metadata.name.as_deref() == Some(name)).cloned()
+    }
+
     pub fn sessions(&self) -> Vec<Arc<BrowserSession>> {
         self.sessions.state()
     }

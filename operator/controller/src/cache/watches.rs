@@ -31,13 +31,15 @@ use crate::{pods::pod_ref, session_key::SessionKey, settings::Settings, work_que
 
 /// What the watches tell, beside which sessions have changed.
 pub trait Listener: Send + Sync + 'static {
+    /// A pod came or changed.
+    fn pod_seen(&self, pod: &Pod);
     /// A session has ended. Returns the sessions to reconcile again.
     fn session_finished(&self, key: &SessionKey) -> Vec<SessionKey>;
     /// A pod is gone; `lives` tells whether its session has not ended. Returns the sessions to reconcile again.
     fn pod_gone(&self, pod: &Pod, lives: &dyn Fn(&SessionKey) -> bool) -> Vec<SessionKey>;
     fn service_gone(&self, namespace: &str, name: &str);
-    /// The names of the classes that there are.
-    fn classes_are(&self, names: HashSet<String>);
+    /// The names of the classes that there are, after some of them came, changed or went.
+    fn classes_are(&self, names: HashSet<String>, touched: Vec<String>);
 }
 
 /// Starts the watches.
@@ -96,6 +98,8 @@ pub fn start(
                 // Before its session is reconciled.
                 if is_gone(&**pod, store) {
                     queue.add_all(listener.pod_gone(pod, &lives));
+                } else {
+                    listener.pod_seen(pod);
                 }
                 queue.add_all(SessionKey::of_pod(pod));
             }
@@ -137,7 +141,7 @@ pub fn start(
         let (snapshot, sessions, queue, listener) =
             (classes.clone(), sessions.clone(), queue.clone(), listener.clone());
         let (owners, controller_name) = (class_owners.clone(), controller_name.clone());
-        move |_, store| {
+        move |touched, store| {
             let mut all: Vec<BrowserClass> = store
                 .state()
                 .iter()
@@ -152,9 +156,14 @@ pub fn start(
                 .collect();
             *owners.write() = ClassOwners::new(all.iter());
             all.retain(|class| class.spec.controller_name == controller_name);
-            listener.classes_are(all.iter().map(ResourceExt::name_any).collect());
-            *snapshot.write() = all.into();
-            queue.add_all(without_pod(&sessions));
+            all.sort_by_key(ResourceExt::name_any);
+            let names = all.iter().map(ResourceExt::name_any).collect();
+            let before = std::mem::replace(&mut *snapshot.write(), all.into());
+            listener.classes_are(names, touched.iter().map(|class| class.name_any()).collect());
+            // A status alone changes nothing for those who wait, and this controller writes it.
+            if !same_offers(&before, &snapshot.read()) {
+                queue.add_all(without_pod(&sessions));
+            }
         }
     });
 
@@ -171,6 +180,16 @@ pub fn start(
         classes_listed,
         written,
     }
+}
+
+/// Whether classes are the same but for their statuses.
+fn same_offers(before: &[BrowserClass], now: &[BrowserClass]) -> bool {
+    before.len() == now.len()
+        && before.iter().zip(now).all(|(one, other)| {
+            one.metadata.name == other.metadata.name
+                && one.metadata.annotations == other.metadata.annotations
+                && one.spec == other.spec
+        })
 }
 
 /// Whether an object that an event touched is not in its store, or another object of its name is.
@@ -300,6 +319,28 @@ mod tests {
             }],
         }}))
         .unwrap()
+    }
+
+    #[test]
+    fn a_class_offers_the_same_while_only_its_status_changes() {
+        let class: BrowserClass = serde_json::from_value(json!({
+            "apiVersion": "browser-operator.io/v1alpha1", "kind": "BrowserClass",
+            "metadata": {"name": "c", "resourceVersion": "1"},
+            "spec": {"browserName": "chrome", "versions": [{"version": "1", "image": "i"}]},
+        }))
+        .unwrap();
+        let (mut status, mut spec, mut default) = (class.clone(), class.clone(), class.clone());
+        status.metadata.resource_version = Some("2".into());
+        status.status = Some(crds::BrowserClassStatus { live: 1, ..Default::default() });
+        spec.spec.capacity = Some(1);
+        let is_default = (names::DEFAULT_CLASS_ANNOTATION.to_owned(), "true".to_owned());
+        default.annotations_mut().extend([is_default]);
+        let before = [class];
+        for (now, same) in
+            [(vec![status], true), (vec![spec], false), (vec![default], false), (vec![], false)]
+        {
+            assert_eq!(same_offers(&before, &now), same, "{now:?}");
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     build::{self, Assignment, Blueprint, Template, cold_pod, object_name},
     cache::controller_label,
+    class,
     limits::Place,
     placing::class_of,
     pods::{Observed, Problem, StartLimits, live_address, observe, pod_ref},
@@ -111,6 +112,11 @@ impl Reconciler<'_> {
                     Reason::PodRefused
                 };
                 gate.pod_refused(work, self.key, session, reason);
+                // Not a policy of the namespace: what the class makes is no pod.
+                if error.code() == Some(422) && error.is_of("Pod") {
+                    let message = error.message();
+                    self.context.observations.failed(pod, Problem { reason, message });
+                }
                 let problem = Problem { reason, message: error.message() };
                 let status = status::pod_refused(session, problem, (self.context.clock)());
                 if session.status.as_ref() != Some(&status) {
@@ -216,8 +222,22 @@ impl Reconciler<'_> {
         };
         let _place = limits.step().await;
         let now = (self.context.clock)();
+        let found = outcome.as_ref().ok().and_then(|reply| class::found(&reply.capabilities));
+        if outcome.is_ok() {
+            self.context.observations.started(pod, found.clone());
+        }
+        let outcome = outcome.and_then(|reply| match &found {
+            Some(found) => placement::check_found(&capabilities, &found.browser_version)
+                .map(|()| reply)
+                .map_err(|refusal| End::new(refusal.reason, refusal.message())),
+            None => Ok(reply),
+        });
         match outcome {
             Ok(mut reply) => {
+                let mismatch = class.zip(found).and_then(|(class, found)| {
+                    class::mismatch(class, class::version_of(class, pod)?, &found)
+                });
+                reply.warnings.extend(mismatch.map(|problem| problem.message));
                 let ignored = vendor_options::ignored(&capabilities);
                 if !ignored.is_empty() {
                     reply.warnings.push(format!("left out of the options: {}", ignored.join(", ")));
@@ -295,6 +315,9 @@ impl Reconciler<'_> {
         pod: Option<&Pod>,
     ) -> Result<(), writer::Error> {
         let ended = BrowserSession { status: Some(status.clone()), ..session.clone() };
+        if let (Some(pod), Some(problem)) = (pod, told(&ended)) {
+            self.context.observations.session_ended(session, pod, problem);
+        }
         self.write_status(session, status).await?;
         match pod {
             Some(pod) => self.delete_pod(Some(&ended), pod).await,
@@ -311,10 +334,10 @@ impl Reconciler<'_> {
         let Context { expectations, stores, writer, .. } = self.context;
         if !expectations.has_deleted(pod) {
             if let Some(ip) = live_address(pod) {
-                let end = session.filter(|session| session.is_terminal()).and_then(|session| {
-                    let told = session.telling_condition()?;
-                    Some(End::new(Reason::parse(&told.reason)?, &told.message))
-                });
+                let end = session
+                    .filter(|session| session.is_terminal())
+                    .and_then(told)
+                    .map(|problem| End::new(problem.reason, problem.message));
                 let deleted = || End::new(Reason::Deleted, "the BrowserSession was deleted");
                 let end = end.unwrap_or_else(deleted);
                 agent_calls::end(ip, self.context.token(&pod_ref(pod)), &end).await;
@@ -378,4 +401,10 @@ impl Reconciler<'_> {
         }
         Ok(())
     }
+}
+
+/// What a session's status says.
+fn told(session: &BrowserSession) -> Option<Problem> {
+    let told = session.telling_condition()?;
+    Some(Problem { reason: Reason::parse(&told.reason)?, message: told.message.clone() })
 }

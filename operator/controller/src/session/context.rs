@@ -9,6 +9,7 @@ use kube::Client;
 use crate::{
     admission::Gate,
     cache::{Expectations, History, Stores, Tombstones},
+    class::Observations,
     events::Events,
     limits::Limits,
     metrics::Metrics,
@@ -27,6 +28,7 @@ pub struct Context {
     pub expectations: Arc<Expectations>,
     pub tombstones: Arc<Tombstones>,
     pub history: Arc<History>,
+    pub observations: Arc<Observations>,
     pub gate: Arc<Gate>,
     pub limits: Limits,
     pub work: WorkQueue<SessionKey>,

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use agent_api::PodRef;
-use crds::{BrowserSession, BrowserSessionStatus, Phase, Reason, names};
+use crds::{BrowserClass, BrowserSession, BrowserSessionStatus, Phase, Reason, names};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -18,6 +18,7 @@ use crate::{
     admission::{Admission, is_worth_a_write},
     build::{Template, cold_pod},
     cache::{Tombstone, unreadable},
+    class::changed_since,
     placing::class_of,
     pods::{Observed, Problem, StartLimits, assigned_pod, live_address, observe, start},
     session_key::SessionKey,
@@ -258,7 +259,7 @@ fn with_pod<'a>(facts: &Facts<'a>, session: &'a BrowserSession, pod: &'a Pod) ->
     let class = class_of(pod, &facts.references.classes);
     let left = match StartLimits::of(pod, &facts.references.classes).left(pod, facts.now) {
         Ok(left) => left,
-        Err(problem) => return end(facts, session, problem),
+        Err(problem) => return end(facts, session, with_change(problem, pod, class)),
     };
     if !facts.services.are_complete {
         return apply_services(facts, session, pod);
@@ -269,13 +270,24 @@ fn with_pod<'a>(facts: &Facts<'a>, session: &'a BrowserSession, pod: &'a Pod) ->
             Err(problem) => end(facts, session, problem),
         },
         Observed::Starting(start) => {
-            match report(facts, session, Phase::Starting, start.report(), None) {
+            let problem = with_change(start.report(), pod, class);
+            match report(facts, session, Phase::Starting, problem, None) {
                 Step::Wait(pause) => Step::Wait(Some(pause.unwrap_or(left).min(left))),
                 step => step,
             }
         }
         Observed::Ended(_) => Step::Wait(None),
     }
+}
+
+/// A pod that is held up says whether its class was mended meanwhile: it keeps what it was made with.
+fn with_change(mut problem: Problem, pod: &Pod, class: Option<&BrowserClass>) -> Problem {
+    if problem.reason != Reason::Starting
+        && let Some(change) = changed_since(pod, class)
+    {
+        problem.message = format!("{}; {change}", problem.message);
+    }
+    problem
 }
 
 /// Services that are missing are made, as far as the class of the pod allows them by now.

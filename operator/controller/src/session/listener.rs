@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use crate::{
     admission::Gate,
     cache::{Expectations, Tombstones, watches::Listener},
+    class::Observations,
     session_key::SessionKey,
     work_queue::WorkQueue,
 };
@@ -15,11 +16,18 @@ pub struct SessionListener {
     pub gate: Arc<Gate>,
     pub expectations: Arc<Expectations>,
     pub tombstones: Arc<Tombstones>,
+    pub observations: Arc<Observations>,
+    /// Classes whose status may have to change.
+    pub changed_classes: WorkQueue<String>,
     /// Namespaces whose last session this may have been.
     pub maybe_idle: WorkQueue<String>,
 }
 
 impl Listener for SessionListener {
+    fn pod_seen(&self, pod: &Pod) {
+        self.observations.pod_seen(pod);
+    }
+
     fn session_finished(&self, key: &SessionKey) -> Vec<SessionKey> {
         self.tombstones.forget(&key.uid);
         self.maybe_idle.add(key.namespace.clone());
@@ -38,7 +46,8 @@ impl Listener for SessionListener {
         self.expectations.service_gone(namespace, name);
     }
 
-    fn classes_are(&self, names: HashSet<String>) {
+    fn classes_are(&self, names: HashSet<String>, touched: Vec<String>) {
         self.gate.classes_are(names);
+        self.changed_classes.add_all(touched);
     }
 }

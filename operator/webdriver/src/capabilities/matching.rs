@@ -8,8 +8,8 @@ use crate::browser_version;
 pub struct Offer<'a> {
     /// WebDriver's browserName.
     pub browser_name: &'a str,
-    /// The version, in full.
-    pub browser_version: &'a str,
+    /// What its version is known to be; empty: nothing yet, so that only a set without a version matches.
+    pub browser_versions: &'a [&'a str],
     /// WebDriver's platformName.
     pub platform_name: &'a str,
     /// `None`: values mean exactly what WebDriver says.
@@ -42,12 +42,13 @@ pub struct Mismatch {
 pub fn match_capabilities(set: &CapabilitySet, offer: Offer<'_>) -> Result<(), Mismatch> {
     for (name, value) in set {
         let text = value.as_str();
+        let first_version = || *offer.browser_versions.first().unwrap_or(&"an unknown version");
         let (matched, offered) = match name.as_str() {
             "browserName" => {
                 (text.is_some_and(|wanted| is_browser(wanted, offer)), offer.browser_name)
             }
             "browserVersion" => {
-                (text.is_some_and(|wanted| is_version(wanted, offer)), offer.browser_version)
+                (text.is_some_and(|wanted| is_version(wanted, offer)), first_version())
             }
             "platformName" => {
                 (text.is_some_and(|wanted| is_platform(wanted, offer)), offer.platform_name)
@@ -84,7 +85,7 @@ fn is_version(wanted: &str, offer: Offer<'_>) -> bool {
             || leniency.channels.iter().any(|channel| channel.eq_ignore_ascii_case(wanted))
     };
     offer.leniency.is_some_and(is_channel)
-        || browser_version::matches(wanted, offer.browser_version)
+        || offer.browser_versions.iter().any(|known| browser_version::matches(wanted, known))
 }
 
 /// `any` is any in every class: clients of Selenium send it unasked.
@@ -136,7 +137,7 @@ mod tests {
     fn a_lenient_offer_reads_values_as_a_grid_does() {
         let chrome = |leniency| Offer {
             browser_name: "chrome",
-            browser_version: "156.0.8078.79",
+            browser_versions: &["156.0.8078.79"],
             platform_name: "linux",
             leniency,
         };
@@ -170,10 +171,33 @@ mod tests {
     }
 
     #[test]
+    fn a_version_that_nobody_knows_is_for_those_who_ask_for_none() {
+        let offer = Offer {
+            browser_name: "chrome",
+            browser_versions: &[],
+            platform_name: "linux",
+            leniency: Some(Leniency { channels: &["stable"] }),
+        };
+        for (set, matched) in [
+            (json!({}), true),
+            (json!({"browserVersion": ""}), true),
+            (json!({"browserVersion": "stable"}), true),
+            (json!({"browserVersion": "156"}), false),
+            (json!({"browserVersion": ">0"}), false),
+        ] {
+            let outcome = match_capabilities(set.as_object().unwrap(), offer);
+            assert_eq!(outcome.is_ok(), matched, "{set}");
+            if let Err(miss) = outcome {
+                assert_eq!(miss.offered, "an unknown version");
+            }
+        }
+    }
+
+    #[test]
     fn a_mismatch_names_the_capability_and_both_values() {
         let offer = Offer {
             browser_name: "chrome",
-            browser_version: "156.0.8078.79",
+            browser_versions: &["156.0.8078.79"],
             platform_name: "linux",
             leniency: None,
         };

@@ -396,3 +396,37 @@ fn a_session_that_cannot_be_read_ends_by_name_whatever_it_has() {
         assert_eq!(ended.is_some(), pod.is_some(), "no pod lives on");
     }
 }
+
+#[test]
+fn a_pod_that_is_held_up_says_that_its_class_was_mended() {
+    let all = classes(json!({}));
+    let session = session(json!({}));
+    let held_up = |revision: &str| {
+        pod(json!({
+            "metadata": {"annotations": {"browser-operator.io/class-revision": revision}},
+            "status": {"phase": "Pending", "podIP": "10.0.0.1", "containerStatuses": [{
+                "name": "browser", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+                "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}},
+            }]},
+        }))
+    };
+    let now = crate::build::revision(&all[0].spec, &all[0].spec.versions[0]);
+    let references = references(&all);
+    for (revision, after, has_changed) in [
+        (now.as_str(), 10, false),
+        ("old", 10, true),
+        // It ends, and the record says so too.
+        ("old", 700, true),
+    ] {
+        let pod = held_up(revision);
+        let born: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let now = born + SignedDuration::from_secs(after);
+        let step = decide(&facts(Some(&session), Some(&pod), &references, now), admit);
+        let (Step::Report { status, .. } | Step::End { status, .. }) = step else {
+            panic!("{step:?}")
+        };
+        let message = &status.conditions[0].message;
+        assert!(message.contains("no such image"), "{message}");
+        assert_eq!(message.contains("the class has changed"), has_changed, "{message}");
+    }
+}
