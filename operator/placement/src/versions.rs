@@ -58,7 +58,7 @@ fn known<'a>(class: &'a BrowserClass, version: &'a BrowserVersion) -> Vec<&'a st
 fn told(class: &BrowserClass, version: &BrowserVersion) -> String {
     match (known(class, version).as_slice(), version.declared()) {
         ([found], Some(said)) if *found != said => format!("{found} (the class says {said})"),
-        ([], _) => format!("that of image {}, which has not run yet", version.image),
+        ([], _) => format!("unknown until image {} has run", version.image),
         (_, Some(said)) => said.to_owned(),
         ([found, ..], None) => (*found).to_owned(),
     }
@@ -83,9 +83,7 @@ pub fn check_found(asked: &CapabilitySet, found: &str) -> Result<(), Refusal> {
     refuse(
         Reason::CapabilitiesNotMatched,
         CAPABILITIES,
-        format!(
-            "browserVersion: the class's image has {found}, not {wanted}, although the class says so"
-        ),
+        format!("browserVersion: the class's image has {found}, not {wanted}"),
     )
 }
 
@@ -166,7 +164,7 @@ mod tests {
             (Some("156"), Some("156.0.1"), "browserVersion 156, not"),
             (Some("150"), Some("156.0.1"), "156.0.1 (the class says 150)"),
             (None, Some("156.0.1"), "browserVersion 156.0.1, not"),
-            (None, None, "that of image i, which has not run yet"),
+            (None, None, "browserVersion unknown until image i has run, not"),
         ] {
             let class = class(said, found);
             let miss = first_version(&class, &set(json!("9"))).unwrap_err();
