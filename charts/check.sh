@@ -88,7 +88,7 @@ has class 'image: example/chromium:157'
 # The version of another image is not this release's.
 render image "$operator" --set 'classes.firefox=null,classes.chromium.versions[0].image=example/chromium:157'
 has image 'image: example/chromium:157'
-lacks image 'version: "'
+lacks image 'version: "156.0"'
 
 render no-class "$operator" --set classes.chromium=null,classes.firefox=null
 lacks no-class BrowserClass
