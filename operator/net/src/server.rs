@@ -1,9 +1,7 @@
 //! Serving HTTP/1.1 from an accept loop of our own, because a connection has a state (whether it has proven itself), a place
 //! that another may need, and an end (tunnels outlive requests).
 
-mod activity;
 mod answering;
-mod places;
 mod watched;
 
 use std::{
@@ -19,18 +17,21 @@ use std::{
 use http::{HeaderName, HeaderValue, Request, StatusCode, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_util::{net::Listener, sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 use warp::reply::Response;
 
 use self::{
-    activity::{Activity, Phase},
-    answering::answer,
-    places::{Full, Place, Places},
+    answering::{answer, has_large_head},
     watched::Watched,
 };
-use crate::transport::Io;
+use crate::{
+    activity::Phase,
+    places::{Full, Place, Places, Yielding},
+    tcp::network_of,
+    transport::Io,
+};
 
 /// The most bytes of a request's line and headers, and of what is read ahead of a slow handler.
 const MAX_BUFFER: usize = 32 * 1024;
@@ -39,6 +40,8 @@ const MAX_HEADERS: usize = 128;
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 /// How long a connection that has to go may take to close in order.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
+/// Of so many connections one may have a request with a large head: in memory it is several times as large as on its way.
+const LARGE_HEADS_PART: usize = 8;
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 /// A request's connection, as an extension of the request.
@@ -88,7 +91,7 @@ pub async fn serve<L, S>(
     S::Future: Send,
 {
     let places = Places::new(limits.connections);
-    let origin = Instant::now();
+    let large_heads = Places::new((limits.connections / LARGE_HEADS_PART).max(1));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -103,28 +106,24 @@ pub async fn serve<L, S>(
                 continue;
             }
         };
-        let activity = Arc::new(Activity::new(origin));
         let place = tokio::select! {
-            place = place_for(&places, peer, &activity) => place,
+            place = place_for(&places, peer) => place,
             () = stop.cancelled() => return,
         };
         let Some(place) = place else {
             tracing::debug!(%peer, "refused: its other connections have all of its places");
             continue;
         };
-        let io = Watched::new(io, activity.clone(), limits.headers);
-        tasks.spawn(connection(io, peer, activity, place, service.clone(), limits, stop.clone()));
+        let io = Watched::new(io, place.activity.clone(), limits.headers);
+        let (service, heads) = (service.clone(), large_heads.clone());
+        tasks.spawn(connection(io, peer, place, heads, service, limits, stop.clone()));
     }
 }
 
 /// `None`: its peer has too many that are being answered.
-async fn place_for(
-    places: &Arc<Places>,
-    peer: SocketAddr,
-    activity: &Arc<Activity>,
-) -> Option<Place> {
+async fn place_for(places: &Arc<Places>, peer: SocketAddr) -> Option<Place> {
     loop {
-        match places.take(peer.ip(), activity) {
+        match places.take(network_of(peer.ip()), Yielding::Idle) {
             Ok(place) => return Some(place),
             Err(Full::ForPeer) => return None,
             Err(Full::ForAll) => places.freed().await,
@@ -135,8 +134,8 @@ async fn place_for(
 async fn connection<S>(
     io: impl Io,
     peer: SocketAddr,
-    activity: Arc<Activity>,
     place: Place,
+    large_heads: Arc<Places>,
     service: S,
     limits: Limits,
     stop: CancellationToken,
@@ -147,10 +146,14 @@ async fn connection<S>(
     let state = Connection { peer, authenticated: Arc::default() };
     let keep_alive = HeaderValue::try_from(format!("timeout={}", limits.idle.as_secs())).ok();
     let handler = {
-        let (activity, stop) = (activity.clone(), stop.clone());
+        let (activity, stop) = (place.activity.clone(), stop.clone());
         service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(state.clone());
-            let answering = answer(service.clone(), request, activity.clone());
+            let head = has_large_head(request.headers())
+                .then(|| large_heads.take(network_of(peer.ip()), Yielding::IdleOfRicher))
+                .transpose();
+            // Boxed, because hyper keeps room for it in every connection, and most of them are idle.
+            let answering = Box::pin(answer(service.clone(), request, activity.clone(), head));
             let (keep_alive, stop) = (keep_alive.clone(), stop.clone());
             async move {
                 let mut response = answering.await;
@@ -178,7 +181,7 @@ async fn connection<S>(
     let mut served = std::pin::pin!(served);
     let stopped = async {
         stop.cancelled().await;
-        if activity.phase() != Phase::Serving {
+        if place.activity.phase() != Phase::Serving {
             sleep(limits.linger).await;
         }
     };

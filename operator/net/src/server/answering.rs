@@ -10,24 +10,44 @@ use std::{
 };
 
 use futures::FutureExt;
-use http::{Method, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tower::Service;
 use warp::{Reply, reply::Response};
 
-use super::activity::{Activity, Phase};
+use crate::{
+    activity::{Activity, Phase},
+    places::{Full, Place},
+};
 
-/// Answers one request. A panic costs this request alone; the process's hook reports it.
+/// What a request's headers may take, in bytes, before it needs a place of its own: that much for each, and their texts.
+const LARGE_HEAD: usize = 16 << 10;
+const HEADER: usize = 256;
+
+pub fn has_large_head(headers: &HeaderMap) -> bool {
+    let texts = headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+    texts.sum::<usize>() + HEADER * headers.len() > LARGE_HEAD
+}
+
+/// Answers one request. A panic costs this request alone; the process's hook reports it. `head`: the place of one with a large head.
 pub async fn answer<S>(
     mut service: S,
     request: Request<Incoming>,
     activity: Arc<Activity>,
+    head: Result<Option<Place>, Full>,
 ) -> http::Response<impl Body<Data = bytes::Bytes, Error: std::error::Error + Send + Sync>>
 where
     S: Service<Request<Incoming>, Response = Response, Error = Infallible>,
 {
     activity.set(Phase::Serving);
-    let response = if asks_for_a_path(&request) {
+    let response = if let Some(fault) = fault(&request) {
+        warp::reply::with_status(fault, StatusCode::BAD_REQUEST).into_response()
+    } else if head.is_err() {
+        let text = "too many requests with large headers at a time";
+        let again = HeaderValue::from_static("1");
+        let reply = warp::reply::with_status(text, StatusCode::SERVICE_UNAVAILABLE);
+        warp::reply::with_header(reply, header::RETRY_AFTER, again).into_response()
+    } else {
         // The state that it shares with other requests is behind locks that a panic does not poison.
         let answering = async { service.call(request).await };
         match AssertUnwindSafe(answering).catch_unwind().await {
@@ -35,14 +55,25 @@ where
             Ok(Err(never)) => match never {},
             Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         }
-    } else {
-        let text = "the target of a request must be a path that begins with a slash";
-        warp::reply::with_status(text, StatusCode::BAD_REQUEST).into_response()
     };
     // A connection that switches protocols stays with whoever serves the tunnel.
     let is_tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let activity = (!is_tunnel).then_some(activity);
     response.map(|body| Answer { body, activity })
+}
+
+/// The most bytes of a Host: a name, and a port. Answers have URLs that begin with it, some of them many.
+const MAX_HOST: usize = 300;
+
+/// Why no service may see a request.
+fn fault<B>(request: &Request<B>) -> Option<&'static str> {
+    if !asks_for_a_path(request) {
+        return Some("the target of a request must be a path that begins with a slash");
+    }
+    // RFC 9112, section 3.2: of two, a proxy in between may have believed the other.
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let is_too_long = hosts.next().is_some_and(|host| host.len() > MAX_HOST);
+    (is_too_long || hosts.next().is_some()).then_some("a request must have one Host")
 }
 
 /// RFC 9112, section 3.2, has targets without a path too: `CONNECT`'s, on which warp panics, and the asterisk.

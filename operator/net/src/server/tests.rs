@@ -10,6 +10,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
     sync::mpsc,
     task::JoinHandle,
+    time::Instant,
 };
 use warp::{Filter, Reply};
 
@@ -47,13 +48,16 @@ struct Server {
 }
 
 impl Server {
-    /// Answers with the client's address; panics on `/panic`.
+    /// Answers with the client's address; panics on `/panic`, is silent on `/never`, and has much to say on
+    /// `/long`.
     fn start() -> Self {
         let (connect, accept) = mpsc::channel(1);
-        let routes = warp::path::full().and(warp::ext::get::<Connection>()).map(
-            |path: warp::path::FullPath, connection: Connection| {
-                assert_ne!(path.as_str(), "/panic");
-                connection.peer.to_string().into_response()
+        let routes = warp::path::full().and(warp::ext::get::<Connection>()).then(
+            async |path: warp::path::FullPath, connection: Connection| match path.as_str() {
+                "/panic" => panic!("{}", path.as_str()),
+                "/never" => std::future::pending().await,
+                "/long" => vec![b'a'; LONG].into_response(),
+                _ => connection.peer.to_string().into_response(),
             },
         );
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
@@ -98,6 +102,9 @@ async fn is_closed(client: &mut DuplexStream) -> bool {
     matches!(client.read(&mut [0; 1]).await, Ok(0) | Err(_))
 }
 
+/// Bytes; more than a pipe takes.
+const LONG: usize = 256 << 10;
+const GET_LONG: &str = "GET /long HTTP/1.1\r\nconnection: close\r\n\r\n";
 const GET: &str = "GET / HTTP/1.1\r\n\r\n";
 
 #[tokio::test(start_paused = true)]
@@ -122,6 +129,46 @@ async fn a_target_without_a_path_is_refused_and_harms_nobody() {
         let answer = ask(&mut server.connect(1).await, GET).await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{target}: {answer}");
     }
+    server.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_has_one_host_of_a_names_length() {
+    let server = Server::start();
+    let long = format!("{}:4444", "a".repeat(400));
+    for (hosts, status) in [
+        (&["gateway:4444"][..], "200"),
+        (&["gateway:4444", "gateway:4444"], "400"),
+        (&["gateway", "evil.example"], "400"),
+        (&[&long], "400"),
+    ] {
+        let hosts: String = hosts.iter().map(|host| format!("host: {host}\r\n")).collect();
+        let request = format!("GET / HTTP/1.1\r\n{hosts}\r\n");
+        let answer = ask(&mut server.connect(1).await, &request).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request}{answer}");
+    }
+    server.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_with_large_heads_have_few_places() {
+    let server = Server::start();
+    // A request with such a head that is being answered.
+    let large = format!("x: {}\r\n", "a".repeat(20_000));
+    let many: String = (0..80).map(|number| format!("x-{number}: 1\r\n")).collect();
+    let mut first = server.connect(1).await;
+    first.write_all(format!("GET /never HTTP/1.1\r\n{large}\r\n").as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    for (headers, status) in [(large.as_str(), "503"), (&many, "503"), ("x: 1\r\n", "200")] {
+        let request = format!("GET / HTTP/1.1\r\n{headers}\r\n");
+        let answer = ask(&mut server.connect(2).await, &request).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    }
+    drop(first);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let request = format!("GET / HTTP/1.1\r\n{large}\r\n");
+    let answer = ask(&mut server.connect(2).await, &request).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     server.end().await;
 }
 
@@ -158,6 +205,38 @@ async fn headers_must_come_in_time_and_the_next_request_may_take_longer() {
     let begun = Instant::now();
     assert!(is_closed(&mut client).await);
     assert_eq!(begun.elapsed().as_secs(), 620);
+    server.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_nobody_takes_is_given_up_and_a_slow_reader_is_waited_for() {
+    let server = Server::start();
+    let mut deaf = server.connect(1).await;
+    deaf.write_all(GET_LONG.as_bytes()).await.unwrap();
+    deaf.read_exact(&mut [0; 1]).await.unwrap();
+    let begun = Instant::now();
+    server.tasks.close();
+    server.tasks.wait().await;
+    assert_eq!(begun.elapsed().as_secs(), 120);
+
+    let mut slow = server.connect(1).await;
+    slow.write_all(GET_LONG.as_bytes()).await.unwrap();
+    let (mut taken, mut piece) = (0, [0; 4096]);
+    loop {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        match slow.read(&mut piece).await.unwrap() {
+            0 => break,
+            read => taken += read,
+        }
+    }
+    assert!(taken > LONG, "{taken}");
+    let mut trickling = server.connect(1).await;
+    trickling.write_all(GET_LONG.as_bytes()).await.unwrap();
+    let begun = Instant::now();
+    while !matches!(trickling.read(&mut piece[..100]).await, Ok(0) | Err(_)) {
+        tokio::time::sleep(Duration::from_secs(50)).await;
+    }
+    assert!(begun.elapsed().as_secs() < 3600, "{:?}", begun.elapsed());
     server.end().await;
 }
 
