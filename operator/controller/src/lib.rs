@@ -34,7 +34,7 @@ pub use settings::Settings;
 
 use crate::{
     admission::Gate,
-    cache::{Expectations, History, Tombstones, watches},
+    cache::{Confirmed, Expectations, History, Tombstones, watches},
     class::{ClassController, Observations, Pace},
     idle_namespaces::IdleNamespaces,
     limits::Limits,
@@ -101,6 +101,7 @@ pub async fn run(
     let limits = Limits::new(settings.concurrent_steps, settings.concurrent_binds);
     let context = Arc::new(Context {
         writer: Writer { client: client.clone(), metrics: metrics.clone() },
+        confirmed: Confirmed::new(client.clone(), settings.controller_name.clone()),
         client,
         key,
         settings,

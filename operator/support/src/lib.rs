@@ -1,6 +1,7 @@
 //! What every role needs beside its traffic: logs, health, signals, the Lease, reads and watches, the installation key.
 
 pub mod backoff;
+pub mod fresh;
 pub mod health;
 pub mod installation_key;
 pub mod lease;

@@ -1,6 +1,7 @@
 //! What is known of the cluster: watches, what was written since, what is gone, and live reads to confirm it.
 
 mod class_owners;
+mod confirmed;
 mod expectations;
 mod forged;
 mod history;
@@ -11,6 +12,7 @@ mod tombstones;
 pub mod watches;
 
 pub use class_owners::controller_label;
+pub use confirmed::{Confirmed, Labels};
 pub use expectations::Expectations;
 pub use forged::is_forged;
 pub use history::History;

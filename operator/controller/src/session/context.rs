@@ -8,7 +8,7 @@ use kube::Client;
 
 use crate::{
     admission::Gate,
-    cache::{Expectations, History, Stores, Tombstones},
+    cache::{Confirmed, Expectations, History, Stores, Tombstones},
     class::Observations,
     events::Events,
     limits::Limits,
@@ -26,6 +26,7 @@ pub struct Context {
     pub settings: Settings,
     pub stores: Arc<Stores>,
     pub expectations: Arc<Expectations>,
+    pub confirmed: Confirmed,
     pub tombstones: Arc<Tombstones>,
     pub history: Arc<History>,
     pub observations: Arc<Observations>,

@@ -1,14 +1,13 @@
 //! What a session is about and what it names, fetched before anything is validated or built.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use crds::{BrowserClass, BrowserSession, names};
 use k8s_openapi::api::core::v1::Pod;
-use kube::Client;
 
 use crate::{
     build::object_name,
-    cache::{Expectations, Stores, Tombstone, Tombstones, live},
+    cache::{Confirmed, Expectations, Labels, Stores, Tombstone, Tombstones},
     session_key::SessionKey,
 };
 
@@ -39,16 +38,22 @@ pub struct References {
     pub classes: Arc<[BrowserClass]>,
     /// The labels of the session's namespace, which a class may select by. No watch has them, so they are asked for only where
     /// without them no class is found.
-    pub labels: Option<BTreeMap<String, String>>,
+    pub labels: Labels,
 }
 
 impl References {
     /// As the API server has them, for a decision that must not rest on a watch that is behind.
-    pub async fn live(client: &Client, controller: &str, namespace: &str) -> kube::Result<Self> {
-        let classes = live::classes(client, controller).await?;
+    ///
+    /// # Errors
+    /// The API server does not answer.
+    pub async fn confirmed(
+        confirmed: &Confirmed,
+        namespace: &str,
+    ) -> Result<Self, Arc<kube::Error>> {
+        let classes = confirmed.classes().await?;
         let selects = classes.iter().any(|class| class.spec.allowed_namespaces.is_some());
-        let labels = if selects { live::namespace_labels(client, namespace).await? } else { None };
-        Ok(Self { classes: classes.into(), labels })
+        let labels = if selects { confirmed.labels(namespace).await? } else { None };
+        Ok(Self { classes, labels })
     }
 }
 

@@ -24,7 +24,13 @@ enum Error {
     #[error(transparent)]
     Write(#[from] writer::Error),
     #[error("confirm with the API server")]
-    Confirm(#[from] kube::Error),
+    Confirm(#[from] Arc<kube::Error>),
+}
+
+impl From<kube::Error> for Error {
+    fn from(error: kube::Error) -> Self {
+        Self::Confirm(Arc::new(error))
+    }
 }
 
 /// Takes one step, and says when to reconcile again.
@@ -78,9 +84,7 @@ async fn try_reconcile(
             true
         }
         Some(Absence::Class) => {
-            let controller = &context.settings.controller_name;
-            objects.references =
-                References::live(&context.client, controller, &key.namespace).await?;
+            objects.references = References::confirmed(&context.confirmed, &key.namespace).await?;
             objects.tombstone = tombstone(context, key, &objects);
             let (step, _) = next_step(context, key, &objects);
             return Ok(reconciler.apply(step).await?);

@@ -17,7 +17,7 @@ pub fn placement<'a>(
     session: &BrowserSession,
     references: &'a References,
 ) -> Result<Placement<'a>, Problem> {
-    placing::place(session, &references.classes, references.labels.as_ref()).map_err(problem)
+    placing::place(session, &references.classes, references.labels.as_deref()).map_err(problem)
 }
 
 /// Whether a class still allows the Service that a session with a pod asks for, as `placement` found at first.

@@ -11,7 +11,7 @@ use kube::{
 };
 use parking_lot::RwLock;
 use placement::{Namespace, Refusal, Request, place};
-use support::objects;
+use support::{fresh::Fresh, objects};
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Decisions;
@@ -28,6 +28,8 @@ pub struct Classes {
     /// Those of this controller.
     known: RwLock<Arc<Vec<BrowserClass>>>,
     labels: Decisions<String, Labels>,
+    /// `None` inside where the API server did not answer.
+    listed: Fresh<Option<Arc<Vec<BrowserClass>>>>,
 }
 
 impl Classes {
@@ -38,6 +40,7 @@ impl Classes {
             controller_name,
             known: RwLock::default(),
             labels: Decisions::new(MAX_NAMESPACES),
+            listed: Fresh::default(),
         }
     }
 
@@ -59,13 +62,19 @@ impl Classes {
             Ok(name) => return Ok(name),
             Err(refusal) => refusal,
         };
-        match objects::list(&Api::all(self.client.clone())).await {
-            Ok(listed) => self.find_in(&listed, spec, namespace).await,
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "list BrowserClasses");
-                Err(refusal)
-            }
+        // One list for all who are refused at the same time: a tenant may be refused as often as it likes.
+        match self.listed.get(self.list()).await {
+            Some(listed) => self.find_in(&listed, spec, namespace).await,
+            None => Err(refusal),
         }
+    }
+
+    async fn list(&self) -> Option<Arc<Vec<BrowserClass>>> {
+        let listed = objects::list(&Api::all(self.client.clone())).await;
+        let listed = listed.inspect_err(|error| {
+            tracing::warn!(error = error as &dyn std::error::Error, "list BrowserClasses");
+        });
+        listed.ok().map(Arc::new)
     }
 
     async fn find_in(
