@@ -6,6 +6,7 @@ mod front;
 mod metrics;
 mod services;
 mod session;
+mod shown;
 mod state;
 mod traffic;
 mod urls;
@@ -32,15 +33,18 @@ use crate::{
     auth::{ApiKeys, Authorizer, Reviews},
     session::{Classes, ControllerLease, Directory, SessionCreator},
     state::Gateway,
-    traffic::BareSocketLimits,
+    traffic::{BareSocketLimits, LargeAnswers},
 };
 
 /// How long Close frames and last answers may take to be sent.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long the headers of a request may take.
 const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
-/// Clients that never send a whole request hold at most 256 MiB.
-const CONNECTIONS: usize = 8192;
+/// Clients that never send a whole request hold at most some 160 MiB.
+const CONNECTIONS: usize = 4096;
+/// How many answers of some megabytes, and how many pictures, this replica holds at a time.
+const LARGE_ANSWERS: usize = 4;
+const PICTURES: usize = 64;
 /// How long an idle connection may still bring a request after `stop`.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -172,6 +176,8 @@ pub async fn run(
         clock: settings.clock,
         metrics,
         bare_sockets: BareSocketLimits::default(),
+        large_answers: LargeAnswers::new(LARGE_ANSWERS),
+        pictures: LargeAnswers::new(PICTURES),
         tasks: tasks.clone(),
         stop: stop.clone(),
         closing: closing.clone(),

@@ -13,8 +13,7 @@ use crate::{
     metrics::Metrics,
     services::ServiceSettings,
     session::{Classes, Directory, LiveSession, SessionCreator, classes::has_room},
-    traffic::BareSocketLimits,
-    traffic::TunnelEnd,
+    traffic::{BareSocketLimits, LargeAnswers, TunnelEnd},
     urls::UrlSettings,
 };
 
@@ -35,6 +34,10 @@ pub struct Gateway {
     pub clock: fn() -> Timestamp,
     pub metrics: Metrics,
     pub bare_sockets: BareSocketLimits,
+    /// Lists, and what browsers say of their DevTools.
+    pub large_answers: LargeAnswers,
+    /// Pictures for those who view shares.
+    pub pictures: LargeAnswers,
     /// Owns every tunnel.
     pub tasks: TaskTracker,
     /// Cancelled when this replica takes no new sessions.
@@ -46,8 +49,12 @@ pub struct Gateway {
 impl Gateway {
     /// What a request says about who sends it. `peer` is the address at the other end of its connection.
     pub fn credential(&self, headers: &HeaderMap, peer: IpAddr) -> Credential {
-        let origin = auth::origin_of(headers, peer, |address| self.urls.trusts(address));
-        Credential::of(headers, origin)
+        Credential::of(headers, self.origin(headers, peer))
+    }
+
+    /// Where a request comes from, as far as those count who share something.
+    pub fn origin(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
+        auth::origin_of(headers, peer, |address| self.urls.trusts(address))
     }
 
     pub fn tunnel_end(&self, session: &Arc<LiveSession>) -> TunnelEnd {

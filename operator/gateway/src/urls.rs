@@ -46,10 +46,15 @@ impl UrlSettings {
     }
 }
 
+/// Bytes of a host, or of a prefix: answers have URLs that begin with them, some of them many.
+const MAX_FORWARDED: usize = 300;
+
 /// The URL that a proxy's client used; `None` where the proxy names no host. The first entry of a list is the client's.
 fn forwarded(headers: &HeaderMap) -> Option<String> {
-    let first =
-        |name| text(headers, name).map(|value| value.split(',').next().unwrap_or("").trim());
+    let first = |name| {
+        let value = text(headers, name)?.split(',').next().unwrap_or("").trim();
+        (value.len() <= MAX_FORWARDED).then_some(value)
+    };
     let host: Authority = first("x-forwarded-host")?.parse().ok()?;
     let scheme = match first("x-forwarded-proto") {
         Some("https" | "wss") => "https",

@@ -12,6 +12,7 @@ use super::{
     credential::Credential,
     reviews::{self, Reviews},
 };
+use crate::shown::shown;
 
 /// The key of programs that must send one, for gateways that want none.
 const ANONYMOUS: &str = "anonymous";
@@ -144,6 +145,7 @@ impl Authorizer {
             )));
         };
         if !is_namespace(&namespace) {
+            let namespace = shown(&namespace);
             return Err(Error::Forbidden(format!("{namespace:?} is no name of a namespace")));
         }
         if !self.scope.has(&namespace) {

@@ -1,7 +1,7 @@
 //! Reads the bodies of create calls. Together they take a bounded part of this replica's memory: where clients need no credentials,
 //! anybody may send one, and slowly.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -26,25 +26,25 @@ pub enum Error {
     Busy,
 }
 
-/// Reads a body of at most `limit` bytes.
+/// Reads a body of at most `limit` bytes. `origin`: where it comes from.
 pub async fn read(
     gateway: &Gateway,
     headers: &HeaderMap,
+    origin: IpAddr,
     body: Body,
     limit: usize,
 ) -> Result<Bytes, Error> {
+    let reading = |body| collect_within(body, limit, BODY_TIMEOUT);
     // Chunked, it may become as large as it may be.
-    let is_small = content_length(headers).is_some_and(|length| length <= SMALL_BACKLOG);
-    let _turn = if is_small {
-        None
-    } else {
-        match timeout(TURN_TIMEOUT, gateway.bare_sockets.large()).await {
-            Ok(Some(turn)) => Some(turn),
-            Ok(None) | Err(_) => {
-                drain(body).await;
-                return Err(Error::Busy);
-            }
-        }
+    if content_length(headers).is_some_and(|length| length <= SMALL_BACKLOG) {
+        return Ok(reading(body).await?);
+    }
+    let Ok(turn) = timeout(TURN_TIMEOUT, gateway.bare_sockets.large(origin)).await else {
+        drain(body).await;
+        return Err(Error::Busy);
     };
-    Ok(collect_within(body, limit, BODY_TIMEOUT).await?)
+    match turn.close.run_until_cancelled(reading(body)).await {
+        Some(read) => Ok(read?),
+        None => Err(Error::Busy),
+    }
 }

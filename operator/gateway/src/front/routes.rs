@@ -15,7 +15,7 @@ use webdriver::{
 };
 
 use super::{bidi, browser_use, browserbase, cdp, classic, cors, openapi, root, share};
-use crate::{auth::origin, state::Gateway, urls::without_empty_base};
+use crate::{auth::origin, shown::shown, state::Gateway, urls::without_empty_base};
 
 /// Every request, once its origin and its host may ask.
 ///
@@ -111,10 +111,12 @@ fn rebound_host(gateway: &Gateway, incoming: &IncomingRequest) -> Option<String>
 }
 
 fn refuse_host(host: &str) -> Response {
+    let host = shown(host);
     forbidden(format!("Host {host:?} is not this gateway's: see its externalUrl and allowedHosts"))
 }
 
 fn refuse_origin(origin: &str) -> Response {
+    let origin = shown(origin);
     forbidden(format!("Origin {origin:?} is not allowed here; see the gateway's allowedOrigins"))
 }
 

@@ -2,10 +2,12 @@
 
 mod bare_socket_limits;
 mod forward;
+mod large_answers;
 mod tunnel;
 
 pub use self::{
     bare_socket_limits::{BareSocketLimits, SMALL_BACKLOG},
     forward::{Handshake, forward, handshake},
+    large_answers::{Busy, LargeAnswers, Turn, held},
     tunnel::{REPLICA_CLOSING, TunnelEnd, tunnel, tunnel_from},
 };

@@ -6,13 +6,14 @@ use futures::{FutureExt, future::BoxFuture};
 use http::{HeaderValue, StatusCode};
 use hyper::upgrade::OnUpgrade;
 use net::{
+    activity::Phase,
     frames, handshake,
+    places::Place,
     tunnel::{Endpoint, UpgradedIo, wait_for_close},
 };
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    sync::OwnedSemaphorePermit,
     time::{Instant, timeout},
 };
 use tokio_tungstenite::tungstenite::{handshake::derive_accept_key, protocol::CloseFrame};
@@ -40,6 +41,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// How often a client gets a ping while it only waits.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// How long a large message may take to come.
+const LARGE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many messages a socket may send before it has a session.
 const MAX_MESSAGES: usize = 1024;
 const AWAY: u16 = 1001;
@@ -58,14 +61,14 @@ pub fn accept(
     let Ok(accept) = HeaderValue::from_str(&derive_accept_key(key.as_bytes())) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    let Some(permit) = gateway.bare_sockets.acquire_socket() else {
+    let Ok(place) = gateway.bare_sockets.acquire_socket(credential.origin) else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
     let tasks = gateway.tasks.clone();
     tasks.spawn(async move {
         let _guard = gateway.metrics.tunnel();
         match Endpoint::upgraded(upgrade).await {
-            Ok(client) => BareSocket::new(&gateway, credential, client, permit).serve().await,
+            Ok(client) => BareSocket::new(&gateway, credential, client, place).serve().await,
             Err(error) => {
                 tracing::debug!(error = &error as &dyn std::error::Error, "no socket came of it");
             }
@@ -84,9 +87,15 @@ struct BareSocket<'a> {
     /// How many messages it may still send.
     messages_left: usize,
     /// Its share of [`BareSocketLimits`](crate::traffic::BareSocketLimits).
-    permit: OwnedSemaphorePermit,
+    place: Place,
     /// While it may hold a large message.
-    large: Option<OwnedSemaphorePermit>,
+    large: Option<Large>,
+}
+
+struct Large {
+    place: Place,
+    /// Until when the message must be whole.
+    deadline: Instant,
 }
 
 type Outcomes = Result<Created, WebDriverError>;
@@ -114,17 +123,16 @@ enum Event {
     Read(io::Result<usize>),
     Created(Box<Outcomes>),
     Silence,
+    /// A large message does not come whole.
+    Late,
+    /// Another needs the socket's place, or that of its large message.
+    Crowded,
     PingDue,
     Stopping,
 }
 
 impl<'a> BareSocket<'a> {
-    fn new(
-        gateway: &'a Gateway,
-        credential: Credential,
-        client: Endpoint,
-        permit: OwnedSemaphorePermit,
-    ) -> Self {
+    fn new(gateway: &'a Gateway, credential: Credential, client: Endpoint, place: Place) -> Self {
         let Endpoint { io, read } = client;
         Self {
             gateway,
@@ -134,7 +142,7 @@ impl<'a> BareSocket<'a> {
             creation: Creation::None,
             last_message: Instant::now(),
             messages_left: MAX_MESSAGES,
-            permit,
+            place,
             large: None,
         }
     }
@@ -161,7 +169,7 @@ impl<'a> BareSocket<'a> {
                 // Dropping a creation ends the session that it has created.
                 Next::Close => return,
                 Next::Tunnel(agent, end) => {
-                    drop((self.permit, self.large));
+                    drop((self.place, self.large));
                     let client = Endpoint { io: self.io, read: self.reader.buffer.freeze() };
                     traffic::tunnel_from(client, agent, end).await;
                     return;
@@ -171,8 +179,28 @@ impl<'a> BareSocket<'a> {
     }
 
     async fn wait(&mut self) -> Event {
-        let Self { gateway, io, reader, creation, last_message, .. } = self;
+        let Self { gateway, io, reader, creation, last_message, place, large, .. } = self;
         let is_running = matches!(creation, Creation::Running(..));
+        let phase = if is_running { Phase::Serving } else { Phase::Waiting };
+        if place.activity.phase() != phase {
+            place.activity.set(phase);
+        }
+        let large = large.as_ref();
+        let late = async {
+            match large {
+                Some(large) => tokio::time::sleep_until(large.deadline).await,
+                None => pending().await,
+            }
+        };
+        let crowded = async {
+            match large {
+                Some(large) => tokio::select! {
+                    () = place.close.cancelled() => {}
+                    () = large.place.close.cancelled() => {}
+                },
+                None => place.close.cancelled().await,
+            }
+        };
         let created = async {
             match creation {
                 Creation::Running(_, creating) => creating.await,
@@ -185,6 +213,8 @@ impl<'a> BareSocket<'a> {
             () = tokio::time::sleep_until(*last_message + IDLE_TIMEOUT), if !is_running => {
                 Event::Silence
             }
+            () = late => Event::Late,
+            () = crowded => Event::Crowded,
             () = tokio::time::sleep(PING_INTERVAL) => Event::PingDue,
             () = gateway.stop.cancelled(), if !is_running => Event::Stopping,
         }
@@ -201,6 +231,8 @@ impl<'a> BareSocket<'a> {
                 Next::Stay
             }
             Event::Silence => self.close(AWAY, "no message for too long").await,
+            Event::Late => self.close(POLICY, "a large message did not come in time").await,
+            Event::Crowded => self.close(TRY_AGAIN, "too many sockets at a time").await,
             Event::PingDue => self.send(frames::ping()).await,
             Event::Stopping => self.close(AWAY, REPLICA_CLOSING).await,
         }
@@ -215,10 +247,10 @@ impl<'a> BareSocket<'a> {
             tracing::debug!(%error, "a large message of nobody");
             return self.close(POLICY, "a message of more than 16 KiB needs credentials").await;
         }
-        self.large = self.gateway.bare_sockets.acquire_large();
-        if self.large.is_none() {
+        let Ok(place) = self.gateway.bare_sockets.acquire_large(self.credential.origin) else {
             return self.close(TRY_AGAIN, "too many large messages at a time").await;
-        }
+        };
+        self.large = Some(Large { place, deadline: Instant::now() + LARGE_TIMEOUT });
         Next::Stay
     }
 

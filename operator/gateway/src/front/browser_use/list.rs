@@ -1,19 +1,14 @@
 //! `GET /sessions` and `GET /browsers`.
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::RawValue};
+use warp::reply::Response;
 
-use super::{
-    api::API,
-    resource::Resource,
-    view::{self, Item},
-};
+use super::{api::API, resource::Resource, view};
 use crate::{
     front::hosted::{
-        authorize::authorize,
-        problem::Problem,
-        records::{self, Record},
-        request::Request,
+        authorize::authorize, newest::Newest, problem::Problem, records, request::Request,
+        serve::held_json,
     },
     state::Gateway,
 };
@@ -54,8 +49,8 @@ pub fn parameters(resource: Resource) -> Value {
 /// One page of a list.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Page {
-    items: Vec<Item>,
+struct Page {
+    items: Vec<Box<RawValue>>,
     total_items: usize,
     page_number: usize,
     page_size: usize,
@@ -66,7 +61,7 @@ pub async fn list(
     gateway: &Gateway,
     request: &Request,
     resource: Resource,
-) -> Result<Page, Problem> {
+) -> Result<Response, Problem> {
     let caller = authorize(gateway, request, &API, "list").await?;
     let (size, page) = (
         number(request, "pageSize", DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)?,
@@ -84,21 +79,18 @@ pub async fn list(
         if resource == Resource::Browsers { request.parameters("metadata") } else { Vec::new() };
     // Browsers here belong to no agent's session: asking for one's gives none.
     let of_agent = resource == Resource::Browsers && request.parameter("agentSessionId").is_some();
-    let records = records::list(gateway, &caller).await?;
-    let matching: Vec<&Record> = records
-        .iter()
-        .filter(|_| !of_agent)
-        .filter(|record| filter.as_ref().is_none_or(|filter| view::status(record) == filter))
-        .filter(|record| terms.iter().all(|term| view::has_metadata(record, term)))
-        .collect();
-    let from = (page - 1).saturating_mul(size);
-    let items: Vec<Item> = matching
-        .iter()
-        .skip(from)
-        .take(size)
-        .map(|record| view::item(gateway, request, resource, record))
-        .collect();
-    Ok(Page { items, total_items: matching.len(), page_number: page, page_size: size })
+    let turn = records::turn(gateway, &caller).await?;
+    let mut newest = Newest::default();
+    records::for_each(gateway, &caller, |record| {
+        let has_status = filter.as_ref().is_none_or(|filter| view::status(&record) == filter);
+        if !of_agent && has_status && terms.iter().all(|term| view::has_metadata(&record, term)) {
+            newest.add(&record, &view::item(gateway, request, resource, &record));
+        }
+    })
+    .await?;
+    let (total_items, from) = (newest.total, (page - 1).saturating_mul(size));
+    let items = newest.into_json().into_iter().skip(from).take(size).collect();
+    held_json(gateway, &Page { items, total_items, page_number: page, page_size: size }, turn)
 }
 
 /// A whole number from 1 to `most`.

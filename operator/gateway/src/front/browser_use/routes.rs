@@ -68,7 +68,7 @@ async fn route(gateway: &Gateway, request: &Request) -> Result<Response, Problem
     let is_session = resource == Resource::Sessions;
     match (&request.method, &path[1..]) {
         (&Method::POST, []) => created(create(gateway, request, resource).await),
-        (&Method::GET, []) => ok(list(gateway, request, resource).await),
+        (&Method::GET, []) => list(gateway, request, resource).await,
         (&Method::GET, [id]) => {
             let record = resource::find(gateway, request, id, "get").await?;
             ok(Ok(view::detail(gateway, request, resource, &record)))

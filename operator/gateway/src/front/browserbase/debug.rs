@@ -1,7 +1,9 @@
 //! `GET /v1/sessions/{id}/debug`: where DevTools reach the browser and its pages.
 
 use crds::Phase;
+use http::StatusCode;
 use serde_json::{Value, json};
+use warp::reply::Response;
 
 use super::api::API;
 use crate::{
@@ -13,12 +15,17 @@ use crate::{
             problem::Problem,
             records,
             request::Request,
+            serve::{held_json, json_reply},
         },
     },
     state::Gateway,
 };
 
-pub async fn debug_urls(gateway: &Gateway, request: &Request, id: &str) -> Result<Value, Problem> {
+pub async fn debug_urls(
+    gateway: &Gateway,
+    request: &Request,
+    id: &str,
+) -> Result<Response, Problem> {
     let caller = authorize(gateway, request, &API, "get").await?;
     let record = records::find(gateway, &caller, id).await?;
     let session =
@@ -30,9 +37,10 @@ pub async fn debug_urls(gateway: &Gateway, request: &Request, id: &str) -> Resul
         })?;
     let (base, key) = (websocket_base(gateway, request), signing_key(gateway, &record));
     let socket = |path: &str| format!("{base}/cdp/{}{path}?signingKey={key}", record.id);
-    let pages: Vec<Value> = cdp::pages(&session)
+    let (pages, turn) = cdp::pages(gateway, &session)
         .await
-        .map_err(|error| Problem::Failed(format!("the browser gave no answer: {error}")))?
+        .map_err(|error| Problem::Failed(format!("the browser gave no answer: {error}")))?;
+    let pages: Vec<Value> = pages
         .into_iter()
         .map(|page| {
             let url = inspector(&socket(&format!("/devtools/page/{}", page.id)));
@@ -43,9 +51,13 @@ pub async fn debug_urls(gateway: &Gateway, request: &Request, id: &str) -> Resul
         })
         .collect();
     let first = pages.first().map_or(Value::Null, |page| page["debuggerUrl"].clone());
-    Ok(json!({
+    let body = json!({
         "debuggerUrl": first, "debuggerFullscreenUrl": first, "wsUrl": socket(""), "pages": pages,
-    }))
+    });
+    match turn {
+        Some(turn) => held_json(gateway, &body, turn),
+        None => Ok(json_reply(StatusCode::OK, &body)),
+    }
 }
 
 /// The URL of Chrome's built-in inspector for a page's socket, for the address bar of another Chrome.

@@ -1,14 +1,14 @@
 //! `GET /v1/sessions`.
 
 use serde_json::{Value, json};
+use warp::reply::Response;
 
-use super::{
-    api::API,
-    metadata_query,
-    view::{self, Session},
-};
+use super::{api::API, metadata_query, view};
 use crate::{
-    front::hosted::{authorize::authorize, problem::Problem, records, request::Request},
+    front::hosted::{
+        authorize::authorize, newest::Newest, problem::Problem, records, request::Request,
+        serve::held_json,
+    },
     state::Gateway,
 };
 
@@ -24,7 +24,7 @@ pub fn parameters() -> Value {
 }
 
 /// The caller's sessions, the newest first, filtered by `status` and `q`.
-pub async fn list_sessions(gateway: &Gateway, request: &Request) -> Result<Vec<Session>, Problem> {
+pub async fn list_sessions(gateway: &Gateway, request: &Request) -> Result<Response, Problem> {
     let caller = authorize(gateway, request, &API, "list").await?;
     let status = match request.parameter("status") {
         None => None,
@@ -35,11 +35,14 @@ pub async fn list_sessions(gateway: &Gateway, request: &Request) -> Result<Vec<S
         }
     };
     let query = request.parameter("q").map(|q| metadata_query::parse(&q)).transpose()?;
-    let records = records::list(gateway, &caller).await?;
-    Ok(records
-        .iter()
-        .filter(|record| status.as_ref().is_none_or(|status| view::status(record) == status))
-        .filter(|record| query.as_ref().is_none_or(|query| query.matches(record)))
-        .map(|record| view::session(&gateway.services, record))
-        .collect())
+    let turn = records::turn(gateway, &caller).await?;
+    let mut newest = Newest::default();
+    records::for_each(gateway, &caller, |record| {
+        let has_status = status.as_ref().is_none_or(|status| view::status(&record) == status);
+        if has_status && query.as_ref().is_none_or(|query| query.matches(&record)) {
+            newest.add(&record, &view::session(&gateway.services, &record));
+        }
+    })
+    .await?;
+    held_json(gateway, &newest.into_json(), turn)
 }

@@ -29,8 +29,10 @@ pub async fn get(gateway: &Gateway, request: &Request, id: &str) -> Result<Value
 
 pub async fn usage(gateway: &Gateway, request: &Request, id: &str) -> Result<Value, Problem> {
     let caller = authorize_for(gateway, request, id).await?;
-    let records = records::list(gateway, &caller).await?;
-    Ok(usage_of(&records, (gateway.clock)()))
+    let (now, mut usage) = ((gateway.clock)(), Usage::default());
+    let _turn = records::turn(gateway, &caller).await?;
+    records::for_each(gateway, &caller, |record| usage.add(&record, now)).await?;
+    Ok(usage.json())
 }
 
 async fn authorize_for(
@@ -47,14 +49,28 @@ async fn authorize_for(
 }
 
 async fn project_of(gateway: &Gateway, caller: &Caller) -> Result<Value, Problem> {
-    let records = records::list(gateway, caller).await?;
-    Ok(project(&caller.namespace, &records, &gateway.classes.all()))
+    let mut span = Span::default();
+    let _turn = records::turn(gateway, caller).await?;
+    records::for_each(gateway, caller, |record| span.add(&record)).await?;
+    Ok(project(&caller.namespace, &span, &gateway.classes.all()))
+}
+
+/// When the first session of a project was created, and when the last one changed.
+#[derive(Default)]
+struct Span {
+    oldest: Option<Timestamp>,
+    newest: Option<Timestamp>,
+}
+
+impl Span {
+    fn add(&mut self, record: &Record) {
+        self.oldest = self.oldest.into_iter().chain([record.created()]).min();
+        self.newest = self.newest.max(Some(record.updated()));
+    }
 }
 
 /// Its concurrency is the capacity of all classes.
-fn project(namespace: &str, records: &[Record], classes: &[BrowserClass]) -> Value {
-    let oldest = records.iter().map(Record::created).min().unwrap_or(Timestamp::UNIX_EPOCH);
-    let newest = records.iter().map(Record::updated).max().unwrap_or(Timestamp::UNIX_EPOCH);
+fn project(namespace: &str, span: &Span, classes: &[BrowserClass]) -> Value {
     // A class without a capacity is as large as the cluster.
     let concurrency = classes
         .iter()
@@ -64,18 +80,26 @@ fn project(namespace: &str, records: &[Record], classes: &[BrowserClass]) -> Val
     json!({
         "id": namespace, "name": namespace, "ownerId": namespace,
         "concurrency": concurrency, "defaultTimeout": DEFAULT_TIMEOUT_SECONDS,
-        "createdAt": oldest.to_string(), "updatedAt": newest.to_string(),
+        "createdAt": span.oldest.unwrap_or(Timestamp::UNIX_EPOCH).to_string(),
+        "updatedAt": span.newest.unwrap_or(Timestamp::UNIX_EPOCH).to_string(),
     })
 }
 
 /// Of the sessions whose records still exist.
-fn usage_of(records: &[Record], now: Timestamp) -> Value {
-    let seconds: i64 = records
-        .iter()
-        .filter(|record| record.object.status.as_ref().is_some_and(|s| s.started_at.is_some()))
-        .map(|record| {
-            record.ended().unwrap_or(now).duration_since(record.started()).as_secs().max(0)
-        })
-        .sum();
-    json!({"browserMinutes": seconds / 60, "proxyBytes": 0})
+#[derive(Default)]
+struct Usage {
+    seconds: i64,
+}
+
+impl Usage {
+    fn add(&mut self, record: &Record, now: Timestamp) {
+        if record.object.status.as_ref().is_some_and(|status| status.started_at.is_some()) {
+            let end = record.ended().unwrap_or(now);
+            self.seconds += end.duration_since(record.started()).as_secs().max(0);
+        }
+    }
+
+    fn json(&self) -> Value {
+        json!({"browserMinutes": self.seconds / 60, "proxyBytes": 0})
+    }
 }

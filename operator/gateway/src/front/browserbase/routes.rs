@@ -49,10 +49,10 @@ async fn route(gateway: &Gateway, request: &Request) -> Result<Response, Problem
             let session = create_session(gateway, request).await?;
             Ok(json_reply(StatusCode::CREATED, &session))
         }
-        ["sessions"] if get => ok(list_sessions(gateway, request).await),
+        ["sessions"] if get => list_sessions(gateway, request).await,
         ["sessions", id] if get => ok(get_session(gateway, request, id).await),
         ["sessions", id] if post => ok(release_session(gateway, request, id).await),
-        ["sessions", id, "debug"] if get => ok(debug_urls(gateway, request, id).await),
+        ["sessions", id, "debug"] if get => debug_urls(gateway, request, id).await,
         [
             "sessions",
             _,

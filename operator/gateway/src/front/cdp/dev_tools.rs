@@ -6,12 +6,16 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use net::{
     agent,
-    body::{self, collect_within, empty},
+    body::{self, collect_within, content_length, empty},
 };
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::{session::LiveSession, traffic};
+use crate::{
+    session::LiveSession,
+    state::Gateway,
+    traffic::{self, Busy, Turn},
+};
 
 /// What an agent puts before a path that the gateway is to make a URL of.
 const MARKER: &str = "/cdp/devtools/";
@@ -19,6 +23,8 @@ const MARKER: &str = "/cdp/devtools/";
 const SOCKET_URL: &str = "webSocketDebuggerUrl";
 /// The most bytes of an answer: what stands there is its pages' to say.
 const MAX_ANSWER: usize = 2 << 20;
+/// The most bytes of one that needs no turn.
+const SMALL_ANSWER: usize = 64 << 10;
 /// How long the answer may take, and again its body.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -33,10 +39,20 @@ pub enum Error {
     /// The agent's words, such as that Firefox has no DevTools.
     #[error("{0}")]
     NotDevTools(String),
+    #[error("{0}")]
+    Busy(#[from] Busy),
+}
+
+/// What an agent says of its browser's DevTools.
+pub struct Answer {
+    pub status: StatusCode,
+    pub body: Bytes,
+    /// Of a large one.
+    pub turn: Option<Turn>,
 }
 
 /// The answer of a session's agent to a GET of a path of its DevTools.
-pub async fn get(session: &LiveSession, path: &str) -> Result<(StatusCode, Bytes), Error> {
+pub async fn get(gateway: &Gateway, session: &LiveSession, path: &str) -> Result<Answer, Error> {
     let target = format!("/session/{}/cdp{path}", session.session_id);
     let asking = traffic::forward(session, Method::GET, &target, HeaderMap::new(), empty());
     let response = timeout(ANSWER_TIMEOUT, asking)
@@ -44,8 +60,11 @@ pub async fn get(session: &LiveSession, path: &str) -> Result<(StatusCode, Bytes
         .map_err(|_| Error::TimedOut)?
         .map_err(Error::NoAnswer)?;
     let status = response.status();
+    let is_small = content_length(response.headers()).is_some_and(|length| length <= SMALL_ANSWER);
+    let turn =
+        if is_small { None } else { Some(gateway.large_answers.turn(&session.namespace).await?) };
     let body = collect_within(response.into_body(), MAX_ANSWER, ANSWER_TIMEOUT).await;
-    Ok((status, body.map_err(Error::Body)?))
+    Ok(Answer { status, body: body.map_err(Error::Body)?, turn })
 }
 
 /// Replaces the agent's markers with URLs, only where the agent puts them: a page may call itself anything.
@@ -78,11 +97,15 @@ pub struct Page {
 }
 
 /// The pages of a session's browser.
-pub async fn pages(session: &LiveSession) -> Result<Vec<Page>, Error> {
-    let (_, body) = get(session, "/json/list").await?;
-    let pages: Vec<Page> = serde_json::from_slice(&body)
+pub async fn pages(
+    gateway: &Gateway,
+    session: &LiveSession,
+) -> Result<(Vec<Page>, Option<Turn>), Error> {
+    let Answer { body, turn, .. } = get(gateway, session, "/json/list").await?;
+    let mut pages: Vec<Page> = serde_json::from_slice(&body)
         .map_err(|_| Error::NotDevTools(String::from_utf8_lossy(&body).into_owned()))?;
-    Ok(pages.into_iter().filter(|page| page.kind == "page").collect())
+    pages.retain(|page| page.kind == "page");
+    Ok((pages, turn))
 }
 
 #[cfg(test)]

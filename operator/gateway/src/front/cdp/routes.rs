@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, header};
 use net::{body::drain, handshake, request::IncomingRequest};
 use serde_json::{Value, json};
 use warp::{Reply, reply::Response};
 
-use super::dev_tools::{self, insert_urls};
+use super::dev_tools::{self, Answer, insert_urls};
 use crate::{
     front::{
         bidi,
@@ -18,7 +18,7 @@ use crate::{
         },
     },
     state::Gateway,
-    urls,
+    traffic, urls,
 };
 
 /// Whether a path belongs to this front.
@@ -151,16 +151,28 @@ async fn of_session(
         Err(error) => return refuse(incoming, StatusCode::NOT_FOUND, error.message).await,
     };
     drain(incoming.body).await;
-    match dev_tools::get(&session, rest).await {
-        Ok((status, body)) => match serde_json::from_slice(&body) {
+    match dev_tools::get(gateway, &session, rest).await {
+        Ok(answer) => match serde_json::from_slice(&answer.body) {
             Ok(mut value) => {
                 insert_urls(&mut value, &format!("{base}/cdp/{id}"), signing_key);
-                warp::reply::with_status(warp::reply::json(&value), status).into_response()
+                let body = value.to_string().into();
+                reply(gateway, Answer { body, ..answer }, "application/json")
             }
             // The agent's words, such as that Firefox has no DevTools.
-            Err(_) => warp::reply::with_status(body.to_vec(), status).into_response(),
+            Err(_) => reply(gateway, answer, "text/plain; charset=utf-8"),
         },
         Err(error) => bad_gateway(&error),
+    }
+}
+
+fn reply(gateway: &Gateway, answer: Answer, content_type: &'static str) -> Response {
+    let Answer { status, body, turn } = answer;
+    match turn {
+        Some(turn) => traffic::held(status, content_type, body, turn, &gateway.tasks),
+        None => {
+            let reply = warp::reply::with_status(body.to_vec(), status);
+            warp::reply::with_header(reply, header::CONTENT_TYPE, content_type).into_response()
+        }
     }
 }
 
@@ -178,8 +190,8 @@ async fn on_demand(gateway: &Gateway, incoming: IncomingRequest) -> Response {
             return warp::reply::with_status(body, status).into_response();
         }
     };
-    match dev_tools::get(&session, "/json/version").await {
-        Ok((status, body)) => {
+    match dev_tools::get(gateway, &session, "/json/version").await {
+        Ok(Answer { status, body, turn: _turn }) => {
             if status.is_success() {
                 guard.disarm();
             }

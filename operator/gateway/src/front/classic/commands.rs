@@ -16,7 +16,7 @@ use super::{
     new_session::new_session,
     refuse::{failure, refuse},
 };
-use crate::{front::credentials, session::LiveSession, state::Gateway, traffic};
+use crate::{front::credentials, session::LiveSession, shown::shown, state::Gateway, traffic};
 
 /// Answers one command.
 pub async fn run(gateway: Arc<Gateway>, incoming: IncomingRequest) -> Response {
@@ -34,17 +34,11 @@ pub async fn run(gateway: Arc<Gateway>, incoming: IncomingRequest) -> Response {
             refuse(incoming, &WebDriverError::new(ErrorCode::UnknownCommand, message)).await
         }
         Route::UnknownMethod => {
-            let path = shown(&path);
-            let message = format!("{} is no method of the command at {path}", incoming.method);
+            let (method, path) = (shown(incoming.method.as_str()), shown(&path));
+            let message = format!("{method} is no method of the command at {path}");
             refuse(incoming, &WebDriverError::new(ErrorCode::UnknownMethod, message)).await
         }
     }
-}
-
-/// As much of a path as an error shows.
-fn shown(path: &str) -> &str {
-    const LENGTH: usize = 256;
-    path.get(..LENGTH).unwrap_or(path)
 }
 
 fn status(gateway: &Gateway) -> Response {

@@ -75,7 +75,8 @@ async fn create(gateway: &Gateway, incoming: IncomingRequest) -> Result<Value, R
             return Err(refusal);
         }
     };
-    let body = match request_body::read(gateway, &headers, body, MAX_BODY).await {
+    let origin = gateway.origin(&headers, connection.peer.ip());
+    let body = match request_body::read(gateway, &headers, origin, body, MAX_BODY).await {
         Ok(body) => body,
         Err(error @ request_body::Error::Busy) => {
             let error = WebDriverError::session_not_created(error.to_string());

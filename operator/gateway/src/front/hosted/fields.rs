@@ -4,7 +4,10 @@
 use serde_json::{Map, Value, json};
 
 use super::problem::{Fault, Problem};
-use crate::front::bounded_json;
+use crate::{front::bounded_json, shown::shown};
+
+/// How many faults are told of a body: an answer must not be larger than what it refuses.
+const MAX_FAULTS: usize = 64;
 
 /// An object of a request.
 pub trait Body: Sized {
@@ -171,7 +174,9 @@ pub struct Field<'a> {
 impl Field<'_> {
     /// Notes a fault of this field. `kind` is one of pydantic's, which Browser Use's clients know.
     pub fn fault(&mut self, kind: &'static str, message: impl Into<String>) {
-        self.faults.push(Fault { path: self.path(), message: message.into(), kind });
+        if self.faults.len() < MAX_FAULTS {
+            self.faults.push(Fault { path: self.path(), message: message.into(), kind });
+        }
     }
 
     /// Reads an object that is this field's value.
@@ -180,11 +185,12 @@ impl Field<'_> {
         let body = B::read(&mut fields);
         fields.refuse_unknown();
         self.faults.append(&mut fields.faults);
+        self.faults.truncate(MAX_FAULTS);
         body
     }
 
     fn path(&self) -> Vec<String> {
-        self.object.iter().cloned().chain([self.name.to_owned()]).collect()
+        self.object.iter().cloned().chain([shown(self.name).to_owned()]).collect()
     }
 }
 

@@ -8,6 +8,7 @@ pub mod features;
 pub mod field_types;
 pub mod fields;
 pub mod links;
+pub mod newest;
 pub mod on_demand;
 pub mod problem;
 pub mod records;

@@ -16,8 +16,12 @@ use serde_json::{Value, json};
 use support::objects::Sent;
 
 use super::problem::Problem;
-use crate::{auth::Caller, state::Gateway};
+use crate::{auth::Caller, state::Gateway, traffic::Turn};
 
+/// How many objects are read at a time, which may have more than a megabyte each,
+const PAGE: u32 = 32;
+/// and of how many the metadata alone.
+const METADATA_PAGE: u32 = 100;
 /// How long a release waits for the end to stand in the status.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -105,24 +109,28 @@ fn may_see(caller: &Caller, object: &BrowserSession) -> bool {
     !caller.is_anonymous() || object.annotations().get(CALLER_ANNOTATION) == Some(&caller.name)
 }
 
-/// Every session that the caller may see, the newest first.
-pub async fn list(gateway: &Gateway, caller: &Caller) -> Result<Vec<Record>, Problem> {
+/// Shows `see` every session that the caller may see, one by one: a namespace may have more of them than fit into memory.
+pub async fn for_each(
+    gateway: &Gateway,
+    caller: &Caller,
+    mut see: impl FnMut(Record),
+) -> Result<(), Problem> {
     let api = sent(gateway, &caller.namespace);
-    // resourceVersion 0 is answered from the API server's cache: a list must not read everything from etcd.
-    let listed = api.list(&ListParams::default().match_any()).await;
-    let mut records: Vec<Record> = listed
-        .map_err(|error| failed(&error))?
-        .items
-        .into_iter()
-        .filter_map(|sent| match sent {
-            Sent::Readable(object) => Some(object),
-            Sent::Unreadable(_) => None,
-        })
-        .filter(|object| may_see(caller, object))
-        .map(|object| record(gateway, object))
-        .collect();
-    records.sort_by_key(|record| std::cmp::Reverse((record.created(), record.id.clone())));
-    Ok(records)
+    let mut page = ListParams::default().limit(PAGE);
+    loop {
+        let listed = api.list(&page).await.map_err(|error| failed(&error))?;
+        for sent in listed.items {
+            if let Sent::Readable(object) = sent
+                && may_see(caller, &object)
+            {
+                see(record(gateway, object));
+            }
+        }
+        match listed.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => page.continue_token = Some(token),
+            None => return Ok(()),
+        }
+    }
 }
 
 /// The session of that id, if the caller may see it.
@@ -134,15 +142,38 @@ pub async fn find(gateway: &Gateway, caller: &Caller, id: &str) -> Result<Record
     let name = match gateway.directory.find(id).await {
         Ok(session) if session.namespace != caller.namespace => return Err(not_found()),
         Ok(session) => session.name.clone(),
-        Err(_) => {
-            let mut all = list(gateway, caller).await?.into_iter();
-            all.find(|record| record.id == id).ok_or_else(not_found)?.object.name_any()
-        }
+        Err(_) => find_name(gateway, caller, id).await?,
     };
     // Both may be stale: the session may be deleted, and another may have its name by now.
     let record = get(gateway, &caller.namespace, &name).await?;
     let is_found = record.id == id && may_see(caller, &record.object);
     if is_found { Ok(record) } else { Err(not_found()) }
+}
+
+/// The name of the object of a session that has no browser (any more).
+async fn find_name(gateway: &Gateway, caller: &Caller, id: &str) -> Result<String, Problem> {
+    let _turn = turn(gateway, caller).await?;
+    let api = sessions(gateway, &caller.namespace);
+    let mut page = ListParams::default().limit(METADATA_PAGE);
+    loop {
+        let listed = api.list_metadata(&page).await.map_err(|error| failed(&error))?;
+        let mut found = listed.items.iter().filter(|object| {
+            gateway.directory.session_id(object.metadata.uid.as_deref().unwrap_or_default()) == id
+        });
+        if let Some(object) = found.next() {
+            return Ok(object.name_any());
+        }
+        match listed.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => page.continue_token = Some(token),
+            None => return Err(not_found()),
+        }
+    }
+}
+
+/// Waits until this caller's namespace may be listed.
+pub async fn turn(gateway: &Gateway, caller: &Caller) -> Result<Turn, Problem> {
+    let turn = gateway.large_answers.turn(&caller.namespace).await;
+    turn.map_err(|busy| Problem::Unavailable(busy.to_string()))
 }
 
 pub async fn get(gateway: &Gateway, namespace: &str, name: &str) -> Result<Record, Problem> {

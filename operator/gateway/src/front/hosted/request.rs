@@ -40,14 +40,14 @@ impl Request {
     /// anyway takes no memory.
     pub async fn body(&self, gateway: &Gateway) -> Result<Bytes, Problem> {
         let Some(body) = self.body.lock().take() else { return Ok(Bytes::new()) };
-        request_body::read(gateway, &self.headers, body, MAX_BODY).await.map_err(
-            |error| match error {
-                request_body::Error::Busy => Problem::Unavailable(error.to_string()),
-                request_body::Error::Body(error) => {
-                    Problem::invalid(&["body"], "value_error", error.to_string())
-                }
-            },
-        )
+        let origin = gateway.origin(&self.headers, self.peer);
+        let read = request_body::read(gateway, &self.headers, origin, body, MAX_BODY).await;
+        read.map_err(|error| match error {
+            request_body::Error::Busy => Problem::Unavailable(error.to_string()),
+            request_body::Error::Body(error) => {
+                Problem::invalid(&["body"], "value_error", error.to_string())
+            }
+        })
     }
 
     /// Reads and drops what no handler asked for, so that the connection can serve its next request.

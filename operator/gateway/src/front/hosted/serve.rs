@@ -9,7 +9,10 @@ use serde_json::Value;
 use warp::{Reply, reply::Response};
 
 use super::{problem::Problem, request::Request};
-use crate::state::Gateway;
+use crate::{
+    state::Gateway,
+    traffic::{Turn, held},
+};
 
 const SHOULD_RETRY: &str = "x-should-retry";
 
@@ -56,4 +59,15 @@ fn render((status, body): (StatusCode, Value)) -> Response {
 
 pub fn json_reply(status: StatusCode, body: &impl Serialize) -> Response {
     warp::reply::with_status(warp::reply::json(body), status).into_response()
+}
+
+/// A large answer, whose turn is over once it is written.
+pub fn held_json(
+    gateway: &Gateway,
+    body: &impl Serialize,
+    turn: Turn,
+) -> Result<Response, Problem> {
+    let json = serde_json::to_vec(body)
+        .map_err(|error| Problem::Failed(format!("the answer is no JSON: {error}")))?;
+    Ok(held(StatusCode::OK, "application/json", json.into(), turn, &gateway.tasks))
 }

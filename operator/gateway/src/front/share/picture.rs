@@ -12,8 +12,11 @@ use net::{
 use tokio::time::timeout;
 use warp::{Reply, reply::Response};
 
-use super::page::with_type;
-use crate::{session::LiveSession, traffic};
+use crate::{
+    session::LiveSession,
+    state::Gateway,
+    traffic::{self, held},
+};
 
 const MAX_BYTES: usize = 4 << 20;
 const TIMEOUT: Duration = Duration::from_secs(8);
@@ -33,7 +36,7 @@ enum Error {
 }
 
 /// The answer with the picture. One is taken at a time: whoever asks meanwhile gets the same.
-pub async fn answer(session: &LiveSession) -> Response {
+pub async fn answer(gateway: &Gateway, session: &LiveSession) -> Response {
     let Ok(_permit) = session.share.viewers.try_acquire() else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
@@ -45,9 +48,12 @@ pub async fn answer(session: &LiveSession) -> Response {
             })
             .ok()
     };
-    match session.share.picture.get(TTL, taking).await {
-        Some(picture) => with_type(picture, "image/jpeg"),
-        None => StatusCode::NOT_FOUND.into_response(),
+    let Some(picture) = session.share.picture.get(TTL, taking).await else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    match gateway.pictures.turn(&session.namespace).await {
+        Ok(turn) => held(StatusCode::OK, "image/jpeg", picture, turn, &gateway.tasks),
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }
 

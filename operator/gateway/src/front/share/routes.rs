@@ -42,7 +42,7 @@ async fn answer(gateway: &Gateway, method: &Method, path: &str) -> Response {
     if let Some(token) = token.strip_suffix(PICTURE) {
         return match gateway.directory.find_shared(token) {
             Some(SharedSession::Live(_)) if is_head => StatusCode::OK.into_response(),
-            Some(SharedSession::Live(session)) => picture::answer(&session).await,
+            Some(SharedSession::Live(session)) => picture::answer(gateway, &session).await,
             _ => StatusCode::NOT_FOUND.into_response(),
         };
     }
