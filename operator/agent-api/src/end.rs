@@ -68,7 +68,9 @@ struct AnyEnd {
 
 impl From<AnyEnd> for End {
     fn from(AnyEnd { reason, message }: AnyEnd) -> Self {
-        match Reason::parse(&reason) {
+        // Whatever runs in the container may have written it: no session ends as Ready, and no terminal obeys it.
+        let message = message.replace(char::is_control, " ");
+        match Reason::parse(&reason).filter(|reason| reason.is_final()) {
             Some(reason) => Self { reason, message },
             None => Self::new(Reason::AgentLost, format!("{reason}: {message}")),
         }
@@ -119,5 +121,12 @@ mod tests {
     fn a_word_of_another_version_is_kept_in_the_message() {
         let read = End::from_termination_message(r#"{"reason":"Bored","message":"m"}"#);
         assert_eq!(read, Some(End::new(Reason::AgentLost, "Bored: m")));
+    }
+
+    #[test]
+    fn a_forged_word_ends_the_session_and_moves_no_cursor() {
+        let forged = r#"{"reason":"BrowserReady","message":"all\nwell\u001b[2J"}"#;
+        let expected = End::new(Reason::AgentLost, "BrowserReady: all well [2J");
+        assert_eq!(End::from_termination_message(forged), Some(expected));
     }
 }
