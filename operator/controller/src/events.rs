@@ -12,7 +12,7 @@ use kube::{
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, shortened::shortened};
 
 /// Events that wait to be written. More than so many are dropped, with a log line each.
 const QUEUE_SIZE: usize = 8192;
@@ -63,7 +63,7 @@ fn event(is_warning: bool, reason: Reason, note: &str) -> Event {
     Event {
         type_: if is_warning { EventType::Warning } else { EventType::Normal },
         reason: reason.to_string(),
-        note: Some(note[..note.floor_char_boundary(MAX_NOTE)].to_owned()),
+        note: Some(shortened(note, MAX_NOTE).into_owned()),
         action: "Reconcile".to_owned(),
         secondary: None,
     }
@@ -120,11 +120,14 @@ mod tests {
         }))
         .unwrap();
         let (send, mut queue) = mpsc::channel(1);
-        Events(send).publish(&session, true, Reason::IdleTimeout, &"ä".repeat(1000));
+        let note = format!("what; wrote last: {}the last", "ä".repeat(1000));
+        Events(send).publish(&session, true, Reason::IdleTimeout, &note);
         let (event, regarding) = queue.try_recv().unwrap();
         assert_eq!((regarding.name.as_deref(), regarding.uid.as_deref()), (Some("s"), Some("u")));
         assert_eq!(regarding.namespace.as_deref(), Some("n"));
-        assert_eq!(event.note.unwrap().len(), MAX_NOTE);
+        let note = event.note.unwrap();
+        assert!(note.len() <= MAX_NOTE && note.len() > MAX_NOTE - 8, "{}", note.len());
+        assert!(note.starts_with("what; ") && note.ends_with("the last"), "{note}");
         assert_eq!(event.reason, "IdleTimeout");
     }
 }

@@ -16,6 +16,7 @@ mod pods;
 mod session;
 mod session_key;
 mod settings;
+mod shortened;
 mod work_queue;
 mod writer;
 

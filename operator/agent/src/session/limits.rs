@@ -71,7 +71,11 @@ fn message(reason: Reason, settings: &Settings) -> String {
             "nobody used the session within connectTimeoutSeconds: {}",
             settings.connect_timeout_seconds
         ),
-        _ => "the session's last socket was closed".to_owned(),
+        _ => match settings.keep_alive {
+            Some(_) => "the session's last socket was closed, and spec.keepAlive is false",
+            None => "the session's last socket was closed, and it was reachable by that alone",
+        }
+        .to_owned(),
     }
 }
 

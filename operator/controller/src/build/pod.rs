@@ -25,12 +25,13 @@ use super::{
     revision::revision,
     template::Template,
 };
-use crate::{pods::BROWSER_CONTAINER, session_key::SessionKey};
+use crate::{
+    pods::{AGENT, BROWSER_CONTAINER},
+    session_key::SessionKey,
+};
 
 /// The user of a browser's container.
 const USER: i64 = 65532;
-/// The agent in the class's image.
-const AGENT: &str = "/usr/bin/browser-operator";
 /// How long an agent may take to end.
 const GRACE_SECONDS: i64 = 10;
 /// What the kubelet's deadline leaves to the agent's own.
@@ -169,6 +170,8 @@ fn container(blueprint: &Blueprint<'_>, token: &TokenHash) -> Container {
             read_only_root_filesystem: Some(true),
             ..SecurityContext::default()
         }),
+        // The last lines of an agent that could not say why it ended, such as a panic's.
+        termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         volume_mounts: Some(vec![
             mount(SCRATCH_VOLUME, SCRATCH_MOUNT),
             mount(SHARED_MEMORY_VOLUME, SHARED_MEMORY_MOUNT),
@@ -351,6 +354,7 @@ mod tests {
                             "capabilities": {"drop": ["ALL"]},
                             "readOnlyRootFilesystem": true,
                         },
+                        "terminationMessagePolicy": "FallbackToLogsOnError",
                         "volumeMounts": [
                             {"name": "scratch", "mountPath": "/tmp"},
                             {"name": "shared-memory", "mountPath": "/dev/shm"},

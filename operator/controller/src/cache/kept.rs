@@ -6,7 +6,10 @@ use crds::{
 use serde_json::Map;
 use support::objects::{LAST_APPLIED, Sent, Unreadable, fitting};
 
-use crate::pods::Problem;
+use crate::{pods::Problem, shortened::shortened};
+
+/// What is kept of the message of a session that has ended, in bytes: nothing here reads it any more.
+const MAX_ENDED_MESSAGE: usize = 256;
 
 /// In the stores alone, on a session that cannot be read: why.
 const UNREADABLE: &str = "browser-operator.io/unreadable";
@@ -65,8 +68,11 @@ fn slim(session: &mut BrowserSession) {
         spec.allowed_domains = None;
         metadata.annotations = None;
         metadata.labels = None;
-        if let Some(BrowserSessionStatus { capabilities, .. }) = status {
+        if let Some(BrowserSessionStatus { capabilities, conditions, .. }) = status {
             *capabilities = None;
+            for condition in conditions {
+                condition.message = shortened(&condition.message, MAX_ENDED_MESSAGE).into_owned();
+            }
         }
     }
 }

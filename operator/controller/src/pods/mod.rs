@@ -15,6 +15,8 @@ pub use start::{StartLimits, start};
 
 /// The container with the browser.
 pub const BROWSER_CONTAINER: &str = "browser";
+/// The agent's program in the class's image.
+pub const AGENT: &str = "/usr/bin/browser-operator";
 
 /// The pod in a session's status.
 pub fn assigned_pod(session: &BrowserSession) -> Option<PodRef> {

@@ -7,10 +7,11 @@ use crds::Reason;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 
 use super::{
-    BROWSER_CONTAINER,
+    AGENT, BROWSER_CONTAINER,
     problem::Problem,
-    start::{Start, container, start},
+    start::{On, Start, container, start},
 };
+use crate::shortened::shortened;
 
 /// A pod, as far as its session is concerned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +64,7 @@ fn ended(pod: &Pod, is_deleted: bool) -> Option<Problem> {
     let has_ended =
         matches!(status.and_then(|status| status.phase.as_deref()), Some("Failed" | "Succeeded"));
     if let Some(terminated) = container(pod).and_then(|c| c.state.as_ref()?.terminated.as_ref()) {
-        let termination = termination(terminated);
+        let termination = termination(pod, terminated);
         match termination.reason {
             // An agent that was only told to stop with its pod knows less than the pod does.
             Reason::PodDeleted => {}
@@ -96,16 +97,20 @@ fn ended(pod: &Pod, is_deleted: bool) -> Option<Problem> {
         return Some(disrupted);
     }
     if is_deleted {
-        return Some(problem(Reason::PodDeleted, "the browser's pod was deleted"));
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        let message =
+            format!("the browser's pod {name}{} was deleted, not by the operator", On(pod));
+        return Some(problem(Reason::PodDeleted, message));
     }
     Some(match reason {
         // The kubelet has no room for what the scheduler has sent it, such as OutOfcpu; no container was made.
         Some(reason) if container(pod).is_none() => {
-            problem(Reason::Unschedulable, format!("the node refused the pod: {reason}: {message}"))
+            let message = format!("the pod was refused{}: {reason}: {message}", On(pod));
+            problem(Reason::Unschedulable, message)
         }
         _ => match container(pod).and_then(|c| c.state.as_ref()?.terminated.as_ref()) {
-            Some(terminated) => termination(terminated),
-            None => problem(Reason::AgentLost, format!("the pod ended: {message}")),
+            Some(terminated) => termination(pod, terminated),
+            None => problem(Reason::AgentLost, format!("the pod ended{}: {message}", On(pod))),
         },
     })
 }
@@ -121,12 +126,14 @@ fn disruption(pod: &Pod) -> Option<Problem> {
     Some(match condition.reason.as_deref()? {
         "EvictionByEvictionAPI" => problem(
             Reason::NodeDrained,
-            format!("the pod was evicted, as when its node is drained: {said}"),
+            format!("the pod was evicted{}, as when its node is drained: {said}", On(pod)),
         ),
-        "DeletionByPodGC" => problem(Reason::NodeLost, format!("the pod's node is gone: {said}")),
+        "DeletionByPodGC" => {
+            problem(Reason::NodeLost, format!("the pod's node is gone{}: {said}", On(pod)))
+        }
         "DeletionByTaintManager" => problem(
             Reason::NodeLost,
-            format!("the pod's node does not answer, or was tainted NoExecute: {said}"),
+            format!("the pod's node does not answer, or was tainted NoExecute{}: {said}", On(pod)),
         ),
         "PreemptionByScheduler" | "TerminationByKubelet" => {
             problem(Reason::Evicted, said.to_owned())
@@ -135,24 +142,33 @@ fn disruption(pod: &Pod) -> Option<Problem> {
     })
 }
 
-fn termination(terminated: &ContainerStateTerminated) -> Problem {
+fn termination(pod: &Pod, terminated: &ContainerStateTerminated) -> Problem {
     if terminated.reason.as_deref() == Some("OOMKilled") {
-        return problem(Reason::OutOfMemory, "the browser's container went over its memory limit");
+        return problem(Reason::OutOfMemory, out_of_memory(pod));
     }
     let text = terminated.message.as_deref().unwrap_or_default();
     match End::from_termination_message(text) {
         Some(End { reason, message }) => problem(reason, message),
-        None => without_a_word(terminated, text),
+        None => without_a_word(pod, terminated, text),
     }
+}
+
+fn out_of_memory(pod: &Pod) -> String {
+    let resources = container(pod).and_then(|container| container.resources.as_ref());
+    let limit = resources.and_then(|resources| resources.limits.as_ref()?.get("memory"));
+    let limit = limit.map(|limit| format!(" of {}", limit.0)).unwrap_or_default();
+    format!("the browser's container went over its memory limit{limit}")
 }
 
 /// The most of what a program that is not our agent leaves as its last word, in bytes.
 const MAX_FOREIGN_WORD: usize = 1024;
 
 /// A container that ended before its agent ran, or under it.
-fn without_a_word(terminated: &ContainerStateTerminated, text: &str) -> Problem {
+fn without_a_word(pod: &Pod, terminated: &ContainerStateTerminated, text: &str) -> Problem {
     let code = terminated.exit_code;
-    let text = &text[..text.floor_char_boundary(MAX_FOREIGN_WORD)];
+    let text = shortened(text, MAX_FOREIGN_WORD);
+    let image = container(pod).map(|container| container.image.as_str()).unwrap_or_default();
+    let of = format!("of image {image}{}", On(pod));
     let said = match (terminated.reason.as_deref().unwrap_or_default(), text.trim()) {
         ("", "") => String::new(),
         (reason, "") => format!(" ({reason})"),
@@ -161,13 +177,18 @@ fn without_a_word(terminated: &ContainerStateTerminated, text: &str) -> Problem 
     };
     match terminated.reason.as_deref() {
         // The kubelet's words for a container that no process came of (container runtimes: containerd, CRI-O, dockershim).
-        Some("StartError" | "ContainerCannotRun") => problem(
-            Reason::ContainerUnavailable,
-            format!("the container did not start, exit code {code}{said}"),
-        ),
+        Some("StartError" | "ContainerCannotRun") => {
+            let what = format!("the container {of} did not start, with exit code {code}{said}");
+            let message = if text.contains(AGENT) {
+                format!("{what}; the image must have the agent at {AGENT}")
+            } else {
+                what
+            };
+            problem(Reason::ContainerUnavailable, message)
+        }
         _ => problem(
             Reason::AgentLost,
-            format!("the agent ended without a word, with exit code {code}{said}"),
+            format!("the agent {of} ended without a word, with exit code {code}{said}"),
         ),
     }
 }
@@ -217,11 +238,14 @@ mod tests {
             (waiting("ContainerCreating", ""), Ok(ip)),
             (
                 waiting("ImagePullBackOff", "no such image"),
-                Err((Reason::ImageUnavailable, "ImagePullBackOff: no such image")),
+                Err((Reason::ImageUnavailable, "ImagePullBackOff of image i: no such image")),
             ),
             (
                 waiting("CreateContainerError", "no seccomp profile"),
-                Err((Reason::ContainerUnavailable, "CreateContainerError: no seccomp profile")),
+                Err((
+                    Reason::ContainerUnavailable,
+                    "CreateContainerError of image i: no seccomp profile",
+                )),
             ),
             (
                 json!({"phase": "Pending", "conditions": [{
@@ -318,10 +342,47 @@ mod tests {
     }
 
     #[test]
+    fn an_end_names_the_pod_its_node_its_image_and_its_limit() {
+        let on_node = |status: Value| -> Pod {
+            serde_json::from_value(json!({
+                "metadata": {"name": "p"}, "spec": {"containers": [], "nodeName": "n1"}, "status": status,
+            }))
+            .unwrap()
+        };
+        let mut deleted = on_node(json!({"phase": "Running"}));
+        deleted.metadata.deletion_timestamp =
+            serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+        let mut killed = terminated(json!({"exitCode": 137, "reason": "OOMKilled"}));
+        killed["containerStatuses"][0]["resources"] = json!({"limits": {"memory": "2Gi"}});
+        let silent =
+            terminated(json!({"exitCode": 101, "reason": "Error", "message": "panicked at x"}));
+        for (pod, words) in [
+            (deleted, "the browser's pod p on node n1 was deleted, not by the operator"),
+            (on_node(killed), "memory limit of 2Gi"),
+            (
+                on_node(silent),
+                "the agent of image i on node n1 ended without a word, with exit code 101 (Error): panicked at x",
+            ),
+            (on_node(disrupted("DeletionByPodGC")), "on node n1"),
+            (on_node(disrupted("DeletionByTaintManager")), "on node n1"),
+            (on_node(disrupted("EvictionByEvictionAPI")), "on node n1"),
+        ] {
+            let Observed::Ended(problem) = observe(&pod) else { panic!("{pod:?} has not ended") };
+            assert!(problem.message.contains(words), "{problem:?}");
+        }
+    }
+
+    #[test]
     fn a_program_that_is_no_agent_is_quoted() {
-        let state = json!({"exitCode": 128, "reason": "StartError", "message": "exec: \"/usr/bin/x\": not found"});
+        let state = json!({"exitCode": 128, "reason": "StartError", "message": format!("exec: \"{AGENT}\": not found")});
         let Observed::Ended(problem) = observe(&pod(terminated(state))) else { panic!("it ended") };
-        assert!(problem.message.contains("exec: \"/usr/bin/x\": not found"), "{problem:?}");
+        assert_eq!(
+            problem.message,
+            format!(
+                "the container of image i did not start, with exit code 128 (StartError): exec: \"{AGENT}\": \
+                 not found; the image must have the agent at {AGENT}"
+            )
+        );
     }
 
     fn disrupted(by: &str) -> Value {

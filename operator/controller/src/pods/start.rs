@@ -60,8 +60,10 @@ impl Stage {
 }
 
 /// A class's limits of a start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartLimits {
+    /// The class's name.
+    class: String,
     /// From the pod's creation until its container could start.
     schedule_seconds: i32,
     /// From then on.
@@ -69,23 +71,27 @@ pub struct StartLimits {
 }
 
 /// Those of a class that is gone.
-const DEFAULT_LIMITS: StartLimits = StartLimits { schedule_seconds: 600, start_seconds: 60 };
+const DEFAULT_SCHEDULE_SECONDS: i32 = 600;
+const DEFAULT_START_SECONDS: i32 = 60;
 
 impl StartLimits {
     pub fn of(pod: &Pod, classes: &[BrowserClass]) -> Self {
-        let name = pod.labels().get(names::CLASS_LABEL);
-        let class = classes.iter().find(|class| Some(&class.name_any()) == name);
-        class.map_or(DEFAULT_LIMITS, |class| Self {
-            schedule_seconds: class.spec.schedule_timeout_seconds,
-            start_seconds: class.spec.start_timeout_seconds,
-        })
+        let name = pod.labels().get(names::CLASS_LABEL).cloned().unwrap_or_default();
+        let class = classes.iter().find(|class| class.name_any() == name);
+        Self {
+            class: name,
+            schedule_seconds: class
+                .map_or(DEFAULT_SCHEDULE_SECONDS, |class| class.spec.schedule_timeout_seconds),
+            start_seconds: class
+                .map_or(DEFAULT_START_SECONDS, |class| class.spec.start_timeout_seconds),
+        }
     }
 
     /// What is left to a pod.
     ///
     /// # Errors
     /// Nothing is left, and why.
-    pub fn left(self, pod: &Pod, now: Timestamp) -> Result<Duration, Problem> {
+    pub fn left(&self, pod: &Pod, now: Timestamp) -> Result<Duration, Problem> {
         let start = start(pod);
         let (field, seconds, begin) = match start.could_start {
             Some(begin) => ("startTimeoutSeconds", self.start_seconds, begin),
@@ -95,7 +101,10 @@ impl StartLimits {
         let left = Duration::try_from(end.duration_since(now)).ok();
         left.filter(|left| !left.is_zero()).ok_or_else(|| Problem {
             reason: start.stage.reason(),
-            message: format!("not ready within {field}: {seconds}: {}", start.message),
+            message: format!(
+                "not ready within {field}: {seconds} of class {}: {}",
+                self.class, start.message
+            ),
         })
     }
 }
@@ -138,8 +147,8 @@ pub fn start(pod: &Pod) -> Start {
     let waiting = state.and_then(|state| state.waiting.as_ref());
     let said = waiting.and_then(|waiting| waiting.reason.as_deref()).unwrap_or_default();
     let message = match waiting.and_then(|waiting| waiting.message.as_deref()) {
-        None | Some("") => said.to_owned(),
-        Some(message) => format!("{said}: {message}"),
+        None | Some("") => format!("{said} of image {}{node}", container.image),
+        Some(message) => format!("{said} of image {}{node}: {message}", container.image),
     };
     match said {
         "ErrImagePull"
@@ -169,7 +178,7 @@ pub fn start(pod: &Pod) -> Start {
 }
 
 /// On which node, for people.
-struct On<'a>(&'a Pod);
+pub(super) struct On<'a>(pub &'a Pod);
 
 impl fmt::Display for On<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -224,7 +233,9 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    const LIMITS: StartLimits = StartLimits { schedule_seconds: 600, start_seconds: 60 };
+    fn limits() -> StartLimits {
+        StartLimits { class: "c1".to_owned(), schedule_seconds: 600, start_seconds: 60 }
+    }
 
     fn pod(node: Option<&str>, status: Value) -> Pod {
         serde_json::from_value(json!({
@@ -246,9 +257,9 @@ mod tests {
     fn told(pod: &Pod) -> (Reason, Reason, i64) {
         let born: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let over = (1..100_000)
-            .find(|n| LIMITS.left(pod, born + SignedDuration::from_secs(*n)).is_err())
+            .find(|n| limits().left(pod, born + SignedDuration::from_secs(*n)).is_err())
             .unwrap();
-        let end = LIMITS.left(pod, born + SignedDuration::from_secs(over)).unwrap_err();
+        let end = limits().left(pod, born + SignedDuration::from_secs(over)).unwrap_err();
         (start(pod).report().reason, end.reason, over)
     }
 
@@ -309,7 +320,7 @@ mod tests {
     fn whoever_is_waited_for_is_named() {
         let late: Timestamp = "2026-01-01T00:10:00Z".parse().unwrap();
         for (node, status, words) in [
-            (None, json!({}), vec!["scheduleTimeoutSeconds: 600", "scheduler"]),
+            (None, json!({}), vec!["scheduleTimeoutSeconds: 600 of class c1", "scheduler"]),
             (Some("n1"), json!({}), vec!["kubelet has not taken", "node n1"]),
             (
                 Some("n1"),
@@ -318,11 +329,16 @@ mod tests {
             ),
             (
                 Some("n1"),
+                json!({"containerStatuses": waiting("ErrImagePull", "no such host")}),
+                vec!["ErrImagePull of image i:1 on node n1: no such host"],
+            ),
+            (
+                Some("n1"),
                 json!({"containerStatuses": of(json!({"running": {}}))}),
                 vec!["startTimeoutSeconds: 60", "agent"],
             ),
         ] {
-            let problem = LIMITS.left(&pod(node, status), late).unwrap_err();
+            let problem = limits().left(&pod(node, status), late).unwrap_err();
             for word in words {
                 assert!(problem.message.contains(word), "{word} in {}", problem.message);
             }

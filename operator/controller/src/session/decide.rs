@@ -146,7 +146,7 @@ pub fn decide<'a>(
         return end(facts, session, Problem { reason: Reason::Deleted, message });
     }
     if let Some(reason) = end_annotation(session) {
-        let message = "the end was asked for by annotation".to_owned();
+        let message = format!("the annotation {} asked for the end", names::END_ANNOTATION);
         return end(facts, session, Problem { reason, message });
     }
     if let Some(problem) = unreadable(session) {
@@ -197,7 +197,7 @@ fn without_pod<'a>(
         return end(facts, session, tombstone.problem.clone());
     }
     if assigned_pod(session).is_some() {
-        let message = "the browser's pod is gone".to_owned();
+        let message = pod_is_gone(session);
         return end(facts, session, Problem { reason: Reason::PodDeleted, message });
     }
     let placement = match validate::placement(session, facts.references) {
@@ -231,14 +231,17 @@ fn without_pod<'a>(
         Some(written) if !is_worth_a_write(Some(written), position) => written,
         _ => position,
     };
-    let why = match (reason, capacity) {
-        (Reason::CapacityReached, Some(capacity)) => {
-            format!("class {class} has room for {capacity} sessions at a time")
+    let namespace = session.namespace().unwrap_or_default();
+    let ceiling = placement.class.spec.ceilings.as_ref().and_then(|c| c.sessions_per_namespace);
+    let why = match (reason, capacity, ceiling) {
+        (Reason::CapacityReached, Some(capacity), _) => {
+            format!("class {class} has capacity: {capacity}, and so many sessions live")
         }
-        (Reason::NamespaceCeilingReached, _) => {
-            format!("class {class} takes no more sessions of one namespace at a time")
-        }
-        _ => "a ResourceQuota of the namespace has no room for another pod".to_owned(),
+        (Reason::NamespaceCeilingReached, _, Some(ceiling)) => format!(
+            "class {class} has ceilings.sessionsPerNamespace: {ceiling}, and so many sessions of namespace \
+             {namespace} live"
+        ),
+        _ => format!("a ResourceQuota of namespace {namespace} has no room for another pod"),
     };
     let message = format!("{why}; position in the queue: {position}");
     report(facts, session, Phase::Pending, Problem { reason, message }, Some(position))
@@ -298,6 +301,15 @@ fn apply_services<'a>(facts: &Facts<'a>, session: &'a BrowserSession, pod: &'a P
         Ok(()) => Step::ApplyServices { session },
         Err(problem) => end(facts, session, problem),
     }
+}
+
+/// For a session whose pod is not there, and left no word.
+fn pod_is_gone(session: &BrowserSession) -> String {
+    let status = session.status.as_ref();
+    let name = status.and_then(|status| status.pod_name.as_deref()).unwrap_or_default();
+    let node = status.and_then(|status| status.node_name.as_deref());
+    let on = node.map(|node| format!(" on node {node}")).unwrap_or_default();
+    format!("the browser's pod {name}{on} is gone, and no controller saw why")
 }
 
 /// What the status of a session says whose pod is asked, and has been for long.
