@@ -12,6 +12,7 @@ pub mod paths;
 mod pod_ref;
 pub mod pod_token;
 mod signed_link;
+pub mod start;
 
 pub use end::End;
 pub use pod_ref::PodRef;

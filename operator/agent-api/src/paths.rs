@@ -13,6 +13,9 @@ pub const AUTHENTICATE_PATH: &str = "/agent/authenticate";
 /// `POST` a [`BindRequest`](crate::bind::BindRequest). Answers 200 with a [`BindReply`](crate::bind::BindReply), or a
 /// status with a [`BindRefusal`](crate::bind::BindRefusal).
 pub const BIND_PATH: &str = "/agent/bind";
+/// `GET` a [`StartReport`](crate::start::StartReport): what a start waits for that has not been answered yet. An agent of the
+/// version before answers 404.
+pub const START_PATH: &str = "/agent/start";
 /// `POST` an [`End`](crate::End). Answers 202, and the agent exits.
 pub const END_PATH: &str = "/agent/end";
 /// `GET`: a picture of the page that is in front, as JPEG. 404 where there is none to be had.

@@ -14,7 +14,7 @@ use crate::{
     bidi::Multiplexer,
     driver::NewSessionError,
     end::DRIVER_EXIT_TIMEOUT,
-    session::{Session, activity::Activity, browser_watch, limits, setup},
+    session::{Session, activity::Activity, browser_watch, limits, setup, start_step::StartStep},
     state::{AgentState, Binding},
 };
 
@@ -61,7 +61,10 @@ pub async fn bind(state: &Arc<AgentState>, request: BindRequest) -> Result<BindR
 async fn refusal(state: &AgentState, error: &BindError) -> BindRefusal {
     match timeout(DRIVER_EXIT_TIMEOUT, state.end_policy.latch().wait()).await {
         Ok(end) => BindRefusal::Ended(end),
-        Err(_) => BindRefusal::NotCreated { message: error.to_string() },
+        Err(_) => {
+            let message = state.end_policy.output().explain(&error.to_string());
+            BindRefusal::NotCreated { message }
+        }
     }
 }
 
@@ -71,17 +74,21 @@ async fn start_session(
 ) -> Result<BindReply, BindError> {
     let BindRequest { session_id, session, settings, .. } = request;
     let (driver, driver_session) = state.driver.take_session(&session).await?;
+    let progress = state.driver.progress();
+    progress.enter(StartStep::Page);
     let warnings = setup::run(&driver, &driver_session, &settings).await;
     let activity = Arc::new(Activity::new(Instant::now()));
     let (end_policy, tasks) = (&state.end_policy, &state.tasks);
     let bidi = match &driver_session.bidi {
         None => None,
         Some(endpoint) => {
+            progress.enter(StartStep::BidiSocket);
             let connecting =
                 Multiplexer::connect(endpoint, activity.clone(), end_policy.clone(), tasks);
             Some(connecting.await.map_err(BindError::BidiSocket)?)
         }
     };
+    progress.enter(StartStep::Idle);
     let mut capabilities = driver_session.capabilities.clone();
     if driver.kind() == Driver::Geckodriver {
         capabilities.insert(REMOTE_SESSION_ID.to_owned(), session_id.clone().into());

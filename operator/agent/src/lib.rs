@@ -36,7 +36,7 @@ pub use config::Config;
 use crate::{
     driver::DriverSupervisor,
     end::{
-        EndLatch, EndPolicy,
+        EndLatch, EndPolicy, Output,
         oom_kills::{self, OomKills},
     },
     state::AgentState,
@@ -75,7 +75,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<End, Error> 
     let tasks = TaskTracker::new();
     let latch = EndLatch::default();
     let oom_kills = OomKills::from_now();
-    let end_policy = EndPolicy::new(latch.clone(), oom_kills.clone());
+    let end_policy = EndPolicy::new(latch.clone(), oom_kills.clone(), Output::default());
     let driver = DriverSupervisor::start(&config, end_policy.clone(), &tasks).await;
     let state = AgentState::new(config.token_hash.clone(), driver, end_policy, tasks.clone());
     let state = Arc::new(state);

@@ -8,8 +8,9 @@ use agent_api::{
     end::EndRequest,
     paths::{
         AUTHENTICATE_PATH, BIND_PATH, CHALLENGE_HEADER, END_PATH, HEALTH_PATH, PROOF_HEADER,
-        PROVE_PATH, SCREEN_PATH,
+        PROVE_PATH, SCREEN_PATH, START_PATH,
     },
+    start::StartReport,
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use net::{
@@ -19,6 +20,7 @@ use net::{
     server::Connection,
 };
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 use warp::{Reply, reply::Response};
 
 use crate::{bind, dev_tools, state::AgentState};
@@ -41,6 +43,8 @@ pub enum Operation {
     Prove,
     Authenticate,
     Bind,
+    /// How far its start is.
+    Start,
     Screenshot,
     End,
 }
@@ -53,6 +57,7 @@ impl Operation {
             ("GET", PROVE_PATH) => Some(Self::Prove),
             ("GET", AUTHENTICATE_PATH) => Some(Self::Authenticate),
             ("POST", BIND_PATH) if trusted => Some(Self::Bind),
+            ("GET", START_PATH) if trusted => Some(Self::Start),
             ("GET", SCREEN_PATH) if trusted => Some(Self::Screenshot),
             ("POST", END_PATH) if trusted => Some(Self::End),
             _ => None,
@@ -70,6 +75,11 @@ pub async fn handle(
         Operation::Prove => prove(state, &incoming.headers),
         Operation::Authenticate => authenticate(state, &incoming.connection, &incoming.headers),
         Operation::Bind => bind(state, incoming.body).await,
+        Operation::Start => {
+            let doing = state.driver.progress().describe(Instant::now());
+            let doing = state.end_policy.output().explain(&doing);
+            warp::reply::json(&StartReport { doing }).into_response()
+        }
         Operation::Screenshot => match state.session() {
             Some(session) => dev_tools::handle_screenshot(session).await,
             None => StatusCode::NOT_FOUND.into_response(),

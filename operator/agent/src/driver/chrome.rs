@@ -7,11 +7,14 @@ use super::launch_options::LaunchOptions;
 
 const OPTIONS: &str = "goog:chromeOptions";
 
-/// Switches of every browser: without a screen, and without its vendor's servers.
-const SWITCHES: [&str; 3] = ["--disable-background-networking", "--disable-quic", "--no-first-run"];
+/// Switches of every browser: without its vendor's servers, and with errors alone in its log, not every word of a page.
+const SWITCHES: [&str; 4] =
+    ["--disable-background-networking", "--disable-quic", "--log-level=2", "--no-first-run"];
 
 pub fn arguments(port: u16) -> Vec<String> {
-    [format!("--port={port}"), "--log-level=WARNING".to_owned()].into()
+    // Otherwise the driver sends to /dev/null what a browser says that does not start.
+    let logs = ["--log-level=WARNING", "--enable-chrome-logs"].map(str::to_owned);
+    [format!("--port={port}")].into_iter().chain(logs).collect()
 }
 
 /// The capabilities that the driver is sent.
@@ -84,7 +87,8 @@ mod tests {
             json!({
                 "browserName": "chrome",
                 "goog:chromeOptions": {"args": [
-                    "--headless=new", "--disable-background-networking", "--disable-quic", "--no-first-run",
+                    "--headless=new", "--disable-background-networking", "--disable-quic", "--log-level=2",
+                    "--no-first-run",
                 ]},
             })
         );

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use agent_api::bind::{Driver, NewSession, Prepare};
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -17,7 +17,11 @@ use super::{
     session::DriverSession,
     vendor,
 };
-use crate::{config::Config, end::EndPolicy};
+use crate::{
+    config::Config,
+    end::EndPolicy,
+    session::start_step::{StartProgress, StartStep},
+};
 
 #[derive(Clone, Debug)]
 enum DriverState {
@@ -44,6 +48,7 @@ struct Launcher {
     options: LaunchOptions,
     /// Why no browser may be started here.
     unconfined: Option<Arc<ConfinementError>>,
+    progress: StartProgress,
 }
 
 impl Launcher {
@@ -55,7 +60,12 @@ impl Launcher {
     ) -> Result<DriverSession, NewSessionError> {
         match &self.unconfined {
             Some(error) => Err(error.clone().into()),
-            None => new_session::new_session(client, wanted, &self.options).await,
+            None => {
+                self.progress.enter(StartStep::browser(wanted));
+                let made = new_session::new_session(client, wanted, &self.options).await;
+                self.progress.enter(StartStep::Idle);
+                made
+            }
         }
     }
 }
@@ -82,14 +92,18 @@ impl DriverSupervisor {
             (Ok(()), _) => Ok(()),
         };
         let options = LaunchOptions { driver, browser: config.browser.clone(), browser_sandbox };
-        let launcher = Launcher { options, unconfined: confinement.err().map(Arc::new) };
+        let launcher = Launcher {
+            options,
+            unconfined: confinement.err().map(Arc::new),
+            progress: StartProgress::new(Instant::now()),
+        };
         let (program, prepare) = (config.driver.clone(), config.prepare.clone());
         tasks.spawn({
             let launcher = launcher.clone();
             async move {
                 let port = match ports::choose() {
                     Ok(port) => port,
-                    Err(error) => return end_policy.driver_exited(error.to_string()),
+                    Err(error) => return end_policy.driver_exited(&error.to_string()),
                 };
                 let command = process::DriverCommand {
                     program: &program,
@@ -97,15 +111,21 @@ impl DriverSupervisor {
                     environment: &home::ENVIRONMENT,
                     port_prefix: vendor::port_prefix(driver),
                 };
-                let running = process::run(command, end_policy.latch(), |port| {
+                let (end, output) = (end_policy.latch(), end_policy.output());
+                let running = process::run(command, end, output, |port| {
                     prepare_session(port, prepare, launcher, publish)
                 });
                 if let Some(exit) = running.await {
-                    end_policy.driver_exited(exit.to_string());
+                    end_policy.driver_exited(&exit.to_string());
                 }
             }
         });
         Self { state, launcher }
+    }
+
+    /// How far the start is.
+    pub fn progress(&self) -> &StartProgress {
+        &self.launcher.progress
     }
 
     /// Exactly the session that is wanted: the prepared one if it is that, else a new one.
@@ -146,6 +166,7 @@ async fn prepare_session(
     launcher: Launcher,
     publish: watch::Sender<DriverState>,
 ) {
+    launcher.progress.enter(StartStep::Idle);
     let client = DriverClient::new(port, launcher.options.driver);
     let prepared = match prepare.session {
         None => None,

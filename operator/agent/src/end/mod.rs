@@ -2,7 +2,10 @@
 
 mod latch;
 pub mod oom_kills;
+mod output;
 mod policy;
+mod redaction;
 
 pub use latch::EndLatch;
+pub use output::Output;
 pub use policy::{BrowserLoss, DRIVER_EXIT_TIMEOUT, EndPolicy};

@@ -10,17 +10,18 @@ use super::latch::EndLatch;
 /// The kernel's counters, as a container sees them: cgroup v2 and v1.
 const COUNTERS: [&str; 2] =
     ["/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"];
+/// Beside each, the container's limit in bytes.
+const LIMITS: [&str; 2] = ["memory.max", "memory.limit_in_bytes"];
 /// The counter is polled: v1 notifies only those who may write there.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-
-/// The message of an end for lack of memory.
-pub const MESSAGE: &str = "the browser's container went over its memory limit";
 
 /// The kernel's counter of kills for memory, and its value when the agent started.
 #[derive(Clone, Debug)]
 pub struct OomKills {
     counter: PathBuf,
     before: u64,
+    /// In bytes; `None` where there is none, or it is not known.
+    limit: Option<u64>,
 }
 
 impl OomKills {
@@ -31,7 +32,16 @@ impl OomKills {
 
     pub(super) fn of_counter(counter: PathBuf) -> Option<Self> {
         let before = count(&std::fs::read_to_string(&counter).ok()?)?;
-        Some(Self { counter, before })
+        let limit = LIMITS.iter().find_map(|name| {
+            std::fs::read_to_string(counter.with_file_name(name)).ok()?.trim().parse().ok()
+        });
+        Some(Self { counter, before, limit })
+    }
+
+    /// The message of an end for lack of memory.
+    pub fn message(&self) -> String {
+        let limit = self.limit.map(|bytes| format!(" of {} MiB", bytes >> 20)).unwrap_or_default();
+        format!("the browser's container went over its memory limit{limit}")
     }
 
     pub fn any(&self) -> bool {
@@ -49,7 +59,7 @@ pub async fn watch(oom_kills: OomKills, end: EndLatch) {
         tokio::select! {
             () = ended.cancelled() => return,
             () = tokio::time::sleep(POLL_INTERVAL) => if oom_kills.any() {
-                end.set(Reason::OutOfMemory, MESSAGE);
+                end.set(Reason::OutOfMemory, oom_kills.message());
             },
         }
     }
@@ -63,6 +73,14 @@ fn count(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_limit_is_told_where_there_is_one() {
+        let kills = |limit| OomKills { counter: PathBuf::new(), before: 0, limit };
+        let message = kills(Some(512 << 20)).message();
+        assert_eq!(message, "the browser's container went over its memory limit of 512 MiB");
+        assert!(kills(None).message().ends_with("limit"));
+    }
 
     #[test]
     fn both_versions_count_alike() {

@@ -7,10 +7,7 @@ use crds::Reason;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite;
 
-use super::{
-    latch::EndLatch,
-    oom_kills::{self, OomKills},
-};
+use super::{latch::EndLatch, oom_kills::OomKills, output::Output};
 use crate::session::{activity::Activity, closing_windows::BROWSER_EXIT_TIMEOUT};
 
 /// How long a command that is running may take to answer that it ended the browser.
@@ -40,19 +37,25 @@ pub struct EndPolicy {
     latch: EndLatch,
     /// `None` where the kernel does not count its kills.
     oom_kills: Option<OomKills>,
+    output: Output,
 }
 
 impl EndPolicy {
-    pub fn new(latch: EndLatch, oom_kills: Option<OomKills>) -> Self {
-        Self { latch, oom_kills }
+    pub fn new(latch: EndLatch, oom_kills: Option<OomKills>, output: Output) -> Self {
+        Self { latch, oom_kills, output }
     }
 
     pub fn latch(&self) -> &EndLatch {
         &self.latch
     }
 
+    /// What driver and browser write.
+    pub fn output(&self) -> &Output {
+        &self.output
+    }
+
     /// The driver exited before anybody ended the session.
-    pub fn driver_exited(&self, message: String) {
+    pub fn driver_exited(&self, message: &str) {
         self.crashed(Reason::DriverCrashed, message);
     }
 
@@ -79,24 +82,23 @@ impl EndPolicy {
 
     /// The browser is gone, and nothing else will explain it.
     pub fn browser_lost(&self, last_window: bool, loss: &BrowserLoss) {
-        if last_window && !self.has_oom_kills() {
+        if last_window && self.oom_kill().is_none() {
             self.last_window_closed();
         } else {
-            self.crashed(Reason::BrowserCrashed, format!("the browser is gone: {loss}"));
+            self.crashed(Reason::BrowserCrashed, &format!("the browser is gone: {loss}"));
         }
     }
 
     /// A crash, unless the kernel has killed for memory.
-    fn crashed(&self, reason: Reason, message: String) {
-        if self.has_oom_kills() {
-            self.latch.set(Reason::OutOfMemory, oom_kills::MESSAGE);
-        } else {
-            self.latch.set(reason, message);
+    fn crashed(&self, reason: Reason, message: &str) {
+        match self.oom_kill() {
+            Some(kill) => self.latch.set(Reason::OutOfMemory, kill.message()),
+            None => self.latch.set(reason, self.output.explain(message)),
         }
     }
 
-    fn has_oom_kills(&self) -> bool {
-        self.oom_kills.as_ref().is_some_and(OomKills::any)
+    fn oom_kill(&self) -> Option<&OomKills> {
+        self.oom_kills.as_ref().filter(|kills| kills.any())
     }
 }
 
@@ -163,7 +165,7 @@ mod tests {
         for (kills, reason) in [(0, Reason::ClientEnded), (1, Reason::OutOfMemory)] {
             std::fs::write(&counter, "oom_kill 0\n").unwrap();
             let oom_kills = OomKills::of_counter(counter.clone());
-            let policy = EndPolicy::new(EndLatch::default(), oom_kills);
+            let policy = EndPolicy::new(EndLatch::default(), oom_kills, Output::default());
             std::fs::write(&counter, format!("oom_kill {kills}\n")).unwrap();
             policy.browser_lost(true, &BrowserLoss::ProcessEnded);
             assert_eq!(policy.latch().get().unwrap().reason, reason);
@@ -177,10 +179,29 @@ mod tests {
             drop(activity.start_closing_window());
             let driver = async {
                 tokio::task::yield_now().await;
-                policy.driver_exited(String::new());
+                policy.driver_exited("");
             };
             tokio::join!(policy.browser_disconnected(activity, &BrowserLoss::ProcessEnded), driver);
         });
         assert_eq!(reason.await, Reason::DriverCrashed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_crash_is_told_with_the_last_lines_and_a_good_end_without() {
+        let message = async |happens: fn(&EndPolicy)| {
+            let policy = EndPolicy::default();
+            policy.output().follow(&b"no display at ws://x/?token=1\n"[..], |_| {}).await.unwrap();
+            happens(&policy);
+            policy.latch().wait().await.message
+        };
+        let crash = message(|policy| policy.browser_lost(false, &BrowserLoss::ProcessEnded)).await;
+        assert_eq!(
+            crash,
+            "the browser is gone: its process has ended; driver and browser wrote last: no display at ws://x/"
+        );
+        let crash = message(|policy| policy.driver_exited("the driver ended")).await;
+        assert!(crash.ends_with("wrote last: no display at ws://x/"), "{crash}");
+        let left = message(|policy| policy.browser_lost(true, &BrowserLoss::ProcessEnded)).await;
+        assert_eq!(left, LAST_WINDOW);
     }
 }

@@ -5,6 +5,7 @@ pub mod browser_watch;
 pub mod closing_windows;
 pub mod limits;
 pub mod setup;
+pub mod start_step;
 
 use std::sync::Arc;
 

@@ -5,8 +5,9 @@ use std::{net::IpAddr, time::Duration};
 use agent_api::{
     End,
     bind::{BindRefusal, BindReply, BindRequest, Settings, VERSION},
-    paths::{BIND_PATH, END_PATH},
+    paths::{BIND_PATH, END_PATH, START_PATH},
     pod_token::PodToken,
+    start::StartReport,
 };
 use bytes::Bytes;
 use crds::{BrowserSession, Reason, names::Protocol};
@@ -30,6 +31,9 @@ const MAX_REPLY: usize = 16 << 20;
 const BIND_BACKOFF: Backoff = Backoff::new(Duration::from_millis(3), Duration::from_millis(250));
 /// How long an agent may take to accept its end.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long an agent may take to say what holds its start up, and the most bytes of that.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(2);
+const MAX_REPORT: usize = 64 << 10;
 
 /// Why a call got no answer.
 #[derive(Debug, thiserror::Error)]
@@ -108,11 +112,17 @@ impl BindCall {
         }
     }
 
-    /// The end of a session whose agent has not answered in time.
-    pub fn no_answer(&self, problem: Problem) -> End {
+    /// The end of a session whose agent has not answered in time: one that listens says what it waits for.
+    pub async fn no_answer(&self, problem: Problem) -> End {
         let last = self.last.lock().clone();
-        let last = last.unwrap_or_else(|| "asked for its browser, it did not answer".to_owned());
-        End::new(problem.reason, format!("{}: {last}", problem.message))
+        let why = match last {
+            Some(error) => format!("its agent cannot be asked: {error}"),
+            None => match timeout(REPORT_TIMEOUT, report(&self.agent)).await {
+                Ok(Some(StartReport { doing })) => doing,
+                Ok(None) | Err(_) => "its agent did not answer, and does not say why".to_owned(),
+            },
+        };
+        End::new(problem.reason, format!("{}: {why}", problem.message))
     }
 }
 
@@ -126,6 +136,18 @@ pub async fn end(ip: IpAddr, token: PodToken, end: &End) {
         }
         Err(_) => tracing::debug!("the agent did not hear of its end in time"),
     }
+}
+
+/// `None`: it does not know, as an agent of the version before.
+async fn report(agent: &Agent) -> Option<StartReport> {
+    let uri = Agent::uri(START_PATH).ok()?;
+    let request = forward::request(Method::GET, uri, HeaderMap::new(), body::empty());
+    let response = agent.send(request).await.ok()?;
+    if !response.status().is_success() {
+        return None;
+    }
+    let body = collect(response.into_body(), MAX_REPORT).await.ok()?;
+    serde_json::from_slice(&body).ok()
 }
 
 async fn post(

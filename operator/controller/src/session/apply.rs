@@ -209,7 +209,7 @@ impl Reconciler<'_> {
             // Which limit counts changes while it waits: a container may start now that waited for its image.
             let left = match self.left(pod) {
                 Ok(left) => left,
-                Err(problem) => break Err(call.no_answer(problem)),
+                Err(problem) => break Err(call.no_answer(problem).await),
             };
             let pause = self.tell_of_slow_start(pod).await.map_or(left, |quiet| quiet.min(left));
             tokio::select! {
