@@ -252,5 +252,5 @@ fn check_waiting(session: &BrowserSession, class: &str) -> Result<()> {
     let status = session.status.as_ref().context("status")?;
     assert_eq!(status.phase, Some(Phase::Pending));
     assert!(status.pod_name.is_none() && !session.is_terminal());
-    names(&session.telling_condition().context("Ready")?.message, &[class, "1 sessions at a time"])
+    names(&session.telling_condition().context("Ready")?.message, &[class, "capacity: 1"])
 }
