@@ -184,11 +184,7 @@ impl AdmissionQueue {
 
     /// A namespace's quota is used up: only one of its sessions retries. That stays the one whose pod is being created.
     pub fn block(&mut self, class: &str, namespace: &str) {
-        let block = self.classes.get(class).and_then(|queue| queue.blocked.get(namespace));
-        let retries = block.and_then(|block| self.entries.get(block.retries.as_ref()?));
-        if retries
-            .is_some_and(|entry| entry.class == class && matches!(entry.place, Place::Reserved(_)))
-        {
+        if self.retrying(class, namespace).is_some() {
             return;
         }
         let queue = self.class(class);
@@ -221,7 +217,23 @@ impl AdmissionQueue {
         let is_blocked = |queue: &ClassQueue| queue.blocked.contains_key(namespace);
         let classes = self.classes.iter().filter(|(_, queue)| is_blocked(queue));
         let classes: Vec<String> = classes.map(|(name, _)| name.clone()).collect();
-        classes.iter().flat_map(|class| self.let_first_retry(class, namespace)).collect()
+        let mut next = Vec::new();
+        for class in &classes {
+            match self.retrying(class, namespace) {
+                // Its pod may have been refused before this one went: the room stays its own.
+                Some(key) => next.push(key),
+                None => next.extend(self.let_first_retry(class, namespace)),
+            }
+        }
+        next
+    }
+
+    /// The session of a blocked namespace whose pod is being created.
+    fn retrying(&self, class: &str, namespace: &str) -> Option<SessionKey> {
+        let uid = self.classes.get(class)?.blocked.get(namespace)?.retries.as_ref()?;
+        let entry = self.entries.get(uid)?;
+        let is_reserved = entry.class == class && matches!(entry.place, Place::Reserved(_));
+        is_reserved.then(|| entry.key.clone())
     }
 
     /// Every session that waits, with its position.

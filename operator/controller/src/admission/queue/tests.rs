@@ -210,6 +210,8 @@ fn of_a_namespace_whose_quota_is_used_up_one_tries_and_others_are_not_held_up() 
     assert_eq!(woken(queue.release("a/1")), ["b/2"]);
     assert_eq!(woken(queue.quota_freed("a")), ["a/2"]);
     queue.admit("a/2");
+    // Another goes while its pod is being created: nobody overtakes it, whatever becomes of that pod.
+    assert_eq!(woken(queue.quota_freed("a")), ["a/2"]);
     assert_eq!(
         queue.admission("a/3", Some(9), now() + jiff::SignedDuration::from_secs(2)),
         Admission::Queued { reason: Reason::QuotaExceeded, position: 2 }
