@@ -1,7 +1,7 @@
 //! How many of a kind there may be (connections, sockets, bodies), and which goes when there are too many: of the peer that has
 //! the most, the one that has been idle for the longest.
 
-use std::{collections::HashMap, hash::Hash, net::IpAddr, sync::Arc};
+use std::{collections::HashMap, hash::Hash, net::IpAddr, pin::pin, sync::Arc};
 
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
@@ -109,6 +109,19 @@ impl<P: Clone + Eq + Hash> Places<P> {
         Ok(Place { places: self.clone(), number, activity, close })
     }
 
+    /// Waits for a place.
+    pub async fn wait(self: &Arc<Self>, peer: P, yielding: Yielding) -> Place<P> {
+        loop {
+            let mut freed = pin!(self.freed.notified());
+            // Before it looks, so that none is given back unseen in between.
+            freed.as_mut().enable();
+            match self.take(peer.clone(), yielding) {
+                Ok(place) => return place,
+                Err(_) => freed.await,
+            }
+        }
+    }
+
     /// Waits until one is given back.
     pub async fn freed(&self) {
         self.freed.notified().await;
@@ -131,6 +144,8 @@ impl<P: Eq + Hash> Held<P> {
 impl<P: Eq + Hash> Drop for Place<P> {
     fn drop(&mut self) {
         self.places.held.lock().remove(self.number);
+        // All of them: the first that waits may have its part already. And whoever is about to wait.
+        self.places.freed.notify_waiters();
         self.places.freed.notify_one();
     }
 }
@@ -151,11 +166,14 @@ fn victim(idle: impl Iterator<Item = Idle>) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use futures::poll;
+
     use super::*;
     use crate::activity::Phase;
 
     const A: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
     const B: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
+    const C: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 3));
 
     fn take(places: &Arc<Places>, peer: IpAddr, phase: Phase) -> Result<Place, Full> {
         let place = places.take(peer, Yielding::Idle)?;
@@ -200,6 +218,20 @@ mod tests {
         places.freed().await;
         assert!(take(&places, B, Phase::New).is_ok());
         assert!(places.held.lock().of_peer.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_place_that_the_first_who_waits_may_not_take_is_the_nexts() {
+        let places = Places::<IpAddr>::new(16);
+        let take = |peer| take(&places, peer, Phase::Serving).unwrap();
+        let (_of_a, of_c) = ([A; 14].map(take), [C; 2].map(take));
+        let mut a = pin!(places.wait(A, Yielding::Idle));
+        let mut b = pin!(places.wait(B, Yielding::Idle));
+        assert!(poll!(&mut a).is_pending() && poll!(&mut b).is_pending());
+        let [first, _second] = of_c;
+        drop(first);
+        assert!(poll!(&mut b).is_ready());
+        assert!(poll!(&mut a).is_pending());
     }
 
     #[test]

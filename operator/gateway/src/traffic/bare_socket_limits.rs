@@ -34,12 +34,7 @@ impl BareSocketLimits {
 
     /// Waits until another large body may be read.
     pub async fn large(&self, origin: IpAddr) -> Place {
-        loop {
-            match self.acquire_large(origin) {
-                Ok(place) => return place,
-                Err(_) => self.large.freed().await,
-            }
-        }
+        self.large.wait(origin, Yielding::IdleOfRicher).await
     }
 
     /// The place of what holds a large message or body. That of an origin which has more of them may have to go for it.

@@ -38,14 +38,7 @@ impl LargeAnswers {
     /// # Errors
     /// None comes in time.
     pub async fn turn(&self, namespace: &str) -> Result<Turn, Busy> {
-        let waiting = async {
-            loop {
-                match self.0.take(namespace.to_owned(), Yielding::IdleOfRicher) {
-                    Ok(turn) => return turn,
-                    Err(_) => self.0.freed().await,
-                }
-            }
-        };
+        let waiting = self.0.wait(namespace.to_owned(), Yielding::IdleOfRicher);
         timeout(TURN_TIMEOUT, waiting).await.map_err(|_| Busy)
     }
 }
