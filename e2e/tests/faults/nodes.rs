@@ -1,6 +1,6 @@
 //! Faults of a browser's node.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use crds::{Phase, Reason};
 use e2e::{
     Namespace, class_like_the_default, faults::alone, finally::finally, namespace::END_LIMIT,
@@ -83,6 +83,40 @@ async fn a_session_whose_node_is_out_of_reach_ends_and_its_client_is_told() -> R
                     .map(drop);
                 rows.row("the end", end);
                 rows.all()
+            })
+            .await
+    })
+    .await
+}
+
+/// No container ever runs: that is the node's fault, and not the agent's.
+#[tokio::test]
+async fn a_session_whose_kubelet_does_not_take_its_pod_names_the_node() -> Result<()> {
+    alone(async |faults, namespace| {
+        let cluster = &namespace.cluster;
+        let default = cluster.default_class().await?;
+        let class = class_like_the_default(
+            &default,
+            &namespace.name,
+            json!({"scheduleTimeoutSeconds": 6}),
+        )?;
+        cluster
+            .with_class(&class, async || {
+                faults
+                    .without(&["kubelet"], async || {
+                        namespace.create("s", json!({"className": namespace.name})).await?;
+                        let ended =
+                            namespace.reason("s", Reason::NodeUnresponsive, END_LIMIT).await?;
+                        let message = &ended.telling_condition().context("why")?.message;
+                        let limit =
+                            format!("scheduleTimeoutSeconds: 6 of class {}", namespace.name);
+                        for words in ["the kubelet has not taken the pod on node ", &limit] {
+                            ensure!(message.contains(words), "{message}");
+                        }
+                        Ok(())
+                    })
+                    .await?;
+                namespace.ended("s", Phase::Failed, Reason::NodeUnresponsive).await.map(drop)
             })
             .await
     })

@@ -262,6 +262,9 @@ impl Reconciler<'_> {
                 Ok(Action::AwaitChange)
             }
             Err(End { reason, message }) => {
+                // As it is by now: a conflict would lose what the agent has said.
+                let latest = self.context.stores.session(self.key);
+                let session = latest.as_deref().unwrap_or(session);
                 let status = status::ended(session, Problem { reason, message }, now);
                 self.end(session, status, Some(pod)).await?;
                 Ok(Action::AwaitChange)
