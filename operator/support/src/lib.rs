@@ -1,13 +1,12 @@
 //! What every role needs beside its traffic: logs, health, signals, the Lease, reads and watches, the installation key.
 
 pub mod backoff;
-pub mod fresh;
 pub mod health;
 pub mod installation_key;
+pub mod latest;
 pub mod lease;
 pub mod logs;
 pub mod objects;
 pub mod panics;
 pub mod signals;
-pub mod ttl_cache;
 pub mod watch;

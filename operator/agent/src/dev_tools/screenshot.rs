@@ -53,7 +53,7 @@ pub async fn handle(session: &Session) -> Response {
             None
         })
     };
-    match session.screenshot.get(TTL, capturing).await {
+    match session.screenshot.recent(TTL, capturing).await {
         Some(jpeg) => {
             let reply = Response::new(jpeg.into());
             warp::reply::with_header(reply, header::CONTENT_TYPE, "image/jpeg").into_response()

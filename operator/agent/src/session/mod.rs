@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use agent_api::{bind::Settings, constant_time};
 use bytes::Bytes;
-use support::ttl_cache::TtlCache;
+use support::latest::Latest;
 use tokio::sync::OnceCell;
 
 use self::activity::Activity;
@@ -31,7 +31,7 @@ pub struct Session {
     /// Its BiDi sockets; `None` where BiDi was not asked for.
     pub bidi: Option<Multiplexer>,
     /// The last picture of its page; `None` in it where there was none to be had.
-    pub screenshot: TtlCache<Option<Bytes>>,
+    pub screenshot: Latest<Option<Bytes>>,
     hidden_targets: OnceCell<Vec<String>>,
 }
 
@@ -51,7 +51,7 @@ impl Session {
             settings,
             activity,
             bidi,
-            screenshot: TtlCache::default(),
+            screenshot: Latest::default(),
             hidden_targets: OnceCell::new(),
         }
     }

@@ -9,7 +9,7 @@ use std::{
 use crds::BrowserClass;
 use kube::Client;
 use parking_lot::Mutex;
-use support::fresh::Fresh;
+use support::latest::Latest;
 
 use super::live;
 
@@ -20,21 +20,21 @@ type Answer<T> = Result<T, Arc<kube::Error>>;
 pub struct Confirmed {
     client: Client,
     controller_name: String,
-    classes: Fresh<Answer<Arc<[BrowserClass]>>>,
+    classes: Latest<Answer<Arc<[BrowserClass]>>>,
     /// By namespace, while somebody waits.
-    labels: Mutex<HashMap<String, Weak<Fresh<Answer<Labels>>>>>,
+    labels: Mutex<HashMap<String, Weak<Latest<Answer<Labels>>>>>,
 }
 
 impl Confirmed {
     pub fn new(client: Client, controller_name: String) -> Self {
-        let (classes, labels) = (Fresh::default(), Mutex::default());
+        let (classes, labels) = (Latest::default(), Mutex::default());
         Self { client, controller_name, classes, labels }
     }
 
     /// Every class of this controller.
     pub async fn classes(&self) -> Answer<Arc<[BrowserClass]>> {
         let listing = live::classes(&self.client, &self.controller_name);
-        self.classes.get(async { listing.await.map(Into::into).map_err(Arc::new) }).await
+        self.classes.fresh(async { listing.await.map(Into::into).map_err(Arc::new) }).await
     }
 
     pub async fn labels(&self, namespace: &str) -> Answer<Labels> {
@@ -42,14 +42,14 @@ impl Confirmed {
             let mut labels = self.labels.lock();
             labels.retain(|_, asked| asked.strong_count() > 0);
             labels.get(namespace).and_then(Weak::upgrade).unwrap_or_else(|| {
-                let asked = Arc::new(Fresh::default());
+                let asked = Arc::new(Latest::default());
                 labels.insert(namespace.to_owned(), Arc::downgrade(&asked));
                 asked
             })
         };
         let getting = live::namespace_labels(&self.client, namespace);
         asked
-            .get(async { getting.await.map(|labels| labels.map(Arc::new)).map_err(Arc::new) })
+            .fresh(async { getting.await.map(|labels| labels.map(Arc::new)).map_err(Arc::new) })
             .await
     }
 }

@@ -11,7 +11,7 @@ use kube::{
 };
 use parking_lot::RwLock;
 use placement::{Namespace, Refusal, Request, place};
-use support::{fresh::Fresh, objects};
+use support::{latest::Latest, objects};
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Decisions;
@@ -29,7 +29,7 @@ pub struct Classes {
     known: RwLock<Arc<Vec<BrowserClass>>>,
     labels: Decisions<String, Labels>,
     /// `None` inside where the API server did not answer.
-    listed: Fresh<Option<Arc<Vec<BrowserClass>>>>,
+    listed: Latest<Option<Arc<Vec<BrowserClass>>>>,
 }
 
 impl Classes {
@@ -40,7 +40,7 @@ impl Classes {
             controller_name,
             known: RwLock::default(),
             labels: Decisions::new(MAX_NAMESPACES),
-            listed: Fresh::default(),
+            listed: Latest::default(),
         }
     }
 
@@ -63,7 +63,7 @@ impl Classes {
             Err(refusal) => refusal,
         };
         // One list for all who are refused at the same time: a tenant may be refused as often as it likes.
-        match self.listed.get(self.list()).await {
+        match self.listed.fresh(self.list()).await {
             Some(listed) => self.find_in(&listed, spec, namespace).await,
             None => Err(refusal),
         }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use crds::BrowserSession;
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use support::ttl_cache::TtlCache;
+use support::latest::Latest;
 use tokio::sync::Semaphore;
 
 use super::share::Share;
@@ -18,7 +18,7 @@ pub struct ShareState {
     nonce: Mutex<Option<String>>,
     pub unwritten_views: Mutex<UnwrittenViews>,
     /// The last picture; `None` inside where none could be taken.
-    pub picture: TtlCache<Option<Bytes>>,
+    pub picture: Latest<Option<Bytes>>,
     pub viewers: Semaphore,
 }
 
@@ -27,7 +27,7 @@ impl ShareState {
         Self {
             nonce: Mutex::new(nonce(session)),
             unwritten_views: Mutex::default(),
-            picture: TtlCache::default(),
+            picture: Latest::default(),
             viewers: Semaphore::new(MAX_VIEWERS),
         }
     }

@@ -48,7 +48,7 @@ pub async fn answer(gateway: &Gateway, session: &LiveSession) -> Response {
             })
             .ok()
     };
-    let Some(picture) = session.share.picture.get(TTL, taking).await else {
+    let Some(picture) = session.share.picture.recent(TTL, taking).await else {
         return StatusCode::NOT_FOUND.into_response();
     };
     match gateway.pictures.turn(&session.namespace).await {
