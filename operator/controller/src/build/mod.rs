@@ -4,6 +4,7 @@ mod blueprint;
 mod metadata;
 mod mounts;
 mod pod;
+mod resources;
 mod revision;
 mod service;
 pub mod stage;

@@ -3,12 +3,19 @@
 
 use std::collections::BTreeMap;
 
-use crds::{BrowserClass, BrowserSession, class::PodTemplate, names};
+use crds::{
+    BrowserClass, BrowserSession,
+    class::{PodTemplate, Resources},
+    names,
+};
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use kube::ResourceExt;
 use serde_json::{Map, Value};
 
-use super::mounts::{SCRATCH_MOUNT, SCRATCH_VOLUME, SHARED_MEMORY_MOUNT, SHARED_MEMORY_VOLUME};
+use super::{
+    mounts::{SCRATCH_MOUNT, SCRATCH_VOLUME, SHARED_MEMORY_MOUNT, SHARED_MEMORY_VOLUME},
+    resources::{ResourceError, check_class, check_template},
+};
 use crate::pods::BROWSER_CONTAINER;
 
 /// What a template may say of a pod.
@@ -62,6 +69,10 @@ pub enum TemplateError {
     Name { path: &'static str, name: String },
     #[error("spec.podTemplate.spec is not what a pod's spec may be: {0}")]
     Malformed(String),
+    #[error("spec.podTemplate.{path}: {text:?} is not what a label's key or value may be")]
+    Label { path: &'static str, text: String },
+    #[error(transparent)]
+    Resources(#[from] ResourceError),
 }
 
 /// A template that has been checked.
@@ -84,6 +95,8 @@ impl Template {
     /// # Errors
     /// It would replace what is the operator's, or is no pod's.
     pub fn of(class: &BrowserClass) -> Result<Self, TemplateError> {
+        let Resources { requests, limits } = &class.spec.resources;
+        check_class(requests, limits)?;
         class.spec.pod_template.as_ref().map_or_else(|| Ok(Self::default()), Self::parse)
     }
 
@@ -92,6 +105,16 @@ impl Template {
         own_keys("metadata.labels", metadata.labels.keys())?;
         own_keys("metadata.annotations", metadata.annotations.keys())?;
         own_keys("sessionLabels", session_labels.iter())?;
+        for (key, value) in &metadata.labels {
+            label("metadata.labels", key, is_label_key(key))?;
+            label("metadata.labels", value, value.is_empty() || is_name(value, 63))?;
+        }
+        for key in metadata.annotations.keys() {
+            label("metadata.annotations", key, is_label_key(key))?;
+        }
+        for key in session_labels {
+            label("sessionLabels", key, is_label_key(key))?;
+        }
         let raw = spec.clone().unwrap_or_default();
         check(&raw, "spec", POD_FIELDS)?;
         let security = raw.get("securityContext").and_then(Value::as_object);
@@ -108,6 +131,7 @@ impl Template {
         }
         let mut spec: PodSpec = serde_json::from_value(Value::Object(raw))
             .map_err(|error| TemplateError::Malformed(error.to_string()))?;
+        check_template(&spec)?;
         let position = spec.containers.iter().position(|c| c.name == BROWSER_CONTAINER);
         let browser = position.map(|index| spec.containers.remove(index));
         let ours = [SCRATCH_VOLUME, SHARED_MEMORY_VOLUME];
@@ -260,6 +284,35 @@ fn own_keys<'a>(
     }
 }
 
+fn label(path: &'static str, text: &str, is_valid: bool) -> Result<(), TemplateError> {
+    if is_valid { Ok(()) } else { Err(TemplateError::Label { path, text: text.to_owned() }) }
+}
+
+/// As `validation.IsQualifiedName` of Kubernetes has it.
+fn is_label_key(key: &str) -> bool {
+    let is_prefix = |prefix: &str| {
+        prefix.len() <= 253
+            && prefix.split('.').all(|part| {
+                is_name(part, 253)
+                    && part
+                        .chars()
+                        .all(|c| c == '-' || c.is_ascii_digit() || c.is_ascii_lowercase())
+            })
+    };
+    match key.split_once('/') {
+        Some((prefix, name)) => is_prefix(prefix) && is_name(name, 63),
+        None => is_name(key, 63),
+    }
+}
+
+fn is_name(text: &str, most: usize) -> bool {
+    let is_end = |c: char| c.is_ascii_alphanumeric();
+    (1..=most).contains(&text.len())
+        && text.starts_with(is_end)
+        && text.ends_with(is_end)
+        && text.chars().all(|c| is_end(c) || matches!(c, '-' | '_' | '.'))
+}
+
 fn own_names<'a>(
     path: &'static str,
     mut names: impl Iterator<Item = &'a String>,
@@ -403,6 +456,10 @@ mod tests {
             (json!({"spec": {"volumes": [{"name": "scratch"}]}}), "scratch"),
             (json!({"spec": {"tolerations": "all"}}), "not what a pod's spec may be"),
             (json!({"spec": {"runtimeClass": "x"}}), "spec.runtimeClass"),
+            (json!({"metadata": {"labels": {"team": "a b"}}}), "metadata.labels: \"a b\""),
+            (json!({"metadata": {"labels": {"Team.Example/x": "a"}}}), "metadata.labels"),
+            (json!({"metadata": {"annotations": {"a/b/c": "x"}}}), "metadata.annotations"),
+            (json!({"sessionLabels": ["-team"]}), "sessionLabels"),
         ] {
             let refusal = template(given.clone()).expect_err(&given.to_string()).to_string();
             assert!(refusal.contains(words), "{refusal}");

@@ -91,6 +91,15 @@ fn what_no_session_could_use_is_said_before_one_comes() {
             "spec.podTemplate.spec.hostNetwork",
         ),
         (json!({"headed": true}), "headed: true"),
+        (
+            json!({"podTemplate": {"spec": {"containers": [{"name": "proxy", "image": "p", "resources":
+                {"requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi"}}}]}}}),
+            "spec.podTemplate.spec.containers[proxy].resources.requests.memory",
+        ),
+        (
+            json!({"resources": {"requests": {"a.example/gpu": 2}, "limits": {"a.example/gpu": 1}}}),
+            "spec.resources.requests.a.example/gpu",
+        ),
     ] {
         let (met, reason, message) = told(&decide(&class(fields), &[]));
         assert_eq!((met.as_str(), reason.as_str()), ("False", "ClassUnusable"));
