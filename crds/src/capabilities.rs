@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::schema::LINE;
+
 /// One set of capabilities: names to values, as WebDriver has them.
 pub type CapabilitySet = serde_json::Map<String, serde_json::Value>;
 
@@ -60,7 +62,7 @@ fn capability_set(_: &mut SchemaGenerator) -> Schema {
         })
     };
     let boolean = || serde_json::json!({"type": "boolean"});
-    let string = || serde_json::json!({"type": "string", "maxLength": 256});
+    let string = || serde_json::json!({"type": "string", "maxLength": 256, "pattern": LINE});
     json_schema!({
         "type": "object",
         "maxProperties": 64,

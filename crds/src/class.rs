@@ -15,6 +15,7 @@ use crate::{
     class_status::{BrowserClassStatus, FoundBrowser, VersionStatus},
     expose::ExposeType,
     names,
+    schema::WORD,
 };
 
 /// A kind of browser that sessions can ask for: its image and versions, where it may run, and what it may use.
@@ -122,7 +123,7 @@ pub struct BrowserClassSpec {
 
     /// The seccomp profile for `sandbox: browser`: a path relative to the kubelet's seccomp directory.
     #[serde(default = "default_seccomp_profile")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = WORD))]
     #[x_kube(validation = Rule::new("!self.startsWith('/') && !self.contains('..')").message("seccompProfile must be a path below the kubelet's seccomp folder"))]
     pub seccomp_profile: String,
 
@@ -286,7 +287,7 @@ pub struct PodTemplate {
     /// The keys of labels that a pod takes over from its session. A namespace's Services and policies select pods by labels,
     /// so none is taken over that is not named here.
     #[serde(default, rename = "sessionLabels", skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), inner(length(min = 1, max = 317)))]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 317), regex(pattern = WORD)))]
     pub session_labels: Vec<String>,
     /// Fields of a pod's spec, merged into the operator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -341,7 +342,7 @@ pub struct BrowserVersion {
     #[schemars(length(max = 64), regex(pattern = r"^([0-9]+(\.[0-9a-z]+)*)?$"))]
     pub version: String,
     /// An image with this version, its driver and the operator's agent.
-    #[schemars(length(min = 1, max = 512))]
+    #[schemars(length(min = 1, max = 512), regex(pattern = WORD))]
     pub image: String,
     /// The release channels that this version is, for example `stable`, `latest` or `beta`: with `matching: lenient` a client
     /// may ask for one instead of a version.

@@ -19,6 +19,7 @@ pub mod features;
 pub mod names;
 pub mod proxy;
 pub mod reason;
+mod schema;
 pub mod session;
 pub mod status;
 

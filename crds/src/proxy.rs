@@ -4,6 +4,8 @@ use k8s_openapi::api::core::v1::{LocalObjectReference, SecretKeySelector};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::schema::{LINE, WORD};
+
 /// The routes of the browser's requests. The first rule whose pattern matches a request decides.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct Proxy {
@@ -24,12 +26,12 @@ pub struct ProxyRule {
     /// The hosts: a name, `*.` and a name for all its subdomains, an IP address, or a regular expression, optionally with a
     /// scheme and a port. Absent: every host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 1024))]
+    #[schemars(length(min = 1, max = 1024), regex(pattern = WORD))]
     pub domain_pattern: Option<String>,
 
     /// The IP address to use for these hosts, instead of resolving their names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 2, max = 45))]
+    #[schemars(length(min = 2, max = 45), regex(pattern = "^[0-9A-Fa-f:.]+$"))]
     pub resolve: Option<String>,
 
     /// Headers to add to requests to these hosts. The browser never sees their values.
@@ -52,7 +54,7 @@ pub struct ProxyRoute {
 
     /// The URL of an `external` proxy. Schemes: http, https, socks5, socks5h. Without credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 2048))]
+    #[schemars(length(min = 1, max = 2048), regex(pattern = WORD))]
     pub server: Option<String>,
 
     /// A Secret in the session's namespace with the keys `username` and `password` for an `external` proxy. It must have the
@@ -100,7 +102,7 @@ pub struct Geolocation {
 
     /// With spaces between words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(min = 1, max = 128), regex(pattern = LINE))]
     pub city: Option<String>,
 }
 
@@ -109,7 +111,7 @@ pub struct Geolocation {
 #[serde(rename_all = "camelCase")]
 pub struct RequestHeader {
     /// The header's name.
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = 256), regex(pattern = "^[-!#$%&'*+.^_`|~0-9A-Za-z]+$"))]
     pub name: String,
 
     /// The key of a Secret in the session's namespace that has the value. The Secret must have the label

@@ -13,6 +13,7 @@ use crate::{
     features::Features,
     names::{PROTOCOL_ANNOTATION, Protocol},
     proxy::Proxy,
+    schema::WORD,
     status::{BrowserSessionStatus, Phase},
 };
 
@@ -22,6 +23,21 @@ pub const MAX_SECONDS: i32 = 86_400;
 pub const DEFAULT_TIMEOUT_SECONDS: i32 = 1800;
 /// The maximum size of `spec.userMetadata` and of `spec.newSessionParameters`, each as JSON.
 pub const MAX_FREE_BYTES: usize = 16 * 1024;
+
+/// What `spec.startUrl` may be.
+pub const START_URLS: &str = "startUrl must be about:blank or begin with http:// or https:// and a host, without spaces and control characters";
+
+/// Whether `spec.startUrl` may be this; the object's own rule is a little stricter.
+#[must_use]
+pub fn is_start_url(url: &str) -> bool {
+    let page = || url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    let is_page = |rest: &str| {
+        !rest.starts_with(['/', '?', '#'])
+            && !rest.is_empty()
+            && !rest.contains(|c: char| c.is_control() || c.is_whitespace())
+    };
+    url == "about:blank" || page().is_some_and(is_page)
+}
 
 /// One browser for one client for a bounded time. The spec is immutable.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -65,7 +81,7 @@ pub const MAX_FREE_BYTES: usize = 16 * 1024;
 pub struct BrowserSessionSpec {
     /// The BrowserClass. Absent: the first class that matches the capabilities, the default class before the others by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = WORD))]
     pub class_name: Option<String>,
 
     /// The capabilities of WebDriver's New Session. Absent: any browser, with WebDriver BiDi.
@@ -79,7 +95,7 @@ pub struct BrowserSessionSpec {
 
     /// One of the class's regions. Absent: the class's default region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = WORD))]
     pub region: Option<String>,
 
     /// Ends the session this many seconds after `status.startedAt`. Absent: what the class's `ceilings` say, otherwise 1800.
@@ -110,7 +126,7 @@ pub struct BrowserSessionSpec {
     /// does not load.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 8192))]
-    #[x_kube(validation = Rule::new("self == 'about:blank' || self.startsWith('http://') || self.startsWith('https://')").message("startUrl must be about:blank or begin with http:// or https://"))]
+    #[x_kube(validation = Rule::new(r"self == 'about:blank' || self.matches('^https?://[^/?#\\pC\\pZ][^\\pC\\pZ]*$')").message(START_URLS))]
     pub start_url: Option<String>,
 
     /// The operating system that the browser reports in its user agent and to scripts: one of the class's
@@ -156,12 +172,12 @@ pub struct BrowserSessionSpec {
 
     /// Browser extensions to load. Refused in this version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 16), inner(length(min = 1, max = 253)))]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 253), regex(pattern = WORD)))]
     pub extensions: Option<Vec<String>>,
 
     /// The only domains that the browser may connect to. Refused in this version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 128), inner(length(min = 1, max = 253)))]
+    #[schemars(length(max = 128), inner(length(min = 1, max = 253), regex(pattern = WORD)))]
     pub allowed_domains: Option<Vec<String>>,
 
     /// Block advertisements. Must be false in this version.
@@ -226,7 +242,7 @@ pub enum RecordingMode {
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 pub struct ContextRef {
     /// The BrowserContext's name.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = WORD))]
     pub name: String,
     /// Whether the session's changes are saved to the profile.
     #[serde(default)]
@@ -341,9 +357,25 @@ mod tests {
             ("about:blank", true),
             ("file:///etc/passwd", false),
             ("javascript:alert(1)", false),
+            ("https://example.com/a?b=c#d", true),
+            ("https://user@example.com:8443/пример", true),
+            ("http://[::1]:8080/", true),
+            ("http://", false),
+            ("http:///etc/passwd", false),
+            ("https://?q", false),
+            ("HTTP://example.com", false),
+            ("view-source:http://example.com", false),
+            (" http://example.com", false),
+            ("http://example.com\n", false),
+            ("http://example.com/a b", false),
+            ("http://example.com/\r\nhost: b", false),
+            ("http://example.com/\0", false),
+            ("http://example.com/\u{2028}", false),
+            ("about:blank\n", false),
         ] {
             let verdict = session(json!({"startUrl": url})).validate_cel();
-            assert_eq!(verdict.is_ok(), allowed, "{url}");
+            assert_eq!(verdict.is_ok(), allowed, "{url:?}");
+            assert_eq!(is_start_url(url), allowed, "{url:?}");
         }
     }
 

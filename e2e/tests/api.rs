@@ -207,6 +207,26 @@ async fn a_value_out_of_its_range_is_refused_with_the_range() -> Result<()> {
                     "startUrl must be about:blank or begin with http:// or https://",
                 ),
                 (json!({"startUrl": "javascript:alert(1)"}), "startUrl must be about:blank"),
+                (json!({"startUrl": "http://a.example/\r\nhost: b"}), "without spaces and control"),
+                (json!({"startUrl": "http://a.example/\u{202e}"}), "without spaces and control"),
+                (json!({"className": "a\nb"}), "spec.className"),
+                (json!({"region": "eu\u{0}"}), "spec.region"),
+                (json!({"context": {"name": "a b"}}), "spec.context.name"),
+                (json!({"extensions": ["a\tb"]}), "spec.extensions[0]"),
+                (json!({"allowedDomains": ["a.example\n"]}), "spec.allowedDomains[0]"),
+                (
+                    json!({"capabilities": {"alwaysMatch": {"browserName": "chrome\n"}}}),
+                    "spec.capabilities.alwaysMatch.browserName",
+                ),
+                (
+                    json!({"proxy": {"rules": [{"type": "external", "server": "http://a\r\n"}]}}),
+                    "spec.proxy.rules[0].server",
+                ),
+                (
+                    json!({"proxy": {"rules": [{"type": "direct", "requestHeaders": [
+                        {"name": "x:\n", "secretKeyRef": {"name": "s", "key": "k"}}]}]}}),
+                    "spec.proxy.rules[0].requestHeaders[0].name",
+                ),
                 (
                     json!({"expose": {"type": "Ingress"}}),
                     "supported values: \"ClusterIP\", \"NodePort\", \"LoadBalancer\"",

@@ -1,7 +1,12 @@
 //! The operator's vendor capabilities, `browser-operator:...` (WebDriver, section "Extension capabilities"): fields of the object's
 //! spec, for clients that write no object.
 
-use crds::{BrowserSessionSpec, Capabilities, capabilities::CapabilitySet, names::Protocol};
+use crds::{
+    BrowserSessionSpec, Capabilities,
+    capabilities::CapabilitySet,
+    names::Protocol,
+    session::{START_URLS, is_start_url},
+};
 use serde_json::{Map, Value};
 use webdriver::{capabilities::OWN_PREFIX, error::WebDriverError};
 
@@ -92,6 +97,9 @@ impl SessionRequest {
                     "a capability {OWN_PREFIX}... is wrong: {error}"
                 ))
             })?;
+        if spec.start_url.as_deref().is_some_and(|url| !is_start_url(url)) {
+            return Err(WebDriverError::invalid_argument(format!("{OWN_PREFIX}{START_URLS}")));
+        }
         spec.capabilities = capabilities;
         Ok(Self { namespace, spec, protocol, front: None })
     }

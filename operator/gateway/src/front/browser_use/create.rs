@@ -252,6 +252,7 @@ mod tests {
             (both, json!({"enableRecording": true}), "enableRecording", "not_available"),
             (both, json!({"startUrl": 7}), "startUrl", "string_type"),
             (both, json!({"startUrl": "file:///etc"}), "startUrl", "url_scheme"),
+            (both, json!({"startUrl": "http://a.example/\n"}), "startUrl", "url_scheme"),
             (both, json!({"browserScreenWidth": 319}), "browserScreenWidth", "greater_than_equal"),
             (both, json!({"browserScreenWidth": 6145}), "browserScreenWidth", "less_than_equal"),
             (both, json!({"browserScreenHeight": 3457}), "browserScreenHeight", "less_than_equal"),

@@ -1,5 +1,6 @@
 //! Types of fields that Browser Use alone has.
 
+use crds::session::{START_URLS, is_start_url};
 use serde_json::{Map, Value, json};
 
 use crate::front::hosted::{
@@ -34,10 +35,8 @@ impl FieldType for StartUrl {
 
     fn read(&self, value: Value, field: &mut Field<'_>) -> Option<String> {
         let url = text(MAX_URL).read(value, field)?;
-        let is_page = url == "about:blank"
-            || ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme));
-        if !is_page {
-            field.fault("url_scheme", "must be about:blank or begin with http:// or https://");
+        if !is_start_url(&url) {
+            field.fault("url_scheme", START_URLS.trim_start_matches("startUrl "));
         }
         Some(url)
     }
