@@ -86,6 +86,25 @@ impl Connection {
         run(&mut self.connection, sending).await.with_context(|| format!("{method} {path}"))
     }
 
+    /// Sends any request, and gives the whole reply, whatever its status.
+    pub async fn exchange(
+        &mut self,
+        request: http::request::Builder,
+        text: &str,
+    ) -> Result<Response<Bytes>> {
+        let body = Full::from(text.to_owned()).map_err(|never| match never {}).boxed_unsync();
+        let request = request
+            .header(header::HOST, &self.authority)
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::CONTENT_LENGTH, text.len())
+            .body(body)
+            .context("a request")?;
+        let sending = self.sender.send_request(request);
+        let (head, body) = run(&mut self.connection, sending).await?.into_parts();
+        let whole = self.run(body.collect()).await?.to_bytes();
+        Ok(Response::from_parts(head, whole))
+    }
+
     /// The next piece of a reply; `None` at its end.
     pub async fn piece(&mut self, reply: &mut Incoming) -> Result<Option<Bytes>> {
         match self.run(async { reply.frame().await.transpose() }).await? {

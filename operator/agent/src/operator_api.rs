@@ -120,6 +120,7 @@ async fn bind(state: &Arc<AgentState>, body: Body) -> Response {
                     Err(BindRefusal::NotCreated { message: error.to_string() })
                 })
             }
+            Err(MessageError::Body(error)) if error.is_late() => return late(&error),
             Err(error) => Err(BindRefusal::Malformed { message: error.to_string() }),
         };
     match outcome {
@@ -136,10 +137,15 @@ async fn end(state: &AgentState, body: Body) -> Response {
             state.end_policy.latch().set(reason, message);
             StatusCode::ACCEPTED.into_response()
         }
+        Err(MessageError::Body(error)) if error.is_late() => late(&error),
         Err(error) => {
             warp::reply::with_status(error.to_string(), StatusCode::BAD_REQUEST).into_response()
         }
     }
+}
+
+fn late(error: &body::Error) -> Response {
+    warp::reply::with_status(error.to_string(), StatusCode::REQUEST_TIMEOUT).into_response()
 }
 
 async fn read<T: DeserializeOwned>(body: Body) -> Result<T, MessageError> {

@@ -55,6 +55,42 @@ pub enum Error {
     Broken(String),
     #[error("the body did not come within {} seconds", .0.as_secs())]
     TooSlow(Duration),
+    #[error("no byte of the body came for {} seconds", .0.as_secs())]
+    Stalled(Duration),
+}
+
+impl Error {
+    /// Whether its sender took too long: status 408.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        matches!(self, Self::TooSlow(_) | Self::Stalled(_))
+    }
+
+    /// Where sending a request failed because of its own body: what was wrong with that.
+    #[must_use]
+    pub fn within(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
+        let (mut source, mut is_of_body) = (Some(error), false);
+        while let Some(error) = source {
+            if let Some(Self::TooSlow(time)) = error.downcast_ref() {
+                return Some(Self::TooSlow(*time));
+            }
+            if let Some(Self::Stalled(time)) = error.downcast_ref() {
+                return Some(Self::Stalled(*time));
+            }
+            is_of_body |= error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_user);
+            source = error.source();
+        }
+        is_of_body.then(|| Self::Broken("its chunks are malformed, or it was cut off".to_owned()))
+    }
+}
+
+impl From<BoxError> for Error {
+    fn from(error: BoxError) -> Self {
+        match error.downcast() {
+            Ok(ours) => *ours,
+            Err(error) => Self::Broken(error.to_string()),
+        }
+    }
 }
 
 /// How much of a body that is too long is read and discarded: most senders read no answer before they have sent all.
@@ -67,11 +103,11 @@ const MAX_DISCARDED: usize = 64 << 20;
 pub async fn collect<B>(mut body: B, limit: usize) -> Result<Bytes, Error>
 where
     B: hyper::body::Body + Unpin,
-    B::Error: std::fmt::Display,
+    B::Error: Into<BoxError>,
 {
     let (mut bytes, mut discarded) = (BytesMut::new(), 0);
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Error::Broken(error.to_string()))?;
+        let frame = frame.map_err(|error| Error::from(error.into()))?;
         let Ok(data) = frame.into_data() else { continue };
         if discarded == 0 && bytes.len() + data.remaining() <= limit {
             bytes.put(data);
@@ -93,7 +129,7 @@ where
 pub async fn collect_within<B>(body: B, limit: usize, within: Duration) -> Result<Bytes, Error>
 where
     B: hyper::body::Body + Unpin,
-    B::Error: std::fmt::Display,
+    B::Error: Into<BoxError>,
 {
     timeout(within, collect(body, limit)).await.unwrap_or(Err(Error::TooSlow(within)))
 }
@@ -106,7 +142,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 pub async fn drain<B>(body: B)
 where
     B: hyper::body::Body + Unpin,
-    B::Error: std::fmt::Display,
+    B::Error: Into<BoxError>,
 {
     if let Err(error) = collect_within(body, 0, DRAIN_TIMEOUT).await {
         tracing::debug!(%error, "unwanted body");

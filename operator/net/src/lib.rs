@@ -6,6 +6,7 @@ pub mod body;
 pub mod forward;
 pub mod frames;
 pub mod handshake;
+mod pace;
 pub mod places;
 pub mod request;
 pub mod server;

@@ -5,7 +5,7 @@ use http::{HeaderMap, Method};
 use hyper::upgrade::OnUpgrade;
 use warp::{Filter, Rejection, filters::path::FullPath};
 
-use crate::{Body, body::streamed, server::Connection};
+use crate::{Body, body::streamed, pace::paced, server::Connection};
 
 /// One request, with its body still to come.
 pub struct IncomingRequest {
@@ -46,6 +46,6 @@ pub fn incoming_request() -> impl Filter<Extract = (IncomingRequest,), Error = R
             headers,
             connection,
             upgrade,
-            body: streamed(body),
+            body: paced(streamed(body)),
         })
 }

@@ -159,7 +159,9 @@ async fn connection<S>(
                 let mut response = answering.await;
                 if response.status() != StatusCode::SWITCHING_PROTOCOLS {
                     // Of the last answer it is told, so that no client sends the next request.
-                    if stop.is_cancelled() {
+                    // What is left of a body that did not come in time may come yet, and is no request.
+                    let is_late = response.status() == StatusCode::REQUEST_TIMEOUT;
+                    if is_late || stop.is_cancelled() {
                         let close = HeaderValue::from_static("close");
                         response.headers_mut().insert(header::CONNECTION, close);
                     } else if let Some(keep_alive) = keep_alive {

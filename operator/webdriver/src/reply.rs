@@ -3,7 +3,7 @@
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
-use crate::error::WebDriverError;
+use crate::error::{ErrorCode, WebDriverError};
 
 /// The two headers of every reply, to the letter.
 pub const HEADERS: [(header::HeaderName, HeaderValue); 2] = [
@@ -28,6 +28,14 @@ pub fn failure(error: &WebDriverError) -> Response<String> {
     respond(error.code.status(), &body)
 }
 
+/// The error for a request whose body does not come: as `timeout`, but the client's own.
+#[must_use]
+pub fn late(message: impl Into<String>) -> Response<String> {
+    let mut response = failure(&WebDriverError::new(ErrorCode::Timeout, message));
+    *response.status_mut() = StatusCode::REQUEST_TIMEOUT;
+    response
+}
+
 fn respond(status: StatusCode, body: &Value) -> Response<String> {
     let mut response = Response::new(body.to_string());
     *response.status_mut() = status;
@@ -38,7 +46,6 @@ fn respond(status: StatusCode, body: &Value) -> Response<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ErrorCode;
 
     #[test]
     fn the_envelope_is_exact() {
@@ -51,5 +58,6 @@ mod tests {
         );
         assert_eq!(error.headers()["content-type"], "application/json; charset=utf-8");
         assert_eq!(error.headers()["cache-control"], "no-cache");
+        assert_eq!(late("no byte came").status(), 408);
     }
 }

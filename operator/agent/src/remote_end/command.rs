@@ -12,8 +12,9 @@ use warp::reply::Response;
 use webdriver::error::{ErrorCode, WebDriverError};
 
 use super::{
-    driver_reply, driver_request, file_upload,
-    replies::{failure, refuse, session_ended, success, unknown_command},
+    driver_reply, driver_request,
+    file_upload::{self, UploadError},
+    replies::{failure, refuse, refuse_body, session_ended, success, unknown_command},
 };
 use crate::{
     dev_tools::{self, BROWSER_CLOSE, CommandEffect},
@@ -40,13 +41,14 @@ pub async fn run(
         let _one_at_a_time = state.uploading.lock().await;
         return match file_upload::store(incoming.body, Path::new(UPLOADS)).await {
             Ok(path) => success(&json!(path.to_string_lossy())),
+            Err(UploadError::Body(error)) => refuse_body(&error),
             Err(error) => failure(&error.into()),
         };
     }
     let closes_window = incoming.method == Method::DELETE && rest == "/window";
     let mut incoming = match driver_request::prepare(incoming, rest).await {
         Ok(incoming) => incoming,
-        Err(error) => return failure(&WebDriverError::invalid_argument(error.to_string())),
+        Err(error) => return refuse_body(&error),
     };
     match dev_tools::execute_effect(&mut incoming, rest).await {
         Ok(CommandEffect::None) => {}
@@ -57,7 +59,7 @@ pub async fn run(
             end.set(Reason::ClientEnded, BROWSER_CLOSE);
             return success(&json!({}));
         }
-        Err(error) => return failure(&WebDriverError::invalid_argument(error.to_string())),
+        Err(error) => return refuse_body(&error),
     }
     let closing_window = closes_window.then(|| session.activity.start_closing_window());
     match driver_request::send(session, rest, incoming).await {
@@ -68,10 +70,13 @@ pub async fn run(
             tracing::debug!(error = &error as &dyn std::error::Error, "during the end");
             session_ended(end)
         }
-        Err(error) => failure(&WebDriverError::new(
-            ErrorCode::UnknownError,
-            format!("the driver gave no answer: {error}"),
-        )),
+        Err(error) => match error.of_body() {
+            Some(fault) => refuse_body(&fault),
+            None => failure(&WebDriverError::new(
+                ErrorCode::UnknownError,
+                format!("the driver gave no answer: {error}"),
+            )),
+        },
     }
 }
 

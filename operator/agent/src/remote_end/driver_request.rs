@@ -29,6 +29,16 @@ pub enum SendError {
     Driver(#[from] DriverError),
 }
 
+impl SendError {
+    /// What was wrong with the command's own body, if that is why.
+    pub fn of_body(&self) -> Option<body::Error> {
+        match self {
+            Self::Driver(DriverError::NoAnswer(error)) => body::Error::within(error),
+            Self::Driver(_) | Self::Path(_) => None,
+        }
+    }
+}
+
 /// Removes a query, which is no part of a command's path, and a body that is not POST's (WebDriver, "Processing model").
 /// Collects a body without a length: chromedriver takes none.
 pub async fn prepare(

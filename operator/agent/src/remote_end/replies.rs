@@ -1,7 +1,10 @@
 //! WebDriver's replies, as the agent itself makes them.
 
 use http::StatusCode;
-use net::{body::drain, request::IncomingRequest};
+use net::{
+    body::{self, drain},
+    request::IncomingRequest,
+};
 use serde_json::Value;
 use warp::{Reply, reply::Response};
 use webdriver::{
@@ -23,6 +26,14 @@ pub fn failure(error: &WebDriverError) -> Response {
 pub async fn refuse(incoming: IncomingRequest, error: WebDriverError) -> Response {
     drain(incoming.body).await;
     failure(&error)
+}
+
+/// The answer to a request whose body cannot be read.
+pub fn refuse_body(error: &body::Error) -> Response {
+    if error.is_late() {
+        return reply::late(error.to_string()).into_response();
+    }
+    failure(&WebDriverError::invalid_argument(error.to_string()))
 }
 
 /// The answer to a command that comes after the session's end.

@@ -105,6 +105,10 @@ impl BindCall {
         loop {
             *self.last.lock() = None;
             match post(&self.agent, BIND_PATH, request).await {
+                // The network held the message up.
+                Ok((StatusCode::REQUEST_TIMEOUT, body)) => {
+                    *self.last.lock() = Some(String::from_utf8_lossy(&body).into_owned());
+                }
                 Ok((status, body)) => return read_reply(status, &body),
                 Err(error) => *self.last.lock() = Some(describe(&error)),
             }

@@ -29,22 +29,33 @@ pub fn routes(
         async move {
             // A share drives nothing, and any page may link to it.
             if share::is_path(&incoming.path) {
-                return share::run(gateway, incoming).await;
+                return with_retry_after(share::run(gateway, incoming).await);
             }
             if let Cow::Owned(path) = without_empty_base(&incoming.path) {
                 incoming.path = path;
             }
             if gateway.allowed_origins.is_empty() {
-                return checked(gateway, incoming).await;
+                return with_retry_after(checked(gateway, incoming).await);
             }
             let page = origin::allowed_origin(&incoming.headers, &gateway.allowed_origins);
-            let mut response = checked(gateway, incoming).await;
+            let mut response = with_retry_after(checked(gateway, incoming).await);
             if response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 cors::allow(page, &mut response);
             }
             response
         }
     })
+}
+
+/// Whoever is refused for now is told when to ask again, on every face.
+fn with_retry_after(mut response: Response) -> Response {
+    let is_for_now = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE]
+        .contains(&response.status());
+    if is_for_now {
+        let again = HeaderValue::from_static("1");
+        response.headers_mut().entry(header::RETRY_AFTER).or_insert(again);
+    }
+    response
 }
 
 /// Refuses what a web page may not ask, and answers the rest.
@@ -125,4 +136,27 @@ fn forbidden(message: String) -> Response {
     let mut response = reply::failure(&error).into_response();
     *response.status_mut() = StatusCode::FORBIDDEN;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_refused_for_now_is_told_when_to_ask_again() {
+        for (status, said, expected) in [
+            (StatusCode::SERVICE_UNAVAILABLE, None, Some("1")),
+            (StatusCode::TOO_MANY_REQUESTS, None, Some("1")),
+            (StatusCode::TOO_MANY_REQUESTS, Some("30"), Some("30")),
+            (StatusCode::NOT_FOUND, None, None),
+        ] {
+            let mut response = status.into_response();
+            if let Some(said) = said {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(said));
+            }
+            let response = with_retry_after(response);
+            let told = response.headers().get(header::RETRY_AFTER);
+            assert_eq!(told.and_then(|told| told.to_str().ok()), expected, "{status}");
+        }
+    }
 }

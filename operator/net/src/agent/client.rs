@@ -14,7 +14,7 @@ use hyper_util::{
 };
 
 use super::connector::Connector;
-use crate::{Body, BoxError, tcp, transport::Dial};
+use crate::{Body, BoxError, body, tcp, transport::Dial};
 
 /// How long an unused connection is kept. Shorter than the agent keeps it, so that no command is written to a connection
 /// that is being closed.
@@ -28,9 +28,9 @@ pub enum Error {
     /// Nothing listens there, or it hung up before an answer.
     #[error("the pod does not answer")]
     Unreachable(#[source] legacy::Error),
-    /// The request's own body broke off on its way: the agent is not to blame.
-    #[error("the request's body broke off")]
-    Request(#[source] legacy::Error),
+    /// The request's own body is at fault: the agent is not to blame.
+    #[error(transparent)]
+    Request(body::Error),
     /// The connection broke, or what came is not HTTP.
     #[error("the pod's answer broke off")]
     Broken(#[source] BoxError),
@@ -74,21 +74,9 @@ impl<D: Dial> Agent<D> {
     /// # Errors
     /// [`Error::Unreachable`], or [`Error::Request`].
     pub async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, Error> {
-        self.client.request(request).await.map_err(|error| match is_of_body(&error) {
-            true => Error::Request(error),
-            false => Error::Unreachable(error),
+        self.client.request(request).await.map_err(|error| match body::Error::within(&error) {
+            Some(fault) => Error::Request(fault),
+            None => Error::Unreachable(error),
         })
     }
-}
-
-/// Whether the body that was sent is what failed.
-fn is_of_body(error: &legacy::Error) -> bool {
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_user) {
-            return true;
-        }
-        source = error.source();
-    }
-    false
 }

@@ -73,7 +73,10 @@ fn fault<B>(request: &Request<B>) -> Option<&'static str> {
     // RFC 9112, section 3.2: of two, a proxy in between may have believed the other.
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let is_too_long = hosts.next().is_some_and(|host| host.len() > MAX_HOST);
-    (is_too_long || hosts.next().is_some()).then_some("a request must have one Host")
+    if hosts.next().is_some() {
+        return Some("a request must have one Host");
+    }
+    is_too_long.then_some("the Host of a request must have at most 300 bytes")
 }
 
 /// RFC 9112, section 3.2, has targets without a path too: `CONNECT`'s, on which warp panics, and the asterisk.

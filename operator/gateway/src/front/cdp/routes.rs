@@ -15,6 +15,7 @@ use crate::{
         hosted::{
             links::SIGNING_KEY,
             on_demand::{OnDemand, create_on_demand},
+            serve,
         },
     },
     state::Gateway,
@@ -185,9 +186,10 @@ async fn on_demand(gateway: &Gateway, incoming: IncomingRequest) -> Response {
     let OnDemand { session, signing_key, guard } = match created {
         Ok(created) => created,
         Err(problem) => {
-            let body = warp::reply::json(&json!({"error": problem.message()}));
-            let status = problem.status(StatusCode::BAD_REQUEST);
-            return warp::reply::with_status(body, status).into_response();
+            return serve::refuse(&problem, |problem| {
+                let body = json!({"error": problem.message()});
+                (problem.status(StatusCode::BAD_REQUEST), body)
+            });
         }
     };
     match dev_tools::get(gateway, &session, "/json/version").await {

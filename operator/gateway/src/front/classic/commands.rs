@@ -14,7 +14,7 @@ use webdriver::{
 use super::{
     content_type::check_content_type,
     new_session::new_session,
-    refuse::{failure, refuse},
+    refuse::{failure, refuse, refuse_body},
 };
 use crate::{front::credentials, session::LiveSession, shown::shown, state::Gateway, traffic};
 
@@ -80,10 +80,8 @@ async fn forward(gateway: &Gateway, session: &LiveSession, incoming: IncomingReq
 
 /// A session that has not ended is left alone: one failure of its pod is no end.
 async fn no_answer(gateway: &Gateway, session: &LiveSession, error: &agent::Error) -> Response {
-    if let agent::Error::Request(_) = error {
-        let message =
-            "the request's body cannot be read: its chunks are malformed, or it broke off";
-        return failure(&WebDriverError::new(ErrorCode::InvalidArgument, message));
+    if let agent::Error::Request(fault) = error {
+        return refuse_body(fault);
     }
     if let Some(end) = gateway.end_of_unreachable(session).await {
         return failure(&end);

@@ -4,7 +4,10 @@ use std::net::IpAddr;
 
 use crds::names::Protocol;
 use http::{HeaderMap, header};
-use net::{body::drain, request::IncomingRequest};
+use net::{
+    body::{self, drain},
+    request::IncomingRequest,
+};
 use serde_json::{Map, Value, json};
 use warp::{Reply, reply::Response};
 use webdriver::{
@@ -16,7 +19,7 @@ use webdriver::{
 use super::{
     capabilities::capabilities,
     content_type::check_content_type,
-    refuse::{failure, refuse_caller, unavailable},
+    refuse::{failure, refuse_body, refuse_caller, unavailable},
 };
 use crate::{
     auth::{self, Identity},
@@ -40,6 +43,7 @@ pub async fn new_session(gateway: &Gateway, incoming: IncomingRequest) -> Respon
         Err(Refusal::Error(error)) => failure(&error),
         Err(Refusal::Caller(error)) => refuse_caller(&error),
         Err(Refusal::Unavailable(error)) => unavailable(&error),
+        Err(Refusal::Body(error)) => refuse_body(&error),
     }
 }
 
@@ -48,6 +52,8 @@ enum Refusal {
     Caller(auth::Error),
     /// Another replica, or another try, may do better.
     Unavailable(WebDriverError),
+    /// Its body cannot be read.
+    Body(body::Error),
 }
 
 impl From<WebDriverError> for Refusal {
@@ -82,7 +88,7 @@ async fn create(gateway: &Gateway, incoming: IncomingRequest) -> Result<Value, R
             let error = WebDriverError::session_not_created(error.to_string());
             return Err(Refusal::Unavailable(error));
         }
-        Err(error) => return Err(WebDriverError::invalid_argument(error.to_string()).into()),
+        Err(request_body::Error::Body(error)) => return Err(Refusal::Body(error)),
     };
     // A client that waits for its session holds no more than what becomes of it.
     let Asked { request, remote_url } = read(&body)?;

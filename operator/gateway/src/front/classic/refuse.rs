@@ -1,7 +1,10 @@
 //! Answers with an error.
 
 use http::{HeaderValue, StatusCode, header};
-use net::{body::drain, request::IncomingRequest};
+use net::{
+    body::{self, drain},
+    request::IncomingRequest,
+};
 use warp::{Reply, reply::Response};
 use webdriver::{error::WebDriverError, reply};
 
@@ -9,6 +12,14 @@ use crate::auth;
 
 pub fn failure(error: &WebDriverError) -> Response {
     reply::failure(error).into_response()
+}
+
+/// Answers a request whose body cannot be read.
+pub fn refuse_body(error: &body::Error) -> Response {
+    if error.is_late() {
+        return reply::late(error.to_string()).into_response();
+    }
+    failure(&WebDriverError::invalid_argument(error.to_string()))
 }
 
 /// Answers with an error once the request's body has been read.
@@ -21,7 +32,6 @@ pub async fn refuse(incoming: IncomingRequest, error: &WebDriverError) -> Respon
 pub fn unavailable(error: &WebDriverError) -> Response {
     let mut response = failure(error);
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     response
 }
 

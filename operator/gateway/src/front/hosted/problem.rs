@@ -39,6 +39,8 @@ pub enum Problem {
     Throttled(String, Duration),
     NotImplemented(String),
     MethodNotAllowed,
+    /// The request's body did not come in time.
+    Late(String),
     /// This replica ends; another answers.
     Unavailable(String),
     Failed(String),
@@ -72,6 +74,7 @@ impl Problem {
             | Self::OutOfCapacity(message)
             | Self::Throttled(message, _)
             | Self::NotImplemented(message)
+            | Self::Late(message)
             | Self::Unavailable(message)
             | Self::Failed(message) => message.clone(),
             Self::MethodNotAllowed => "this path has no such method".to_owned(),
@@ -89,6 +92,7 @@ impl Problem {
             Self::OutOfCapacity(_) | Self::Throttled(..) => StatusCode::TOO_MANY_REQUESTS,
             Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Late(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }

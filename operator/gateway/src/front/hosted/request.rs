@@ -44,6 +44,7 @@ impl Request {
         let read = request_body::read(gateway, &self.headers, origin, body, MAX_BODY).await;
         read.map_err(|error| match error {
             request_body::Error::Busy => Problem::Unavailable(error.to_string()),
+            request_body::Error::Body(error) if error.is_late() => Problem::Late(error.to_string()),
             request_body::Error::Body(error) => {
                 Problem::invalid(&["body"], "value_error", error.to_string())
             }

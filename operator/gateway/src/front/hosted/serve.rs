@@ -29,15 +29,18 @@ pub async fn serve(
     let request = Request::new(incoming);
     let result = handler(&gateway, &request).await;
     request.drain().await;
-    result.unwrap_or_else(|problem| {
-        let mut response = render(render_problem(&problem));
-        if let Problem::Throttled(_, wait) = problem {
-            let seconds = HeaderValue::from(wait.as_secs().max(1));
-            response.headers_mut().insert(header::RETRY_AFTER, seconds);
-            response.headers_mut().remove(SHOULD_RETRY);
-        }
-        response
-    })
+    result.unwrap_or_else(|problem| refuse(&problem, render_problem))
+}
+
+/// Refuses, and says where another try may do better.
+pub fn refuse(problem: &Problem, render_problem: RenderProblem) -> Response {
+    let mut response = render(render_problem(problem));
+    if let Problem::Throttled(_, wait) = problem {
+        let seconds = HeaderValue::from(wait.as_secs().max(1));
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        response.headers_mut().remove(SHOULD_RETRY);
+    }
+    response
 }
 
 fn render((status, body): (StatusCode, Value)) -> Response {
@@ -50,9 +53,6 @@ fn render((status, body): (StatusCode, Value)) -> Response {
     }
     if status == StatusCode::TOO_MANY_REQUESTS {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
-    }
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response
 }
