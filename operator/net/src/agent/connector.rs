@@ -121,7 +121,7 @@ mod tests {
     use http::{Request, Response, header};
     use http_body_util::BodyExt;
     use hyper::{server::conn::http1, service::service_fn};
-    use tokio::io::DuplexStream;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
     /// An agent that was told `token`, at the other end of a pipe.
     #[derive(Clone)]
@@ -167,5 +167,42 @@ mod tests {
         }
         let other = Agent::over(Pipe(token("c")), token("b"));
         assert!(other.send(request()).await.is_err());
+    }
+
+    /// What has an agent's address, and is none: it sends the same for ever, or nothing.
+    #[derive(Clone)]
+    struct Forged(&'static [u8]);
+
+    impl Dial for Forged {
+        type Io = DuplexStream;
+
+        async fn dial(&self) -> io::Result<DuplexStream> {
+            let (near, mut far) = tokio::io::duplex(1024);
+            let Self(says) = *self;
+            tokio::spawn(async move {
+                while !says.is_empty() && far.write_all(says).await.is_ok() {}
+                // Open, until the other end gives up.
+                far.read_to_end(&mut Vec::new()).await
+            });
+            Ok(near)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_no_agent_costs_seconds_and_little_memory() {
+        for says in [
+            &b""[..],
+            b"x",
+            b"HTTP/1.1 204 No Content\r\n",
+            b"HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n",
+        ] {
+            let agent = Agent::over(Forged(says), token("b"));
+            let request = Request::get(Agent::uri("/status").unwrap()).body(empty()).unwrap();
+            let begun = tokio::time::Instant::now();
+            let error = agent.send(request).await.unwrap_err();
+            assert!(matches!(error, crate::agent::Error::Unreachable(_)), "{error}");
+            assert!(begun.elapsed() <= CONNECT_TIMEOUT + Duration::from_millis(10));
+        }
     }
 }
