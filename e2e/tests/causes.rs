@@ -211,3 +211,14 @@ async fn an_image_without_the_agent_says_what_is_missing() -> Result<()> {
     })
     .await
 }
+
+#[tokio::test]
+async fn a_signal_from_inside_its_pod_is_not_called_a_deletion() -> Result<()> {
+    with_namespace(async |namespace| {
+        let live = namespace.create_ready("s", spec("chromium", "chrome")).await?;
+        exec(&namespace.name, &live.pod, "kill -TERM 1").await?;
+        let words = ["was sent SIGTERM", "on node "];
+        told(&namespace, "s", Reason::AgentLost, &words).await.map(drop)
+    })
+    .await
+}

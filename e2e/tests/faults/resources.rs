@@ -1,12 +1,17 @@
 //! A page that takes all it can get harms its own session at most.
 
-use std::time::Duration;
+use std::{
+    io::{Cursor, Read},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
+use base64::{Engine, prelude::BASE64_STANDARD};
 use crds::{Phase, Reason};
 use e2e::{class_like_the_default, faults::beside_others, namespace::END_LIMIT};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
+use zip::{ZipWriter, write::SimpleFileOptions};
 
 use crate::helpers::{Rows, both, ended_everywhere, pod_of, while_driven};
 
@@ -60,6 +65,55 @@ async fn a_page_that_eats_its_memory_ends_its_own_session_alone() -> Result<()> 
                 rows.all()
             })
             .await
+    })
+    .await
+}
+
+/// The body of an upload that is small on its way, and as large as its class's `scratch` on disk.
+fn large_upload() -> Result<Value> {
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    archive.start_file("large", SimpleFileOptions::default())?;
+    std::io::copy(&mut std::io::repeat(0).take(256 << 20), &mut archive)?;
+    Ok(json!({"file": BASE64_STANDARD.encode(archive.finish()?.into_inner())}))
+}
+
+/// The kubelet looks at the disk every ten seconds.
+const EVICTION_LIMIT: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn a_client_that_fills_its_disk_ends_its_own_session_alone() -> Result<()> {
+    beside_others(async |_, namespace| {
+        let (cluster, upload) = (&namespace.cluster, large_upload()?);
+        let neighbour = namespace.create_ready("neighbour", both()).await?;
+        for (like, browser) in [("chromium", "chrome"), ("firefox", "firefox")] {
+            let name = format!("{}-{like}", namespace.name);
+            let like = cluster.classes().get(like).await?;
+            let class = class_like_the_default(&like, &name, json!({"scratch": "256Mi"}))?;
+            cluster
+                .with_class(&class, async || {
+                    let mut spec = both();
+                    spec["className"] = json!(name);
+                    spec["capabilities"]["alwaysMatch"]["browserName"] = json!(browser);
+                    let hungry = namespace.create_ready(browser, spec).await?;
+                    let client = cluster.anonymous();
+                    while_driven(namespace, &neighbour.id, async || {
+                        for _ in 0..2 {
+                            client
+                                .post(&format!("/session/{}/se/file", hungry.id), upload.clone())
+                                .await?;
+                        }
+                        let ended = namespace.reason(browser, Reason::Evicted, EVICTION_LIMIT);
+                        let ended = ended.await?;
+                        let finished = ended.telling_condition().context("a condition")?;
+                        let words = "exceeds the limit \"256Mi\"";
+                        ensure!(finished.message.contains(words), "{}", finished.message);
+                        Ok(())
+                    })
+                    .await
+                })
+                .await?;
+        }
+        Ok(())
     })
     .await
 }

@@ -109,7 +109,10 @@ fn ended(pod: &Pod, is_deleted: bool) -> Option<Problem> {
             problem(Reason::Unschedulable, message)
         }
         _ => match container(pod).and_then(|c| c.state.as_ref()?.terminated.as_ref()) {
-            Some(terminated) => termination(pod, terminated),
+            Some(terminated) => match termination(pod, terminated) {
+                Problem { reason: Reason::PodDeleted, .. } => signalled(pod),
+                termination => termination,
+            },
             None => problem(Reason::AgentLost, format!("the pod ended{}: {message}", On(pod))),
         },
     })
@@ -151,6 +154,15 @@ fn termination(pod: &Pod, terminated: &ContainerStateTerminated) -> Problem {
         Some(End { reason, message }) => problem(reason, message),
         None => without_a_word(pod, terminated, text),
     }
+}
+
+/// The agent was told to stop, but its pod was neither deleted nor evicted: whatever runs beside it may signal it.
+fn signalled(pod: &Pod) -> Problem {
+    let message = format!(
+        "the agent{} was sent SIGTERM, and nobody deleted or evicted its pod: a process in the container did, or the node",
+        On(pod)
+    );
+    problem(Reason::AgentLost, message)
 }
 
 fn out_of_memory(pod: &Pod) -> String {
@@ -320,6 +332,23 @@ mod tests {
         deleted.metadata.deletion_timestamp =
             serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
         assert_eq!(reason(&deleted), Some(Reason::PodDeleted));
+    }
+
+    #[test]
+    fn an_agent_that_was_told_to_stop_is_not_taken_for_a_deletion_of_its_pod() {
+        let told = json!({"reason": "PodDeleted", "message": "the pod was told to stop"});
+        let state = json!({"exitCode": 0, "reason": "Completed", "message": told.to_string()});
+        let mut stopped = pod(terminated(state.clone()));
+        let Observed::Ended(problem) = observe(&stopped) else { panic!("it has ended") };
+        assert_eq!(problem.reason, Reason::AgentLost);
+        assert!(problem.message.contains("SIGTERM"), "{}", problem.message);
+        let mut running = terminated(state);
+        running["phase"] = json!("Running");
+        assert!(!matches!(observe(&pod(running)), Observed::Ended(_)));
+        stopped.metadata.deletion_timestamp =
+            serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+        let Observed::Ended(problem) = observe(&stopped) else { panic!("it has ended") };
+        assert_eq!(problem.reason, Reason::PodDeleted);
     }
 
     #[test]
