@@ -164,6 +164,7 @@ fn of_nobody() -> Vec<Case> {
         case(CLASSIC, "120 headers", get("/status", &many), "200"),
         case(BROWSERBASE, "no key, a body", post("/v1/sessions", "", &large), "401"),
         case(BROWSERBASE, "wrong key of 28 KiB, a body", post("/v1/sessions", &key, &large), "401"),
+        case(BROWSERBASE, "Selenium, no key", post("/webdriver/session", "", &large), "401"),
         case(BROWSER_USE, "no key, a body", post("/api/v2/browsers", "", &large), "401"),
         case("CDP", "no key", get("/json/version", ""), "401"),
         case(
