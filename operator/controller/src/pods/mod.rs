@@ -11,7 +11,7 @@ use kube::ResourceExt;
 
 pub use observe::{Observed, live_address, observe, observe_gone};
 pub use problem::Problem;
-pub use start::{StartLimits, start};
+pub use start::{Start, StartLimits, start};
 
 /// The container with the browser.
 pub const BROWSER_CONTAINER: &str = "browser";

@@ -34,6 +34,8 @@ pub struct Start {
     pub is_held_up: bool,
     /// In the words of scheduler or kubelet, where they have said something.
     pub message: String,
+    /// When this stage began; `None` where nobody says so.
+    pub since: Option<Timestamp>,
     /// When its container could start; `None` while it cannot.
     pub could_start: Option<Timestamp>,
 }
@@ -115,6 +117,7 @@ pub fn start(pod: &Pod) -> Start {
         stage,
         is_held_up,
         message,
+        since: began(pod, stage),
         could_start: None,
     };
     if let Some(waiting) = unscheduled(pod) {
@@ -141,6 +144,7 @@ pub fn start(pod: &Pod) -> Start {
             stage: Stage::Agent,
             is_held_up: false,
             message: format!("the container runs{node}, and its agent starts the browser"),
+            since: begun,
             could_start: begun,
         };
     }
@@ -172,9 +176,28 @@ pub fn start(pod: &Pod) -> Start {
             stage: Stage::Container,
             is_held_up: true,
             message,
+            since: began(pod, Stage::Container),
             could_start: sandbox_since(pod).or_else(|| created(pod)),
         },
     }
+}
+
+/// When a pod came to a stage, by the conditions of scheduler and kubelet, whose times are cut to seconds.
+fn began(pod: &Pod, stage: Stage) -> Option<Timestamp> {
+    let scheduled = || {
+        let scheduled = condition(pod, "PodScheduled").filter(|c| c.status == "True")?;
+        scheduled.last_transition_time.as_ref().map(|at| at.0)
+    };
+    let taken = || Some(pod.status.as_ref()?.start_time.as_ref()?.0);
+    let known = match stage {
+        Stage::Node => None,
+        Stage::Kubelet => scheduled(),
+        Stage::Sandbox => taken().or_else(scheduled),
+        Stage::Image | Stage::Container | Stage::Agent => {
+            sandbox_since(pod).or_else(taken).or_else(scheduled)
+        }
+    };
+    known.or_else(|| created(pod))
 }
 
 /// On which node, for people.

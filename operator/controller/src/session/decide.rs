@@ -20,7 +20,7 @@ use crate::{
     cache::{Tombstone, unreadable},
     class::changed_since,
     placing::class_of,
-    pods::{Observed, Problem, StartLimits, assigned_pod, live_address, observe, start},
+    pods::{Observed, Problem, Start, StartLimits, assigned_pod, live_address, observe, start},
     session_key::SessionKey,
 };
 
@@ -28,8 +28,12 @@ use crate::{
 /// costs them time. Creation times are cut to seconds, so this is at least one second.
 const QUIET: SignedDuration = SignedDuration::from_secs(2);
 
-/// How long a pod may be asked before its session's status says what it waits for.
+/// How long an agent may be asked before its session's status says what it waits for.
 const SLOW: SignedDuration = SignedDuration::from_secs(5);
+
+/// How long a further stage that nothing holds up must last to be worth a write: where the API server is behind, each write
+/// makes it later.
+const LASTING: SignedDuration = SignedDuration::from_secs(10);
 
 /// What is known of a session.
 pub struct Facts<'a> {
@@ -273,6 +277,13 @@ fn with_pod<'a>(facts: &Facts<'a>, session: &'a BrowserSession, pod: &'a Pod) ->
             Err(problem) => end(facts, session, problem),
         },
         Observed::Starting(start) => {
+            let told = session.telling_condition().and_then(|c| Reason::parse(&c.reason));
+            let is_told = told == Some(Reason::Starting);
+            if let Some(wait) =
+                lasts_too_short(&start, LASTING, session, facts.now).filter(|_| is_told)
+            {
+                return Step::Wait(Some(wait.min(left)));
+            }
             let problem = with_change(start.report(), pod, class);
             match report(facts, session, Phase::Starting, problem, None) {
                 Step::Wait(pause) => Step::Wait(Some(pause.unwrap_or(left).min(left))),
@@ -324,11 +335,8 @@ pub enum Slow {
 }
 
 pub fn slow_start(session: &BrowserSession, pod: &Pod, now: Timestamp) -> Slow {
-    let created = session.creation_timestamp().map_or(now, |created| created.0);
     let start = start(pod);
-    // Whatever it waited for before, an agent whose container runs by now mostly answers at once.
-    let asked = start.could_start.map_or(created, |could_start| could_start.max(created));
-    if let Some(wait) = positive((asked + SLOW).duration_since(now)) {
+    if let Some(wait) = lasts_too_short(&start, SLOW, session, now) {
         return Slow::Not(wait);
     }
     let problem = start.report();
@@ -338,6 +346,22 @@ pub fn slow_start(session: &BrowserSession, pod: &Pod, now: Timestamp) -> Slow {
     } else {
         Slow::Report(Box::new(status))
     }
+}
+
+/// What a stage lacks of so long. What holds a start up is told at once.
+fn lasts_too_short(
+    start: &Start,
+    enough: SignedDuration,
+    session: &BrowserSession,
+    now: Timestamp,
+) -> Option<Duration> {
+    if start.is_held_up {
+        return None;
+    }
+    // A pod may be older than its session.
+    let created = session.creation_timestamp().map(|created| created.0);
+    let since = start.since.max(created).unwrap_or(now);
+    positive((since + enough).duration_since(now))
 }
 
 /// Writes how far a session is, unless its status says so already or it is young.

@@ -31,6 +31,9 @@ use super::seen::{Agents, Seen};
 const WATCH_LAG: Duration = Duration::from_secs(10);
 const BACKLOG: u32 = 4096;
 
+/// The browser's, which the class says too.
+pub const VERSION: &str = "156.0.8078.79";
+
 /// Listens in another network, given as a file of `/proc`, for what comes from that interface.
 pub fn listen(network: File, interface: &str) -> Result<TcpListener> {
     // A socket belongs to the network that its thread is in when it is made.
@@ -107,7 +110,7 @@ async fn bind(request: Request<Incoming>) -> Result<Reply> {
     let mut matched = json!({
         "acceptInsecureCerts": false,
         "browserName": "chrome",
-        "browserVersion": "156.0.8078.79",
+        "browserVersion": VERSION,
         "chrome": {
             "chromedriverVersion": "156.0.8078.79 (0123456789abcdef0123456789abcdef01234567-refs/branch-heads/8078@{#1})",
             "userDataDir": "/tmp/org.chromium.Chromium.scoped_dir.0123456789",

@@ -140,7 +140,11 @@ async fn class(namespace: &Namespace, capacity: usize) -> Result<BrowserClass> {
         // The API server may be behind.
         "startTimeoutSeconds": 3600,
     });
-    class_like_the_default(&default, &namespace.name, fields)
+    let mut class = class_like_the_default(&default, &namespace.name, fields)?;
+    for version in &mut class.spec.versions {
+        version.version = agent::VERSION.to_owned();
+    }
+    Ok(class)
 }
 
 async fn interrupted() -> Result<()> {

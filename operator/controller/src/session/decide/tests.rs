@@ -303,6 +303,36 @@ fn a_status_says_what_a_pod_waits_for_that_is_asked_for_long() {
 }
 
 #[test]
+fn a_stage_that_nothing_holds_up_is_told_once_it_lasts() {
+    let all = classes(json!({}));
+    let told = |reason: &str| {
+        session(json!({"status": {
+            "phase": "Starting", "podName": "s-1",
+            "conditions": [{
+                "type": "Ready", "status": "False", "reason": reason, "message": "before",
+                "lastTransitionTime": "2026-01-01T00:00:02Z",
+            }],
+        }}))
+    };
+    let placed = pod(
+        json!({"spec": {"containers": [], "nodeName": "n1"}, "status": {"conditions": [
+            {"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-01-01T00:00:20Z"},
+        ]}}),
+    );
+    let refused = pod(json!({"status": {"conditions": [
+        {"type": "PodScheduled", "status": "False", "message": "0/1 nodes"},
+    ]}}));
+    for (session, pod, after, expected) in [
+        (told("Starting"), &placed, 21, "wait 9"),
+        (told("Starting"), &placed, 30, "report Starting Starting Ready"),
+        (told("Starting"), &refused, 21, "report Starting Unschedulable Ready"),
+        (told("Unschedulable"), &placed, 21, "report Starting Starting Ready"),
+    ] {
+        assert_eq!(next(Some(&session), Some(pod), &all, 0, after), expected);
+    }
+}
+
+#[test]
 fn services_that_are_gone_are_made_again_while_the_session_lives() {
     let all = classes(json!({}));
     let (fresh, up) = (session(json!({})), pod(json!({"status": {"podIP": "10.0.0.1"}})));
