@@ -4,8 +4,9 @@ use anyhow::{Context, Result};
 use crds::{BrowserClass, BrowserSession};
 use kube::{
     Api, Client, ResourceExt,
-    api::{DeleteParams, ListParams, PostParams},
+    api::{DeleteParams, PostParams},
 };
+use support::objects;
 
 use crate::{bidi::Bidi, classic::Classic, finally::finally, settings::Settings};
 
@@ -63,9 +64,9 @@ impl Cluster {
 
     /// The class that a session without a class name gets.
     pub async fn default_class(&self) -> Result<BrowserClass> {
-        let classes = self.classes().list(&ListParams::default()).await.context("list classes")?;
+        let all = Api::all(self.client.clone());
+        let classes = objects::list::<BrowserClass>(&all).await.context("list classes")?;
         classes
-            .items
             .into_iter()
             .find(BrowserClass::is_default)
             .context("no BrowserClass is annotated as the default")
@@ -86,12 +87,15 @@ impl Cluster {
         finally(Box::pin(test()), away).await
     }
 
+    /// Those of all namespaces that can be read: a test beside this one may have made one that cannot.
+    pub async fn sessions(&self) -> Result<Vec<BrowserSession>> {
+        objects::list(&Api::all(self.client.clone())).await.context("list sessions")
+    }
+
     /// The object of a session that a client made.
     pub async fn session_with_id(&self, session_id: &str) -> Result<BrowserSession> {
-        let sessions = Api::<BrowserSession>::all(self.client.clone());
-        let sessions = sessions.list(&ListParams::default()).await.context("list sessions")?;
-        sessions
-            .items
+        self.sessions()
+            .await?
             .into_iter()
             .find(|session| {
                 session.status.as_ref().and_then(|status| status.session_id.as_deref())

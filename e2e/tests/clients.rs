@@ -11,10 +11,7 @@ use e2e::{
     wait::until,
     with_namespace,
 };
-use kube::{
-    Api, ResourceExt,
-    api::{DeleteParams, ListParams},
-};
+use kube::{Api, ResourceExt, api::DeleteParams};
 use serde_json::json;
 use tokio::process::Command;
 
@@ -82,9 +79,7 @@ async fn session_of(namespace: &Namespace, output: &str) -> Result<BrowserSessio
         return namespace.cluster.session_with_id(id).await;
     }
     let metadata = json!({"build": namespace.name});
-    let sessions = Api::<BrowserSession>::all(namespace.cluster.client.clone());
-    let sessions = sessions.list(&ListParams::default()).await.context("list sessions")?;
-    let found = sessions.into_iter().find(|session| {
+    let found = namespace.cluster.sessions().await?.into_iter().find(|session| {
         serde_json::to_value(&session.spec.user_metadata).is_ok_and(|found| found == metadata)
     });
     found.with_context(|| format!("no session has the metadata {metadata}"))
