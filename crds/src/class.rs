@@ -127,6 +127,11 @@ pub struct BrowserClassSpec {
     #[x_kube(validation = Rule::new("!self.startsWith('/') && !self.contains('..')").message("seccompProfile must be a path below the kubelet's seccomp folder"))]
     pub seccomp_profile: String,
 
+    /// What of the cluster pages may reach. `none`: nothing. `namespace`: the Services of the session's own namespace, by their
+    /// names. `all`: every address of it. What no page may reach, such as the browser's own pod, stays denied.
+    #[serde(default)]
+    pub cluster_access: ClusterAccess,
+
     /// The resource requests and limits of a browser's container.
     #[serde(default)]
     pub resources: Resources,
@@ -265,6 +270,19 @@ pub enum Matching {
     Exact,
     /// Names in any case, families of platforms, channels as versions, and the empty string for any.
     Lenient,
+}
+
+/// What of the cluster pages may reach.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClusterAccess {
+    /// Nothing.
+    None,
+    /// The Services of the session's own namespace, by their names.
+    #[default]
+    Namespace,
+    /// Every address of it.
+    All,
 }
 
 /// What becomes of vendor options that cannot be allowed, but are not needed either.

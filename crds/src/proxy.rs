@@ -23,18 +23,18 @@ pub struct Proxy {
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProxyRule {
-    /// The hosts: a name, `*.` and a name for all its subdomains, an IP address, or a regular expression, optionally with a
-    /// scheme and a port. Absent: every host.
+    /// The hosts: `*`, a name, `*.` and a name for all its subdomains, an IP address, a network, or a regular expression that matches
+    /// the whole host; optionally with `http://` or `https://` before it and a port behind it. Absent: every host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024), regex(pattern = WORD))]
     pub domain_pattern: Option<String>,
 
-    /// The IP address to use for these hosts, instead of resolving their names.
+    /// The IP address to use for these hosts, instead of resolving their names. Direct routes only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 45), regex(pattern = "^[0-9A-Fa-f:.]+$"))]
     pub resolve: Option<String>,
 
-    /// Headers to add to requests to these hosts. The browser never sees their values.
+    /// Headers to add to requests to these hosts. The browser never sees their values. Refused in this version.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub request_headers: Vec<RequestHeader>,
@@ -52,22 +52,23 @@ pub struct ProxyRoute {
     #[serde(rename = "type")]
     pub type_: ProxyType,
 
-    /// The URL of an `external` proxy. Schemes: http, https, socks5, socks5h. Without credentials.
+    /// The URL of an `external` proxy. Schemes: http, socks5 (names are resolved in the pod), socks5h (by the proxy). Without
+    /// credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048), regex(pattern = WORD))]
     pub server: Option<String>,
 
     /// A Secret in the session's namespace with the keys `username` and `password` for an `external` proxy. It must have the
-    /// label `browser-operator.io/use: proxy`.
+    /// label `browser-operator.io/use: proxy`. Refused in this version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "local_object_reference")]
     pub credentials_secret_ref: Option<LocalObjectReference>,
 
-    /// Accept any certificate of an `external` proxy and of the servers behind it.
+    /// Accept any certificate of an `external` proxy and of the servers behind it. Refused in this version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ignore_certificate_errors: Option<bool>,
 
-    /// The place of a `managed` proxy. Absent: any.
+    /// The place of a `managed` proxy. Absent: any. Refused in this version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub geolocation: Option<Geolocation>,
 }
@@ -80,7 +81,7 @@ pub enum ProxyType {
     Direct,
     /// Through the proxy in `server`.
     External,
-    /// Through one of the proxies that the cluster's administrator configured.
+    /// Through one of the proxies that the cluster's administrator configured. Refused in this version.
     Managed,
     /// Browserbase's name for `direct`.
     None,

@@ -69,7 +69,6 @@ pub fn is_start_url(url: &str) -> bool {
 #[cfg_attr(test, kube(cel))]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("!has(self.proxy)").message("spec.proxy is not available in this version"),
     validation = Rule::new("!has(self.context)").message("spec.context is not available in this version"),
     validation = Rule::new("!has(self.extensions) || self.extensions.size() == 0").message("spec.extensions is not available in this version"),
     validation = Rule::new("!has(self.allowedDomains) || self.allowedDomains.size() == 0").message("spec.allowedDomains is not available in this version"),
@@ -316,7 +315,6 @@ mod tests {
     fn a_field_that_is_not_available_is_refused_by_name() {
         for (spec, field) in [
             (json!({"context": {"name": "c"}}), "spec.context"),
-            (json!({"proxy": {"rules": [{"type": "direct"}]}}), "spec.proxy"),
             (json!({"blockAds": true}), "spec.blockAds"),
             (json!({"record": true}), "spec.record: true"),
             (json!({"recording": {"mode": "onFailure"}}), "spec.recording.mode"),

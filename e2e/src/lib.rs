@@ -24,6 +24,7 @@ pub mod raw;
 pub mod settings;
 pub mod soak;
 pub mod tenant;
+pub mod upstream;
 pub mod wait;
 mod with_namespace;
 

@@ -12,6 +12,8 @@ pub struct Settings {
     pub site_url: String,
     /// The image of the echo driver, `e2e/driver`; empty where the cluster has none.
     pub echo_image: String,
+    /// The image of real proxies, `images/proxies`; empty where the cluster has none.
+    pub proxies_image: String,
     /// The program that runs the cluster, from `e2e/cluster`; empty where it is another's cluster.
     pub cluster_command: String,
     /// What that program calls it.
@@ -24,6 +26,7 @@ pub struct Settings {
 const AWAY_SECONDS: u64 = 20;
 
 const ECHO_IMAGE: &str = "browser-operator.io/echo:dev";
+const PROXIES_IMAGE: &str = "browser-operator.io/proxies:dev";
 
 impl Settings {
     pub fn from_environment() -> Result<Self> {
@@ -34,6 +37,7 @@ impl Settings {
             gateway_url: url("GATEWAY_URL")?,
             site_url: url("SITE_URL")?,
             echo_image: variable("ECHO_IMAGE").unwrap_or_else(|| ECHO_IMAGE.to_owned()),
+            proxies_image: variable("PROXIES_IMAGE").unwrap_or_else(|| PROXIES_IMAGE.to_owned()),
             cluster_command: variable("CLUSTER_COMMAND").unwrap_or_default(),
             cluster_name: variable("CLUSTER_NAME").unwrap_or_default(),
             away_seconds: match variable("AWAY_SECONDS") {

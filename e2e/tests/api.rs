@@ -106,7 +106,6 @@ async fn a_field_that_is_not_available_yet_is_refused_by_name() -> Result<()> {
         all_refused(
             &namespace,
             &[
-                (json!({"proxy": {"rules": [{"type": "direct"}]}}), "spec.proxy is not available"),
                 (json!({"context": {"name": "c"}}), "spec.context is not available"),
                 (json!({"extensions": ["e"]}), "spec.extensions is not available"),
                 (json!({"allowedDomains": ["a.example"]}), "spec.allowedDomains is not available"),
@@ -120,7 +119,6 @@ async fn a_field_that_is_not_available_yet_is_refused_by_name() -> Result<()> {
                     json!({"recording": {"mode": "always"}}),
                     "spec.recording.mode: only never is available",
                 ),
-                (json!({"proxy": {"default": {"type": "managed"}}}), "spec.proxy is not available"),
                 (json!({"log": true}), "spec.log: true is not available"),
             ],
         )
@@ -134,7 +132,7 @@ async fn the_capability_of_such_a_field_is_refused_by_the_fields_name() -> Resul
     with_namespace(async |namespace| {
         let client = namespace.client().await?;
         for (capability, value, expected) in [
-            ("proxy", json!({"rules": [{"type": "direct"}]}), "spec.proxy is not available"),
+            ("proxy", json!({"default": {"type": "managed"}}), "type managed is not available"),
             ("context", json!({"name": "c"}), "spec.context is not available"),
             ("extensions", json!(["e"]), "spec.extensions is not available"),
             ("allowedDomains", json!(["a.example"]), "spec.allowedDomains is not available"),

@@ -20,6 +20,8 @@ use crate::tools;
 pub const PAUSE: &str = "browser-operator.io/pause:dev";
 /// The server of test pages.
 pub const SITE: &str = "browser-operator.io/site:dev";
+/// Proxies that tests send a browser's requests through.
+const PROXIES: &str = "browser-operator.io/proxies:dev";
 pub const OPERATOR: &str = "browser-operator.io/operator:dev";
 /// The echo driver in the place of a browser's, for tests: the chart has no class of it.
 pub const ECHO: &str = "browser-operator.io/echo:dev";
@@ -39,6 +41,7 @@ pub fn of_cluster(settings: &Settings) -> Result<Vec<Archive>> {
         program(settings, PAUSE, "/pause", tools::pause(settings)?)?,
         program(settings, &coredns(), "/coredns", tools::coredns(settings)?)?,
         site(settings)?,
+        proxies(settings)?,
     ])
 }
 
@@ -229,6 +232,13 @@ fn program(settings: &Settings, reference: &str, path: &str, file: PathBuf) -> R
     let layer = layer(settings, &format!("{name}-"), &key, &[Entry::Program(name, &file)])?;
     let config = json!({"Entrypoint": [path], "User": "65532:65532"});
     archive(&archives(settings), reference, &[], &[&layer], &config)
+}
+
+fn proxies(settings: &Settings) -> Result<Archive> {
+    let recipe = recipe(settings, "proxies");
+    let root = debian::root(settings, &recipe)?;
+    let config = containerfile::settings(&recipe.join("Containerfile"))?;
+    archive(&archives(settings), PROXIES, &[], &[&root], &config)
 }
 
 fn site(settings: &Settings) -> Result<Archive> {

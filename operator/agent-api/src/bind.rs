@@ -1,5 +1,6 @@
 //! The messages of a bind, by which the controller gives a pod to a session.
 
+use egress::{ClusterAccess, GuardSettings, RoutesSpec};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -73,6 +74,28 @@ pub struct BindRequest {
     pub session: NewSession,
     /// The session's limits and first page.
     pub settings: Settings,
+    /// Absent in the request of a controller of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub egress: Option<Egress>,
+}
+
+/// Where a session's requests go, and what they may not reach. All of it can be set late.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Egress {
+    #[serde(default)]
+    pub routes: RoutesSpec,
+    pub guard: GuardSettings,
+}
+
+impl Egress {
+    /// What a controller means that says nothing: it has no setting for the cluster, and all of it was open.
+    #[must_use]
+    pub fn of_before() -> Self {
+        let guard =
+            GuardSettings { cluster_access: ClusterAccess::All, ..GuardSettings::default() };
+        Self { routes: RoutesSpec::default(), guard }
+    }
 }
 
 /// A session's limits and first page. All of it can be set late, on a pod that is up.
@@ -109,6 +132,9 @@ pub struct BindReply {
     /// Whether the browser has the Chrome DevTools Protocol. Absent in the answer of an older agent: not known, so no.
     #[serde(default)]
     pub dev_tools: bool,
+    /// Whether the browser's requests go where the request says. Absent in the answer of an older agent: they do not.
+    #[serde(default)]
+    pub egress: bool,
     /// What was asked for and did not work without failing the session, for Events.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,

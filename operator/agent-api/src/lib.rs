@@ -13,6 +13,7 @@ mod pod_ref;
 pub mod pod_token;
 mod signed_link;
 pub mod start;
+pub mod traffic;
 
 pub use end::End;
 pub use pod_ref::PodRef;

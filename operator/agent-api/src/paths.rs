@@ -20,6 +20,8 @@ pub const START_PATH: &str = "/agent/start";
 pub const END_PATH: &str = "/agent/end";
 /// `GET`: a picture of the page that is in front, as JPEG. 404 where there is none to be had.
 pub const SCREEN_PATH: &str = "/agent/screen";
+/// `GET`: the session's [`Traffic`](crate::traffic::Traffic) so far, as JSON.
+pub const TRAFFIC_PATH: &str = "/agent/traffic";
 /// `GET`, without a token: 200 while the agent runs.
 pub const HEALTH_PATH: &str = "/healthz";
 /// The header with the caller's challenge.

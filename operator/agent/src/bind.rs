@@ -6,13 +6,15 @@ use agent_api::bind::{
     BindRefusal, BindReply, BindRequest, Driver, OLDEST_VERSION, VERSION, is_readable,
 };
 use crds::Reason;
+use serde_json::Map;
 use support::panics::essential;
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite;
 
 use crate::{
     bidi::Multiplexer,
-    driver::NewSessionError,
+    driver::{NewSessionError, PROXY},
+    egress::{self, RoutingError},
     end::DRIVER_EXIT_TIMEOUT,
     session::{Session, activity::Activity, browser_watch, limits, setup, start_step::StartStep},
     state::{AgentState, Binding},
@@ -28,6 +30,8 @@ enum BindError {
     Ending,
     #[error(transparent)]
     NewSession(#[from] NewSessionError),
+    #[error(transparent)]
+    Routing(#[from] RoutingError),
     #[error("the driver's BiDi socket: {0}")]
     BidiSocket(tungstenite::Error),
 }
@@ -72,7 +76,10 @@ async fn start_session(
     state: &Arc<AgentState>,
     request: BindRequest,
 ) -> Result<BindReply, BindError> {
-    let BindRequest { session_id, session, settings, .. } = request;
+    let BindRequest { session_id, mut session, settings, egress, .. } = request;
+    let proxy = session.capabilities.remove(PROXY);
+    let (routes, guard) = egress::of_bind(proxy.as_ref(), egress)?;
+    state.egress.set_routes(routes, guard);
     let (driver, driver_session) = state.driver.take_session(&session).await?;
     let progress = state.driver.progress();
     progress.enter(StartStep::Page);
@@ -93,10 +100,13 @@ async fn start_session(
     if driver.kind() == Driver::Geckodriver {
         capabilities.insert(REMOTE_SESSION_ID.to_owned(), session_id.clone().into());
     }
+    // As it was asked for: what the driver was told of is the agent's own.
+    capabilities.insert(PROXY.to_owned(), proxy.unwrap_or_else(|| Map::new().into()));
     let reply = BindReply {
         capabilities,
         bidi: bidi.is_some(),
         dev_tools: driver_session.dev_tools.is_some(),
+        egress: true,
         warnings,
     };
     let limits = limits::watch(activity.clone(), settings.clone(), end_policy.latch().clone());

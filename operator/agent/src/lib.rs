@@ -9,6 +9,7 @@ mod bind;
 mod config;
 mod dev_tools;
 mod driver;
+mod egress;
 mod end;
 mod operator_api;
 mod orphan_reaper;
@@ -35,6 +36,7 @@ pub use config::Config;
 
 use crate::{
     driver::DriverSupervisor,
+    egress::EgressProxy,
     end::{
         EndLatch, EndPolicy, Output,
         oom_kills::{self, OomKills},
@@ -62,6 +64,8 @@ const REASON_TIMEOUT: Duration = Duration::from_millis(1500);
 pub enum Error {
     #[error("listen on {address}")]
     Listen { address: SocketAddr, source: io::Error },
+    #[error("listen for the browser's requests")]
+    Proxy(#[source] io::Error),
     #[error("write {}", path.display())]
     TerminationLog { path: PathBuf, source: io::Error },
 }
@@ -76,8 +80,10 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<End, Error> 
     let latch = EndLatch::default();
     let oom_kills = OomKills::from_now();
     let end_policy = EndPolicy::new(latch.clone(), oom_kills.clone(), Output::default());
-    let driver = DriverSupervisor::start(&config, end_policy.clone(), &tasks).await;
-    let state = AgentState::new(config.token_hash.clone(), driver, end_policy, tasks.clone());
+    let egress = EgressProxy::start(latch.token(), &tasks).await.map_err(Error::Proxy)?;
+    let driver = DriverSupervisor::start(&config, egress.port(), end_policy.clone(), &tasks).await;
+    let state =
+        AgentState::new(config.token_hash.clone(), driver, egress, end_policy, tasks.clone());
     let state = Arc::new(state);
 
     tasks.spawn(essential(orphan_reaper::run(latch.token())));

@@ -8,7 +8,7 @@ use agent_api::{
     end::EndRequest,
     paths::{
         AUTHENTICATE_PATH, BIND_PATH, CHALLENGE_HEADER, END_PATH, HEALTH_PATH, PROOF_HEADER,
-        PROVE_PATH, SCREEN_PATH, START_PATH,
+        PROVE_PATH, SCREEN_PATH, START_PATH, TRAFFIC_PATH,
     },
     start::StartReport,
 };
@@ -46,6 +46,7 @@ pub enum Operation {
     /// How far its start is.
     Start,
     Screenshot,
+    Traffic,
     End,
 }
 
@@ -59,6 +60,7 @@ impl Operation {
             ("POST", BIND_PATH) if trusted => Some(Self::Bind),
             ("GET", START_PATH) if trusted => Some(Self::Start),
             ("GET", SCREEN_PATH) if trusted => Some(Self::Screenshot),
+            ("GET", TRAFFIC_PATH) if trusted => Some(Self::Traffic),
             ("POST", END_PATH) if trusted => Some(Self::End),
             _ => None,
         }
@@ -84,6 +86,7 @@ pub async fn handle(
             Some(session) => dev_tools::handle_screenshot(session).await,
             None => StatusCode::NOT_FOUND.into_response(),
         },
+        Operation::Traffic => warp::reply::json(&state.egress.traffic()).into_response(),
         Operation::End => end(state, incoming.body).await,
     }
 }

@@ -6,13 +6,14 @@ use agent_api::{bind::BindReply, pod_token::TokenHash};
 use tokio::sync::Mutex;
 use tokio_util::task::TaskTracker;
 
-use crate::{driver::DriverSupervisor, end::EndPolicy, session::Session};
+use crate::{driver::DriverSupervisor, egress::EgressProxy, end::EndPolicy, session::Session};
 
 /// What the requests to one agent share.
 pub struct AgentState {
     /// The hash of the token that controller and gateway present.
     pub token_hash: TokenHash,
     pub driver: DriverSupervisor,
+    pub egress: EgressProxy,
     pub end_policy: EndPolicy,
     /// Owns every task of this agent.
     pub tasks: TaskTracker,
@@ -36,12 +37,14 @@ impl AgentState {
     pub fn new(
         token_hash: TokenHash,
         driver: DriverSupervisor,
+        egress: EgressProxy,
         end_policy: EndPolicy,
         tasks: TaskTracker,
     ) -> Self {
         Self {
             token_hash,
             driver,
+            egress,
             end_policy,
             tasks,
             binding: Mutex::default(),

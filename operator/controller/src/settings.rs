@@ -1,5 +1,6 @@
 //! What the administrator decides.
 
+use ipnet::IpNet;
 use support::watch::Scope;
 
 #[derive(Clone, Debug)]
@@ -8,6 +9,8 @@ pub struct Settings {
     pub gateway_url: String,
     /// The domain of the cluster's names, for example `cluster.local`.
     pub cluster_domain: String,
+    /// The networks of the cluster's pods, Services and nodes. Empty: not known.
+    pub cluster_networks: Vec<IpNet>,
     /// The name of this replica's pod, which its Events are reported by.
     pub identity: String,
     /// The classes that are this controller's name it.

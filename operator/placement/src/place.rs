@@ -10,6 +10,7 @@ use crate::{
     fields::{CAPABILITIES, check_fields},
     operating_system::{check_emulation, check_operating_system},
     policy::check_policy,
+    proxy::check_proxy,
     refusal::{Refusal, refuse},
     regions::region,
     request::Request,
@@ -61,6 +62,7 @@ pub fn place<'a>(
                 Ok(version) => {
                     let set = allowed_options(Some(class), set.clone())?;
                     check_emulation(spec, &set)?;
+                    check_proxy(spec, &set)?;
                     match check_class(request, class) {
                         Ok(region) => {
                             return Ok(Placement {

@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use crds::names;
+use ipnet::IpNet;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use support::{
@@ -26,6 +27,9 @@ pub struct Args {
     /// The domain of the cluster's DNS names.
     #[arg(long, env = "CLUSTER_DOMAIN", default_value = "cluster.local")]
     cluster_domain: String,
+    /// The networks of the cluster's pods, Services and nodes, separated by commas. Empty: every private one is taken for theirs.
+    #[arg(long, env = "CLUSTER_NETWORKS", value_delimiter = ',')]
+    cluster_networks: Vec<IpNet>,
     /// The name of this replica's pod, for the Lease and for Events.
     #[arg(long, env = "POD_NAME")]
     identity: String,
@@ -59,6 +63,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         namespace,
         gateway_url,
         cluster_domain,
+        cluster_networks,
         identity,
         lease,
         controller_name,
@@ -82,6 +87,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let settings = controller::Settings {
         gateway_url: gateway_url.trim_end_matches('/').to_owned(),
         cluster_domain,
+        cluster_networks,
         identity: identity.clone(),
         controller_name,
         namespaces: Scope::of(watch_namespaces),

@@ -21,7 +21,7 @@ use webdriver::{
     error::WebDriverError,
 };
 
-use super::{multiplexer::Multiplexer, pending_commands::ClientId};
+use super::{multiplexer::Multiplexer, own_proxy, pending_commands::ClientId};
 use crate::{
     dev_tools::{CommandEffect, MAX_WRAPPED_COMMAND},
     end::EndLatch,
@@ -185,7 +185,10 @@ async fn handle_command(
                 end.set(Reason::ClientEnded, command.method.clone());
                 return Some(bidi::success(command.id, &json!({})));
             }
-            _ => (command.id, closes_window(&command, text.len())),
+            _ => match own_proxy::error(&command, &text) {
+                Some(error) => return Some(bidi::failure(Some(command.id), &error)),
+                None => (command.id, closes_window(&command, text.len())),
+            },
         },
     };
     multiplexer.send_command(client, id, text, closes_window).await;

@@ -5,6 +5,7 @@
 
 mod client_socket;
 mod multiplexer;
+mod own_proxy;
 mod pending_commands;
 mod router;
 

@@ -7,6 +7,7 @@ mod cdp_execute;
 mod command;
 mod hidden_targets;
 mod http_endpoints;
+mod own_proxy;
 mod relay;
 mod requests;
 mod screenshot;
@@ -14,5 +15,8 @@ mod target_list;
 
 pub use cdp_execute::effect as execute_effect;
 pub use command::{BROWSER_CLOSE, CommandEffect, MAX_WRAPPED_COMMAND};
+pub use own_proxy::{
+    WORDS as OWN_PROXY, is_refused as gives_own_proxy, is_suspect as may_give_own_proxy,
+};
 pub use requests::handle;
 pub use screenshot::handle as handle_screenshot;

@@ -26,7 +26,7 @@ use tokio_tungstenite::tungstenite::{
 use super::{
     command::{BROWSER_CLOSE, Command, CommandEffect},
     hidden_targets::HiddenTargets,
-    http_endpoints,
+    http_endpoints, own_proxy,
 };
 use crate::{
     driver::BrowserSocket,
@@ -112,7 +112,7 @@ async fn relay(
     let unanswered_pings = AtomicU32::new(0);
     let socket_end = tokio::select! {
         () = end.token().cancelled_owned() => SocketEnd::SessionEnded,
-        end = client_to_browser(&mut from_client, &mut to_browser, session, &unanswered_pings) => end,
+        end = client_to_browser(&mut from_client, &mut to_browser, &outbox, session, &unanswered_pings) => end,
         end = browser_to_outbox(&mut from_browser, &outbox, hidden, session) => end,
         end = outbox_to_client(
             &mut queue,
@@ -170,6 +170,7 @@ async fn relay(
 async fn client_to_browser(
     from_client: &mut ClientStream,
     to_browser: &mut SplitSink<BrowserSocket, Message>,
+    outbox: &Outbox,
     session: &Session,
     unanswered_pings: &AtomicU32,
 ) -> SocketEnd {
@@ -195,6 +196,14 @@ async fn client_to_browser(
         };
         if !matches!(message, Message::Ping(_)) {
             session.activity.touch();
+        }
+        if let Message::Text(text) = &message
+            && let Some(refusal) = own_proxy::refusal(text)
+        {
+            if !outbox.push(refusal.into()) {
+                return SocketEnd::NotRead;
+            }
+            continue;
         }
         if let Message::Text(text) = &message
             && let Some(command) = Command::parse(text)

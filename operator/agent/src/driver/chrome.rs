@@ -7,9 +7,19 @@ use super::launch_options::LaunchOptions;
 
 const OPTIONS: &str = "goog:chromeOptions";
 
-/// Switches of every browser: without its vendor's servers, and with errors alone in its log, not every word of a page.
-const SWITCHES: [&str; 4] =
-    ["--disable-background-networking", "--disable-quic", "--log-level=2", "--no-first-run"];
+/// Switches of every browser: without its vendor's servers, with errors alone in its log, not every word of a page, and
+/// without a way around the agent's proxy.
+const SWITCHES: [&str; 7] = [
+    "--disable-background-networking",
+    "--disable-quic",
+    "--log-level=2",
+    "--no-first-run",
+    // Chromium's word for "not even this machine": that is denied at the proxy.
+    "--proxy-bypass-list=<-loopback>",
+    // It finds no name by itself.
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+    "--webrtc-ip-handling-policy=disable_non_proxied_udp",
+];
 
 pub fn arguments(port: u16) -> Vec<String> {
     // Otherwise the driver sends to /dev/null what a browser says that does not start.
@@ -40,6 +50,7 @@ pub fn request_capabilities(
         switches.push("--no-sandbox".into());
     }
     switches.extend(SWITCHES.map(Value::from));
+    switches.push(format!("--proxy-server=http://127.0.0.1:{}", options.proxy_port).into());
     chrome.insert("args".to_owned(), switches.into());
     if let Some(browser) = &options.browser {
         chrome.insert("binary".to_owned(), browser.to_string_lossy().into());
@@ -72,7 +83,12 @@ mod tests {
     use serde_json::json;
 
     fn options(browser_sandbox: bool) -> LaunchOptions {
-        LaunchOptions { driver: Driver::Chromedriver, browser: None, browser_sandbox }
+        LaunchOptions {
+            driver: Driver::Chromedriver,
+            browser: None,
+            browser_sandbox,
+            proxy_port: 3128,
+        }
     }
 
     fn set(value: Value) -> CapabilitySet {
@@ -88,7 +104,10 @@ mod tests {
                 "browserName": "chrome",
                 "goog:chromeOptions": {"args": [
                     "--headless=new", "--disable-background-networking", "--disable-quic", "--log-level=2",
-                    "--no-first-run",
+                    "--no-first-run", "--proxy-bypass-list=<-loopback>",
+                    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+                    "--webrtc-ip-handling-policy=disable_non_proxied_udp",
+                    "--proxy-server=http://127.0.0.1:3128",
                 ]},
             })
         );

@@ -6,7 +6,7 @@ use agent_api::bind::OperatingSystem;
 use serde_json::{Map, Value};
 use webdriver::capabilities::CapabilitySet;
 
-use super::{launch_options::LaunchOptions, operating_system, walls};
+use super::{firefox_egress, launch_options::LaunchOptions, operating_system, walls};
 
 const OPTIONS: &str = "moz:firefoxOptions";
 /// Firefox' own port for BiDi, which geckodriver wants to know before there is a browser. The pod's network is its own.
@@ -77,6 +77,7 @@ pub fn request_capabilities(
         preferences.entry("browser.download.dir").or_insert_with(|| DOWNLOADS.into());
         preferences.entry("browser.download.folderList").or_insert_with(|| 2.into());
         preferences.extend(more_preferences);
+        preferences.extend(firefox_egress::preferences(options.proxy_port));
         // After a profile's own: no page may open the driver's port.
         preferences.insert(walls::FIREFOX_PREFERENCE.to_owned(), "".into());
         preferences.insert(ABOUT_CONFIG.to_owned(), false.into());
@@ -108,6 +109,7 @@ mod tests {
             driver: Driver::Geckodriver,
             browser: Some("/usr/lib/firefox".into()),
             browser_sandbox: true,
+            proxy_port: 3128,
         }
     }
 
@@ -121,19 +123,26 @@ mod tests {
             "moz:debuggerAddress": true,
             "moz:firefoxOptions": {"args": ["-private"], "prefs": {"a": 1}},
         }));
+        let mut preferences = json!({
+            "a": 1,
+            "browser.download.dir": DOWNLOADS,
+            "browser.download.folderList": 2,
+            ABOUT_CONFIG: false,
+            walls::FIREFOX_PREFERENCE: "",
+        });
+        preferences.as_object_mut().unwrap().extend(firefox_egress::preferences(3128));
         assert_eq!(
             json!(request_capabilities(asked, &options(), Map::new())),
             json!({"moz:firefoxOptions": {
                 "args": ["-private", "-headless"],
                 "binary": "/usr/lib/firefox",
-                "prefs": {
-                    "a": 1,
-                    "browser.download.dir": DOWNLOADS,
-                    "browser.download.folderList": 2,
-                    ABOUT_CONFIG: false,
-                    walls::FIREFOX_PREFERENCE: "",
-                },
+                "prefs": preferences,
             }})
+        );
+        let around = set(json!({"moz:firefoxOptions": {"prefs": {"network.proxy.type": 0}}}));
+        assert_eq!(
+            request_capabilities(around, &options(), Map::new())["moz:firefoxOptions"]["prefs"]["network.proxy.type"],
+            1
         );
         let headless = set(json!({"moz:firefoxOptions": {"args": ["--headless"]}}));
         assert_eq!(

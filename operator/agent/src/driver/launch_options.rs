@@ -11,4 +11,6 @@ pub struct LaunchOptions {
     pub browser: Option<PathBuf>,
     /// Whether the browser's own sandbox is used.
     pub browser_sandbox: bool,
+    /// The port of loopback at which the agent's proxy listens.
+    pub proxy_port: u16,
 }

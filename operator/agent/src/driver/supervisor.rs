@@ -23,6 +23,9 @@ use crate::{
     session::start_step::{StartProgress, StartStep},
 };
 
+/// WebDriver's proxy is the agent's to have, not the driver's: the bind says where requests go.
+pub const PROXY: &str = "proxy";
+
 #[derive(Clone, Debug)]
 enum DriverState {
     Starting,
@@ -81,7 +84,12 @@ impl DriverSupervisor {
     /// Starts the driver, and prepares a session where one is asked for. A driver that exits ends the agent.
     ///
     /// Must run before anything reaps children: it waits for one.
-    pub async fn start(config: &Config, end_policy: EndPolicy, tasks: &TaskTracker) -> Self {
+    pub async fn start(
+        config: &Config,
+        proxy_port: u16,
+        end_policy: EndPolicy,
+        tasks: &TaskTracker,
+    ) -> Self {
         let (publish, state) = watch::channel(DriverState::Starting);
         let Prepare { driver, browser_sandbox, .. } = config.prepare;
         let confinement = match (home::make(), driver) {
@@ -91,13 +99,17 @@ impl DriverSupervisor {
             }
             (Ok(()), _) => Ok(()),
         };
-        let options = LaunchOptions { driver, browser: config.browser.clone(), browser_sandbox };
+        let options =
+            LaunchOptions { driver, browser: config.browser.clone(), browser_sandbox, proxy_port };
         let launcher = Launcher {
             options,
             unconfined: confinement.err().map(Arc::new),
             progress: StartProgress::new(Instant::now()),
         };
-        let (program, prepare) = (config.driver.clone(), config.prepare.clone());
+        let (program, mut prepare) = (config.driver.clone(), config.prepare.clone());
+        if let Some(session) = &mut prepare.session {
+            session.capabilities.remove(PROXY);
+        }
         tasks.spawn({
             let launcher = launcher.clone();
             async move {

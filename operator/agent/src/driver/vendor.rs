@@ -71,7 +71,8 @@ mod tests {
             (Driver::Chromedriver, ["goog:a", "wdio:a"]),
             (Driver::Geckodriver, ["moz:a", "wdio:a"]),
         ] {
-            let options = LaunchOptions { driver, browser: None, browser_sandbox: true };
+            let options =
+                LaunchOptions { driver, browser: None, browser_sandbox: true, proxy_port: 3128 };
             let capabilities = set.as_object().unwrap().clone();
             let parameters = Map::from_iter([("vendor".to_owned(), json!({"a": 1}))]);
             let body = new_session_body(

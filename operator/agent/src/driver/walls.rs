@@ -1,17 +1,12 @@
 //! What a client could ask for so that its browser opens the driver's port after all. Refused here too, beside the gateway's
 //! own list: this is the last place that sees the options.
 
-use agent_api::paths::AGENT_PORT;
 use serde_json::{Map, Value};
-use url::Url;
-
-use super::ports::PORTS;
 
 /// Chrome's switch that allows ports.
 const CHROME_SWITCH: &str = "explicitly-allowed-ports";
 /// Firefox' preference that allows ports.
 pub const FIREFOX_PREFERENCE: &str = "network.security.ports.banned.override";
-const PROXIES: [&str; 3] = ["httpProxy", "sslProxy", "socksProxy"];
 
 /// Why a session is not made.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -24,8 +19,6 @@ pub enum WallError {
         "moz:firefoxOptions.prefs: {FIREFOX_PREFERENCE} is not allowed: it opens the driver to pages"
     )]
     FirefoxPorts,
-    #[error("proxy.{0} is a port of the browser's own container")]
-    Proxy(&'static str),
 }
 
 pub fn check(capabilities: &Map<String, Value>) -> Result<(), WallError> {
@@ -39,20 +32,12 @@ pub fn check(capabilities: &Map<String, Value>) -> Result<(), WallError> {
     if preferences.is_some_and(|preferences| preferences.contains_key(FIREFOX_PREFERENCE)) {
         return Err(WallError::FirefoxPorts);
     }
-    let inside =
-        |name: &&&str| member("proxy", name).and_then(Value::as_str).is_some_and(is_inside);
-    PROXIES.iter().find(inside).map_or(Ok(()), |name| Err(WallError::Proxy(name)))
+    Ok(())
 }
 
 fn allows_ports(switch: &str) -> bool {
     let name = switch.trim().trim_start_matches('-').split('=').next().unwrap_or_default();
     name.trim().eq_ignore_ascii_case(CHROME_SWITCH)
-}
-
-/// Whether a `host:port` is the agent's or a driver's, on any address: a pod's own may be written in many ways.
-fn is_inside(proxy: &str) -> bool {
-    let port = Url::parse(&format!("http://{proxy}")).ok().and_then(|url| url.port());
-    port.is_some_and(|port| PORTS.contains(&port) || port == AGENT_PORT)
 }
 
 #[cfg(test)]
@@ -76,15 +61,6 @@ mod tests {
             (
                 json!({"moz:firefoxOptions": {"prefs": {FIREFOX_PREFERENCE: "6667"}}}),
                 Err(WallError::FirefoxPorts),
-            ),
-            (json!({"proxy": {"proxyType": "manual", "httpProxy": "proxy:3128"}}), Ok(())),
-            (
-                json!({"proxy": {"proxyType": "manual", "httpProxy": "127.1:6667"}}),
-                Err(WallError::Proxy("httpProxy")),
-            ),
-            (
-                json!({"proxy": {"proxyType": "manual", "sslProxy": "10.0.0.9:4444"}}),
-                Err(WallError::Proxy("sslProxy")),
             ),
         ] {
             assert_eq!(check(capabilities.as_object().unwrap()), expected, "{capabilities}");

@@ -22,6 +22,7 @@ pub fn revision(spec: &BrowserClassSpec, version: &BrowserVersion) -> String {
         headed: _,
         image_pull_policy,
         image_pull_secrets,
+        cluster_access: _,
         sandbox,
         seccomp_profile,
         resources,

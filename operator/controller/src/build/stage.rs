@@ -98,7 +98,7 @@ pub fn stages(spec: &BrowserSessionSpec) -> Vec<(String, Stage)> {
 pub fn capability_stage(name: &str) -> Stage {
     match name {
         "browserName" | "browserVersion" | "platformName" => Stage::Pod,
-        "timeouts" => Stage::Bind,
+        "proxy" | "timeouts" => Stage::Bind,
         "acceptInsecureCerts"
         | "pageLoadStrategy"
         | "strictFileInteractability"
@@ -106,7 +106,7 @@ pub fn capability_stage(name: &str) -> Stage {
         | "webSocketUrl" => Stage::DriverSession,
         // Selenium's are between its client and its server; ours are fields of the spec.
         name if name.starts_with(SELENIUM_PREFIX) || name.starts_with(OWN_PREFIX) => Stage::Bind,
-        // WebDriver's proxy and every vendor's options are the browser's arguments, preferences and profile.
+        // Every vendor's options are the browser's arguments, preferences and profile.
         _ => Stage::Relaunch,
     }
 }

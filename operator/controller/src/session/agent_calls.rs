@@ -4,7 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use agent_api::{
     End,
-    bind::{BindRefusal, BindReply, BindRequest, Settings, VERSION},
+    bind::{BindRefusal, BindReply, BindRequest, Egress, Settings, VERSION},
     paths::{BIND_PATH, END_PATH, START_PATH},
     pod_token::PodToken,
     start::StartReport,
@@ -63,6 +63,7 @@ pub fn bind_request(
     session_id: String,
     capabilities: &CapabilitySet,
     timeout_seconds: i32,
+    egress: Egress,
 ) -> BindRequest {
     let spec = &session.spec;
     let seconds = |n: i32| u32::try_from(n).unwrap_or(0);
@@ -81,6 +82,7 @@ pub fn bind_request(
             start_url: spec.start_url.clone(),
             viewport: spec.viewport.map(|viewport| (viewport.width, viewport.height)),
         },
+        egress: Some(egress),
     }
 }
 

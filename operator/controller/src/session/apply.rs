@@ -15,7 +15,7 @@ use super::{
     agent_calls,
     context::Context,
     decide::{Slow, Step, slow_start},
-    status,
+    egress, status,
 };
 use crate::{
     build::{self, Assignment, Blueprint, Template, cold_pod, object_name},
@@ -193,12 +193,21 @@ impl Reconciler<'_> {
         let classes = self.context.stores.classes();
         let class = class_of(pod, &classes);
         let timeout_seconds = placement::timeout_seconds(&session.spec, class);
+        let egress = match egress::of_session(&session.spec, &self.key.namespace, class, settings) {
+            Ok(egress) => egress,
+            Err(problem) => {
+                let status = status::ended(session, problem, (self.context.clock)());
+                self.end(session, status, Some(pod)).await?;
+                return Ok(Action::AwaitChange);
+            }
+        };
         let request = agent_calls::bind_request(
             session,
             &self.key.uid,
             session_id,
             &capabilities,
             timeout_seconds,
+            egress,
         );
         let token = self.context.token(&pod_ref(pod));
         drop(self.place.lock().take());
@@ -232,7 +241,7 @@ impl Reconciler<'_> {
                 .map_err(|refusal| End::new(refusal.reason, refusal.message())),
             None => Ok(reply),
         });
-        match outcome {
+        match outcome.and_then(|reply| egress::check_reply(&session.spec, reply)) {
             Ok(mut reply) => {
                 let mismatch = class.zip(found).and_then(|(class, found)| {
                     class::mismatch(class, class::version_of(class, pod)?, &found)

@@ -6,6 +6,7 @@ mod apply;
 mod context;
 mod decide;
 mod dereference;
+mod egress;
 mod listener;
 mod reconcile;
 mod status;

@@ -53,6 +53,6 @@ pub fn matched_capabilities(
     placement::matched_set(&session.spec, matched, class).map_err(problem)
 }
 
-fn problem(refusal: Refusal) -> Problem {
+pub fn problem(refusal: Refusal) -> Problem {
     Problem { reason: refusal.reason, message: refusal.message() }
 }

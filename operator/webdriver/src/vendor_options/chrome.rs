@@ -186,7 +186,10 @@ fn check_excluded(options: &mut Map<String, Value>, policy: Policy, findings: &m
             let (name, _) = switch(text);
             let is_ours = matches!(
                 name.as_str(),
-                "disable-background-networking" | "disable-quic" | "headless"
+                "disable-background-networking"
+                    | "disable-quic"
+                    | "headless"
+                    | "webrtc-ip-handling-policy"
             );
             let entry = chrome_switch(&name);
             let fate = match entry.kind {

@@ -134,7 +134,13 @@ async fn bind(request: Request<Incoming>) -> Result<Reply> {
     });
     let mut capabilities = session.capabilities;
     capabilities.append(matched.as_object_mut().context("an object")?);
-    let reply = BindReply { capabilities, bidi: false, dev_tools: false, warnings: Vec::new() };
+    let reply = BindReply {
+        capabilities,
+        bidi: false,
+        dev_tools: false,
+        egress: true,
+        warnings: Vec::new(),
+    };
     Ok(Response::new(Full::from(serde_json::to_vec(&reply)?)))
 }
 

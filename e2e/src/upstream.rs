@@ -1,0 +1,138 @@
+//! Real proxies in a test's namespace: tinyproxy for HTTP, microsocks for SOCKS5 (`images/proxies`).
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::{Value, json};
+
+use crate::{
+    Namespace,
+    kubectl::{exec, kubectl, kubectl_with},
+    wait::until,
+};
+
+pub const HTTP: &str = "tinyproxy";
+pub const HTTP_PORT: u16 = 8888;
+pub const SOCKS: &str = "microsocks";
+pub const SOCKS_PORT: u16 = 1080;
+
+/// A pod that hears UDP, and says what.
+pub const LISTENER: &str = "listener";
+pub const LISTENER_PORT: u16 = 3478;
+const HEAR: &str = "exec perl -MIO::Socket::INET -e '$| = 1; my $s = IO::Socket::INET->new(LocalPort => 3478, Proto => \"udp\") or die; while (defined $s->recv(my $d, 2048)) { print \"heard \", unpack(\"H*\", $d), \"\\n\" }'";
+
+/// A server of one page. Its name is no domain that browsers open by https alone, as `page` is.
+pub const PAGE: &str = "greeter";
+pub const PAGE_PORT: u16 = 8080;
+const SERVE: &str = "exec perl -MIO::Socket::INET -e 'my $s = IO::Socket::INET->new(LocalPort => 8080, Listen => 9, ReuseAddr => 1) or die; while (my $c = $s->accept) { sysread $c, my $d, 4096; print $c \"HTTP/1.1 200 OK\\r\\nContent-Length: 14\\r\\nConnection: close\\r\\n\\r\\na page of mine\"; close $c }'";
+
+/// For an image to be there and a proxy to listen.
+const LIMIT: Duration = Duration::from_secs(60);
+/// tinyproxy's settings: everybody may use it, for every port; what it does is said on its output.
+const TINYPROXY: &str = "printf 'Port 8888\\nLogLevel Connect\\nMaxClients 50\\n' >/tmp/c && exec tinyproxy -d -c /tmp/c";
+
+/// Makes the proxies, each behind a Service of its own name. `false`, with a remark: the cluster has no image of them.
+pub async fn make(namespace: &Namespace) -> Result<bool> {
+    let image = &namespace.cluster.settings.proxies_image;
+    if image.is_empty() {
+        println!("left out: PROXIES_IMAGE is empty");
+        return Ok(false);
+    }
+    for (name, port, command) in [
+        (HTTP, HTTP_PORT, TINYPROXY.to_owned()),
+        (SOCKS, SOCKS_PORT, format!("exec microsocks -p {SOCKS_PORT}")),
+        (LISTENER, LISTENER_PORT, HEAR.to_owned()),
+        (PAGE, PAGE_PORT, SERVE.to_owned()),
+    ] {
+        let manifest = json!({"apiVersion": "v1", "kind": "List", "items": [
+            pod(name, port, image, &command),
+            {
+                "apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
+                "spec": {"selector": {"app": name}, "ports": [{"port": port}]},
+            },
+        ]});
+        let arguments = ["--namespace", &namespace.name, "apply", "--filename", "-"];
+        kubectl_with(&arguments, &manifest.to_string()).await?;
+    }
+    for name in [HTTP, SOCKS, LISTENER, PAGE] {
+        let pods = namespace.pods();
+        let settled = until(&pods, name, "ready", LIMIT, |pod| {
+            pod.is_some_and(|pod| is_ready(pod) || has_no_image(pod))
+        });
+        if settled.await?.as_ref().is_some_and(has_no_image) {
+            println!(
+                "left out: the cluster cannot get the image {image}; PROXIES_IMAGE names another"
+            );
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn pod(name: &str, port: u16, image: &str, command: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}},
+        "spec": {
+            "automountServiceAccountToken": false,
+            "terminationGracePeriodSeconds": 0,
+            "containers": [{
+                "name": name, "image": image, "imagePullPolicy": "IfNotPresent",
+                "command": ["sh", "-c", command],
+                "ports": [{"containerPort": port}],
+                "readinessProbe": if name == LISTENER {
+                    json!({"exec": {"command": ["grep", "-q", ":0D96", "/proc/net/udp"]}, "periodSeconds": 1})
+                } else {
+                    json!({"tcpSocket": {"port": port}, "periodSeconds": 1})
+                },
+                "resources": {"requests": {"cpu": "5m", "memory": "8Mi"}, "limits": {"memory": "64Mi"}},
+                "securityContext": {
+                    "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]},
+                    "runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"},
+                },
+            }],
+        },
+    })
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().filter_map(|status| status.conditions.as_ref()).flatten();
+    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+fn has_no_image(pod: &Pod) -> bool {
+    let statuses = pod.status.iter().filter_map(|status| status.container_statuses.as_ref());
+    let mut reasons = statuses
+        .flatten()
+        .filter_map(|status| status.state.as_ref()?.waiting.as_ref()?.reason.as_deref());
+    reasons
+        .any(|reason| matches!(reason, "ErrImagePull" | "ImagePullBackOff" | "ErrImageNeverPull"))
+}
+
+/// The name of a proxy's Service anywhere in the cluster, with its port.
+#[must_use]
+pub fn address(namespace: &Namespace, name: &str, port: u16) -> String {
+    format!("{name}.{}.svc.cluster.local:{port}", namespace.name)
+}
+
+/// Has one of the pods send the listener a datagram.
+pub async fn tell_listener(namespace: &Namespace, text: &str) -> Result<()> {
+    let script = format!(
+        "perl -MIO::Socket::INET -e 'IO::Socket::INET->new(PeerAddr => \"{}\", PeerPort => {LISTENER_PORT}, Proto => \"udp\")->send(\"{text}\")'",
+        listener_ip(namespace).await?
+    );
+    exec(&namespace.name, HTTP, &script).await.map(drop)
+}
+
+/// Where the listener is.
+pub async fn listener_ip(namespace: &Namespace) -> Result<String> {
+    let pod = namespace.pods().get(LISTENER).await.context("the listener")?;
+    pod.status.and_then(|status| status.pod_ip).context("its IP")
+}
+
+/// What a pod has said so far.
+pub async fn log(namespace: &Namespace, name: &str) -> Result<String> {
+    kubectl(&["--namespace", &namespace.name, "logs", name])
+        .await
+        .with_context(|| format!("the log of {name}"))
+}

@@ -1,0 +1,227 @@
+//! Opening a connection on the route of a request. Whatever is dialled has been judged, and is dialled as it was judged: a name is
+//! resolved once.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use egress::{Guard, Host, Lookup, Reach, Route, Routes, Scheme, Target, Upstream, UpstreamScheme};
+use http::Uri;
+use hyper_util::{
+    client::legacy::connect::proxy::{SocksV4, SocksV5, Tunnel},
+    rt::TokioIo,
+};
+use net::{tcp, transport::Dial};
+use tokio::{net::lookup_host, sync::Semaphore, time::timeout};
+use tower::{Service, service_fn};
+
+use super::{
+    failure::{Cause, Failure},
+    server_stream::ServerStream,
+    traffic::Traffic,
+};
+
+/// How many names are resolved at a time: each takes a thread.
+const CONCURRENT_LOOKUPS: usize = 64;
+const LOOKUP_SECONDS: u64 = 10;
+/// How long one address may take; there may be others.
+const CONNECT_SECONDS: u64 = 10;
+/// How many addresses of one name are tried.
+const MAX_TRIED: usize = 8;
+/// How long an upstream may take to reach the server.
+const UPSTREAM_SECONDS: u64 = 60;
+/// What direct traffic is counted as.
+const DIRECT: &str = "direct";
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Requests of HTTP, which an HTTP proxy takes as they are.
+    Requests,
+    /// Bytes.
+    Tunnel,
+}
+
+#[derive(Debug)]
+pub struct Dialer {
+    routes: Routes,
+    guard: Guard,
+    traffic: Arc<Traffic>,
+    lookups: Semaphore,
+}
+
+impl Dialer {
+    pub fn new(routes: Routes, guard: Guard, traffic: Arc<Traffic>) -> Self {
+        Self { routes, guard, traffic, lookups: Semaphore::new(CONCURRENT_LOOKUPS) }
+    }
+
+    /// Opens a connection for a request.
+    pub async fn dial(&self, target: &Target, purpose: Purpose) -> Result<ServerStream, Failure> {
+        let choice = self.routes.choose(target);
+        let (upstream, dialled) = match choice.route {
+            Route::Block => (None, Err(Cause::Blocked)),
+            Route::Direct { resolve } => (None, self.direct(target, *resolve).await),
+            Route::External(upstream) => {
+                (Some(upstream), self.through(upstream, target, purpose).await)
+            }
+        };
+        dialled.map_err(|cause| Failure {
+            cause,
+            target: Some(target.clone()),
+            rule: choice.rule.map(str::to_owned),
+            upstream: upstream.cloned(),
+        })
+    }
+
+    async fn direct(
+        &self,
+        target: &Target,
+        resolve: Option<IpAddr>,
+    ) -> Result<ServerStream, Cause> {
+        self.guard.check_target(target)?;
+        let host = resolve.map_or_else(|| target.host.clone(), Host::Ip);
+        self.connect(&host, target.port, DIRECT).await
+    }
+
+    async fn through(
+        &self,
+        upstream: &Upstream,
+        target: &Target,
+        purpose: Purpose,
+    ) -> Result<ServerStream, Cause> {
+        self.guard.check_target(target)?;
+        let handshake = self.handshake(upstream, target, purpose);
+        let seconds = UPSTREAM_SECONDS;
+        timeout(Duration::from_secs(seconds), handshake)
+            .await
+            .unwrap_or(Err(Cause::UpstreamLate { seconds }))
+    }
+
+    async fn handshake(
+        &self,
+        upstream: &Upstream,
+        target: &Target,
+        purpose: Purpose,
+    ) -> Result<ServerStream, Cause> {
+        let host = if upstream.resolves_names() {
+            target.host.clone()
+        } else {
+            let addresses = self.addresses(&target.host, target.port).await?;
+            addresses.first().map_or_else(|| target.host.clone(), |at| Host::Ip(at.ip()))
+        };
+        // An upstream is a destination like any other.
+        let at = Target { scheme: Scheme::Http, host: upstream.host.clone(), port: upstream.port };
+        self.guard.check_target(&at)?;
+        let stream = self.connect(&upstream.host, upstream.port, &upstream.to_string()).await?;
+        if upstream.scheme == UpstreamScheme::Http && purpose == Purpose::Requests {
+            return Ok(stream.to_http_proxy());
+        }
+        let uri =
+            |text: String| Uri::try_from(text).map_err(|error| Cause::Upstream(error.to_string()));
+        let (proxy, server) =
+            (uri(format!("http://{at}"))?, uri(format!("https://{host}:{}", target.port))?);
+        // The connection is there already: its maker gives it away, once.
+        let mut stream = Some(TokioIo::new(stream));
+        let connected = service_fn(move |_: Uri| {
+            let stream = stream.take();
+            async move { stream.ok_or(Taken) }
+        });
+        let refused = |error: String| Cause::Upstream(error);
+        let stream = match upstream.scheme {
+            UpstreamScheme::Http => Tunnel::new(proxy, connected)
+                .call(server)
+                .await
+                .map_err(|error| refused(error.to_string()))?,
+            UpstreamScheme::Socks4 => SocksV4::new(proxy, connected)
+                .call(server)
+                .await
+                .map_err(|error| refused(error.to_string()))?,
+            UpstreamScheme::Socks5 | UpstreamScheme::Socks5h => SocksV5::new(proxy, connected)
+                .call(server)
+                .await
+                .map_err(|error| refused(error.to_string()))?,
+        };
+        Ok(stream.into_inner())
+    }
+
+    /// Connects to the first address that accepts.
+    async fn connect(&self, host: &Host, port: u16, upstream: &str) -> Result<ServerStream, Cause> {
+        let addresses = self.addresses(host, port).await?;
+        let mut last = None;
+        for address in addresses.into_iter().take(MAX_TRIED) {
+            let seconds = CONNECT_SECONDS;
+            let at = address.to_string();
+            let dialler = tcp::Dialer(address);
+            match timeout(Duration::from_secs(seconds), dialler.dial()).await {
+                Ok(Ok(stream)) => {
+                    return Ok(ServerStream::new(stream, self.traffic.counter(upstream)));
+                }
+                Ok(Err(error)) => last = Some(Cause::NotConnected { at, error }),
+                Err(_) => last = Some(Cause::ConnectedLate { at, seconds }),
+            }
+        }
+        Err(last.unwrap_or_else(|| not_found(&host.to_string())))
+    }
+
+    /// The addresses of a host that may be dialled; there is one at least.
+    async fn addresses(&self, host: &Host, port: u16) -> Result<Vec<SocketAddr>, Cause> {
+        let name = match host {
+            Host::Ip(ip) => {
+                self.guard.check_address(*ip, self.guard.reach_of_address())?;
+                return Ok(vec![SocketAddr::new(*ip, port)]);
+            }
+            Host::Name(name) => name,
+        };
+        let mut failure = None;
+        for Lookup { name, reach } in self.guard.lookups(name) {
+            match self.lookup(&name, port).await {
+                Ok(addresses) => return self.allowed(addresses, reach),
+                // The last name is the one that was asked for.
+                Err(cause) => failure = Some(cause),
+            }
+        }
+        Err(failure.unwrap_or_else(|| not_found(name)))
+    }
+
+    /// Those that may be dialled, or why none may.
+    fn allowed(&self, addresses: Vec<SocketAddr>, reach: Reach) -> Result<Vec<SocketAddr>, Cause> {
+        let mut denial = None;
+        let mut allowed = Vec::with_capacity(addresses.len());
+        for address in addresses {
+            match self.guard.check_address(address.ip(), reach) {
+                Ok(()) => allowed.push(address),
+                Err(reason) => denial = Some(reason),
+            }
+        }
+        match denial {
+            Some(denial) if allowed.is_empty() => Err(denial.into()),
+            _ => Ok(allowed),
+        }
+    }
+
+    async fn lookup(&self, name: &str, port: u16) -> Result<Vec<SocketAddr>, Cause> {
+        let seconds = LOOKUP_SECONDS;
+        let lookup = async {
+            let _place = self.lookups.acquire().await;
+            lookup_host((name, port)).await.map(Vec::from_iter)
+        };
+        match timeout(Duration::from_secs(seconds), lookup).await {
+            Ok(Ok(addresses)) if addresses.is_empty() => Err(not_found(name)),
+            Ok(Ok(addresses)) => Ok(addresses),
+            Ok(Err(error)) => Err(Cause::NameNotFound { name: name.to_owned(), error }),
+            Err(_) => Err(Cause::ResolvedLate { name: name.to_owned(), seconds }),
+        }
+    }
+}
+
+fn not_found(name: &str) -> Cause {
+    let error = std::io::Error::from(std::io::ErrorKind::NotFound);
+    Cause::NameNotFound { name: name.to_owned(), error }
+}
+
+/// A connection was asked for twice.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection is in use")]
+struct Taken;

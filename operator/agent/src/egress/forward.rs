@@ -1,0 +1,82 @@
+//! Plain requests of HTTP.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderName, HeaderValue, Request, Response, Uri, header};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper_util::{
+    client::legacy::Client,
+    rt::{TokioExecutor, TokioTimer},
+};
+use net::{Body, forward::remove_hop_by_hop};
+
+use super::{
+    connector::{Connector, target},
+    dial::Dialer,
+    failure::{Cause, Failure},
+};
+
+/// How long an idle connection to a server is kept, and how many of one server.
+const IDLE: Duration = Duration::from_secs(60);
+const MAX_IDLE: usize = 8;
+/// More headers than this no browser reads either.
+const MAX_HEADERS: usize = 256;
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Carries requests over connections that it keeps. Its connections are those of one state of the routes.
+#[derive(Clone, Debug)]
+pub struct Forwarder(Client<Connector, Incoming>);
+
+impl Forwarder {
+    pub fn new(dialer: Arc<Dialer>) -> Self {
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(MAX_IDLE)
+            .http1_preserve_header_case(true)
+            .http1_max_headers(MAX_HEADERS)
+            .build(Connector(dialer));
+        Self(client)
+    }
+
+    /// The server's answer, streamed, or why there is none.
+    pub async fn forward(&self, mut request: Request<Incoming>) -> Response<Body> {
+        if let Err(failure) = prepare(&mut request) {
+            return failure.to_response();
+        }
+        let target = target(request.uri()).ok();
+        match self.0.request(request).await {
+            Ok(response) => {
+                let (mut parts, body) = response.into_parts();
+                remove_hop_by_hop(&mut parts.headers);
+                Response::from_parts(parts, body.map_err(Into::into).boxed_unsync())
+            }
+            Err(error) => match Failure::behind(&error) {
+                Some(failure) => failure.to_response(),
+                None => {
+                    let cause = Cause::Exchange(error.to_string());
+                    Failure { target, ..cause.into() }.to_response()
+                }
+            },
+        }
+    }
+}
+
+/// Takes off what belongs to the browser's connection, and sets Host to whom the request is for, whatever it says (RFC 9112,
+/// section 3.2.2).
+fn prepare(request: &mut Request<Incoming>) -> Result<(), Failure> {
+    let host = host(request.uri())?;
+    let headers = request.headers_mut();
+    remove_hop_by_hop(headers);
+    headers.remove(PROXY_CONNECTION);
+    headers.insert(header::HOST, host);
+    Ok(())
+}
+
+fn host(uri: &Uri) -> Result<HeaderValue, Failure> {
+    let authority = uri.authority().ok_or(Cause::NoTarget)?;
+    // What stands before an @ is no part of it.
+    let host = authority.as_str().rsplit('@').next().unwrap_or_default();
+    Ok(HeaderValue::try_from(host).map_err(|_| Cause::NoTarget)?)
+}

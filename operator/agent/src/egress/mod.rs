@@ -1,0 +1,20 @@
+//! The browser's one way out: an HTTP proxy on loopback.
+//!
+//! The browser is told to send everything here, so that a session's routes can be set when it is bound, what no page may reach is
+//! denied, and bytes are counted. Which route a request takes is `egress`' to say.
+
+mod connector;
+mod dial;
+mod failure;
+mod forward;
+mod own_addresses;
+mod proxy;
+mod routing;
+mod server_stream;
+#[cfg(test)]
+mod tests;
+mod traffic;
+mod tunnel;
+
+pub use proxy::EgressProxy;
+pub use routing::{RoutingError, of_bind};

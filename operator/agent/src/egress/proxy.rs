@@ -1,0 +1,143 @@
+//! The proxy's listener and its state, which a bind sets.
+
+use std::{convert::Infallible, io, net::Ipv4Addr, sync::Arc, time::Duration};
+
+use agent_api::traffic::Traffic as Report;
+use egress::{Guard, GuardSettings, Routes};
+use http::{Method, Request, Response, uri};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use net::Body;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+    time::sleep,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    dial::Dialer,
+    failure::{Cause, Failure},
+    forward::Forwarder,
+    own_addresses::own_addresses,
+    traffic::Traffic,
+    tunnel,
+};
+
+/// How many connections the browser may have at a time; more wait. Chromium has at most 32 to one proxy, and 255 WebSockets.
+const MAX_CONNECTIONS: usize = 1024;
+/// How long a connection of the browser may be without a request.
+const IDLE: Duration = Duration::from_secs(600);
+/// The most bytes of a request's line and headers: no browser sends more.
+const MAX_BUFFER: usize = 256 << 10;
+const MAX_HEADERS: usize = 256;
+/// How long the accept loop rests when the process has no descriptor left.
+const ACCEPT_REST: Duration = Duration::from_millis(50);
+
+/// What requests are carried by, from when their routes are set until others are.
+#[derive(Debug)]
+struct Carrier {
+    dialer: Arc<Dialer>,
+    forwarder: Forwarder,
+}
+
+/// The browser's proxy. Clones share it.
+#[derive(Clone, Debug)]
+pub struct EgressProxy {
+    port: u16,
+    /// `None` before the bind: nothing is carried.
+    carrier: watch::Sender<Option<Arc<Carrier>>>,
+    traffic: Arc<Traffic>,
+}
+
+impl EgressProxy {
+    /// Listens, and serves until `end`.
+    pub async fn start(end: CancellationToken, tasks: &TaskTracker) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let proxy = Self {
+            port: listener.local_addr()?.port(),
+            carrier: watch::Sender::new(None),
+            traffic: Arc::default(),
+        };
+        let serving = proxy.clone().serve(listener, end.clone(), tasks.clone());
+        tasks.spawn(async move { end.run_until_cancelled(serving).await });
+        Ok(proxy)
+    }
+
+    /// Its port of loopback.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Sets the routes of requests to come. What is being carried keeps its own.
+    pub fn set_routes(&self, routes: Routes, guard: GuardSettings) {
+        let guard = Guard::new(guard, own_addresses());
+        let dialer = Arc::new(Dialer::new(routes, guard, self.traffic.clone()));
+        let forwarder = Forwarder::new(dialer.clone());
+        self.carrier.send_replace(Some(Arc::new(Carrier { dialer, forwarder })));
+    }
+
+    pub fn traffic(&self) -> Report {
+        self.traffic.report()
+    }
+
+    async fn serve(self, listener: TcpListener, end: CancellationToken, tasks: TaskTracker) {
+        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        loop {
+            let Ok(place) = places.clone().acquire_owned().await else { return };
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let connection = self.clone().connection(stream, end.clone(), tasks.clone());
+                    let end = end.clone();
+                    tasks.spawn(async move {
+                        end.run_until_cancelled(connection).await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "not accepted");
+                    sleep(ACCEPT_REST).await;
+                }
+            }
+        }
+    }
+
+    async fn connection(self, stream: TcpStream, end: CancellationToken, tasks: TaskTracker) {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(error = &error as &dyn std::error::Error, "socket options");
+        }
+        let handler = service_fn(|request| {
+            let (proxy, end, tasks) = (self.clone(), end.clone(), tasks.clone());
+            async move { Ok::<_, Infallible>(proxy.answer(request, end, &tasks).await) }
+        });
+        let served = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(IDLE)
+            .max_headers(MAX_HEADERS)
+            .max_buf_size(MAX_BUFFER)
+            .preserve_header_case(true)
+            .serve_connection(TokioIo::new(stream), handler)
+            .with_upgrades();
+        if let Err(error) = served.await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "the browser's connection");
+        }
+    }
+
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        end: CancellationToken,
+        tasks: &TaskTracker,
+    ) -> Response<Body> {
+        let Some(carrier) = self.carrier.borrow().clone() else {
+            return Failure::from(Cause::NoSession).to_response();
+        };
+        if request.method() == Method::CONNECT {
+            return tunnel::open(carrier.dialer.clone(), request, end, tasks).await;
+        }
+        if request.uri().scheme() != Some(&uri::Scheme::HTTP) {
+            return Failure::from(Cause::NoTarget).to_response();
+        }
+        carrier.forwarder.forward(request).await
+    }
+}

@@ -1,0 +1,69 @@
+//! Where a session's requests go, and what of the cluster they may reach: from objects to the agent's message.
+
+use agent_api::{
+    End,
+    bind::{BindReply, Egress},
+};
+use crds::{BrowserClass, BrowserSessionSpec, Reason, class};
+use egress::{ClusterAccess, GuardSettings};
+
+use super::validate::problem;
+use crate::{pods::Problem, settings::Settings};
+
+/// `class`: the pod's, if it still exists. Of one that is gone nothing is believed: what it opened is closed.
+///
+/// # Errors
+/// The session's rules are not what this version knows.
+pub fn of_session(
+    spec: &BrowserSessionSpec,
+    namespace: &str,
+    class: Option<&BrowserClass>,
+    settings: &Settings,
+) -> Result<Egress, Problem> {
+    let access =
+        class.map_or_else(class::ClusterAccess::default, |class| class.spec.cluster_access);
+    let guard = GuardSettings {
+        cluster_access: match access {
+            class::ClusterAccess::None => ClusterAccess::None,
+            class::ClusterAccess::Namespace => ClusterAccess::Namespace,
+            class::ClusterAccess::All => ClusterAccess::All,
+        },
+        namespace: namespace.to_owned(),
+        cluster_domain: settings.cluster_domain.clone(),
+        cluster_networks: settings.cluster_networks.clone(),
+    };
+    Ok(Egress { routes: placement::routes(spec).map_err(problem)?, guard })
+}
+
+/// An agent of before leaves the rules alone that it does not know: a session that has some must not run without them.
+///
+/// # Errors
+/// The agent is one of those.
+pub fn check_reply(spec: &BrowserSessionSpec, reply: BindReply) -> Result<BindReply, End> {
+    if spec.proxy.is_some() && !reply.egress {
+        let message =
+            "the agent in the class's image is too old for spec.proxy: it would go straight";
+        return Err(End::new(Reason::AgentIncompatible, message));
+    }
+    Ok(reply)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_session_with_rules_has_no_agent_that_knows_none() {
+        let reply = |egress: bool| -> BindReply {
+            serde_json::from_value(json!({"capabilities": {}, "bidi": false, "egress": egress}))
+                .unwrap()
+        };
+        let spec = |spec| serde_json::from_value(spec).unwrap();
+        let ruled = json!({"proxy": {"rules": [{"type": "block"}]}});
+        assert!(check_reply(&spec(ruled.clone()), reply(true)).is_ok());
+        assert!(check_reply(&spec(json!({})), reply(false)).is_ok());
+        let end = check_reply(&spec(ruled), reply(false)).unwrap_err();
+        assert_eq!(end.reason, Reason::AgentIncompatible);
+    }
+}

@@ -1,0 +1,20 @@
+//! Where a browser's requests go, and where they may not. Pure: placement validates with it, the agent enforces with it.
+
+mod cluster_names;
+mod guard;
+mod host;
+mod networks;
+mod no_proxy;
+mod pattern;
+mod routes;
+mod upstream;
+mod webdriver_proxy;
+
+pub use guard::{ClusterAccess, Denial, Guard, GuardSettings, Lookup, Reach};
+pub use host::{Host, Scheme, Target};
+pub use pattern::{DomainPattern, PatternError};
+pub use routes::{
+    Choice, Route, RouteError, RouteProblem, RouteSpec, Routes, RoutesSpec, RuleSpec,
+};
+pub use upstream::{Upstream, UpstreamError, UpstreamScheme};
+pub use webdriver_proxy::{CapabilityError, of_capability};

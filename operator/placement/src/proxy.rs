@@ -1,0 +1,193 @@
+//! Where a session's requests go: `spec.proxy`, or WebDriver's `proxy`.
+
+use crds::{
+    BrowserSessionSpec, Reason,
+    proxy::{Proxy, ProxyRoute, ProxyRule, ProxyType},
+};
+use egress::{RouteSpec, Routes, RoutesSpec, RuleSpec};
+use serde_json::Value;
+use webdriver::capabilities::CapabilitySet;
+
+use crate::{
+    fields::CAPABILITIES,
+    refusal::{Refusal, refuse},
+};
+
+const FIELD: &str = "spec.proxy";
+/// WebDriver's own.
+const CAPABILITY: &str = "proxy";
+
+/// The rules that a session's spec has.
+///
+/// # Errors
+/// What of them is not available in this version.
+pub fn routes(spec: &BrowserSessionSpec) -> Result<RoutesSpec, Refusal> {
+    let Some(Proxy { rules, default }) = &spec.proxy else { return Ok(RoutesSpec::default()) };
+    let rules = rules.iter().enumerate().map(|(index, rule)| {
+        let ProxyRule { domain_pattern, resolve, request_headers, route } = rule;
+        let name = format!("rules[{index}]");
+        if !request_headers.is_empty() {
+            return unavailable(&name, "requestHeaders");
+        }
+        Ok(RuleSpec {
+            domain_pattern: domain_pattern.clone(),
+            resolve: resolve.clone(),
+            route: route_of(route, &name)?,
+        })
+    });
+    let rules = rules.collect::<Result<_, _>>()?;
+    let default = default.as_ref().map(|route| route_of(route, "default")).transpose()?;
+    Ok(RoutesSpec { rules, default })
+}
+
+fn route_of(route: &ProxyRoute, name: &str) -> Result<RouteSpec, Refusal> {
+    let ProxyRoute {
+        type_,
+        server,
+        credentials_secret_ref,
+        ignore_certificate_errors,
+        geolocation,
+    } = route;
+    for (field, is_asked) in [
+        ("credentialsSecretRef", credentials_secret_ref.is_some()),
+        ("ignoreCertificateErrors", *ignore_certificate_errors == Some(true)),
+        ("geolocation", geolocation.is_some()),
+    ] {
+        if is_asked {
+            return unavailable(name, field);
+        }
+    }
+    let invalid = |words: &str| refuse(Reason::FieldInvalid, FIELD, format!("{name}.{words}"));
+    match (type_, server) {
+        (ProxyType::External, Some(server)) => Ok(RouteSpec::External { server: server.clone() }),
+        (ProxyType::External, None) => {
+            invalid("server is missing: a route of type external has one")
+        }
+        (_, Some(_)) => invalid("server is for routes of type external alone"),
+        (ProxyType::Direct | ProxyType::None, None) => Ok(RouteSpec::Direct),
+        (ProxyType::Block, None) => Ok(RouteSpec::Block),
+        (ProxyType::Managed, None) => invalid(
+            "type managed is not available in this version; there are: direct, external, none, block",
+        ),
+    }
+}
+
+fn unavailable<T>(name: &str, field: &str) -> Result<T, Refusal> {
+    let words = format!("{name}.{field} is not available in this version");
+    refuse(Reason::FieldInvalid, FIELD, words)
+}
+
+/// `set` is the one that was matched.
+pub(crate) fn check_proxy(spec: &BrowserSessionSpec, set: &CapabilitySet) -> Result<(), Refusal> {
+    if let Err(error) = Routes::parse(&routes(spec)?) {
+        return refuse(Reason::FieldInvalid, FIELD, error.to_string());
+    }
+    let Some(Value::Object(proxy)) = set.get(CAPABILITY) else { return Ok(()) };
+    if spec.proxy.is_some() {
+        let words = "the capability proxy says where requests go, too: ask for one of them";
+        return refuse(Reason::FieldInvalid, FIELD, words);
+    }
+    match egress::of_capability(proxy) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            refuse(Reason::CapabilitiesInvalid, CAPABILITIES, format!("{CAPABILITY}{error}"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn check(spec: Value, set: Value) -> Result<(), String> {
+        let spec: BrowserSessionSpec = serde_json::from_value(spec).unwrap();
+        check_proxy(&spec, set.as_object().unwrap()).map_err(|refusal| refusal.message())
+    }
+
+    #[test]
+    fn what_can_be_routed_is_taken() {
+        let rules = json!([
+            {"domainPattern": "*.example.com", "type": "external", "server": "http://proxy:3128"},
+            {"domainPattern": r".*\.gov", "type": "none", "ignoreCertificateErrors": false},
+            {"domainPattern": "api.example", "type": "direct", "resolve": "192.0.2.1"},
+        ]);
+        let spec = json!({"proxy": {"rules": rules, "default": {"type": "block"}}});
+        assert_eq!(check(spec.clone(), json!({})), Ok(()));
+        let spec: BrowserSessionSpec = serde_json::from_value(spec).unwrap();
+        let routes = routes(&spec).unwrap();
+        assert_eq!(routes.rules[1].route, RouteSpec::Direct);
+        assert_eq!(routes.default, Some(RouteSpec::Block));
+        let manual = json!({"proxyType": "manual", "httpProxy": "proxy:3128"});
+        assert_eq!(check(json!({}), json!({"proxy": manual})), Ok(()));
+    }
+
+    #[test]
+    fn what_cannot_be_routed_is_named() {
+        let rule = |rule: Value| json!({"proxy": {"rules": [{"type": "direct"}, rule]}});
+        let external = |server: &str| rule(json!({"type": "external", "server": server}));
+        let direct = json!({"type": "direct"});
+        for (spec, set, words) in [
+            (external("ftp://p"), json!({}), "spec.proxy: rules[1].server must be a URL"),
+            (external("http://p:0"), json!({}), "spec.proxy: rules[1].server has a port"),
+            (
+                external("http://a\r\nb:c@p"),
+                json!({}),
+                "spec.proxy: rules[1].server has credentials",
+            ),
+            (
+                rule(json!({"type": "external"})),
+                json!({}),
+                "spec.proxy: rules[1].server is missing",
+            ),
+            (
+                rule(json!({"type": "block", "server": "http://p"})),
+                json!({}),
+                "spec.proxy: rules[1].server is for",
+            ),
+            (rule(json!({"type": "managed"})), json!({}), "spec.proxy: rules[1].type managed"),
+            (
+                rule(
+                    json!({"type": "external", "server": "http://p", "credentialsSecretRef": {"name": "s"}}),
+                ),
+                json!({}),
+                "spec.proxy: rules[1].credentialsSecretRef is not available",
+            ),
+            (
+                rule(
+                    json!({"type": "direct", "requestHeaders": [{"name": "a", "secretKeyRef": {"name": "s", "key": "k"}}]}),
+                ),
+                json!({}),
+                "spec.proxy: rules[1].requestHeaders is not available",
+            ),
+            (
+                rule(json!({"type": "direct", "domainPattern": "a..b"})),
+                json!({}),
+                "spec.proxy: rules[1].domainPattern names no host",
+            ),
+            (
+                json!({"proxy": {"rules": vec![direct; 129]}}),
+                json!({}),
+                "spec.proxy: rules has 129",
+            ),
+            (
+                json!({"proxy": {"default": {"type": "external", "server": "p"}}}),
+                json!({}),
+                "spec.proxy: default.server must be a URL",
+            ),
+            (
+                json!({"proxy": {"rules": []}}),
+                json!({"proxy": {"proxyType": "system"}}),
+                "spec.proxy: the capability proxy says",
+            ),
+            (
+                json!({}),
+                json!({"proxy": {"proxyType": "pac", "proxyAutoconfigUrl": "http://a/"}}),
+                "spec.capabilities: proxy.proxyType pac is not available",
+            ),
+        ] {
+            let refusal = check(spec.clone(), set.clone()).unwrap_err();
+            assert!(refusal.starts_with(words), "{spec} {set}: {refusal}");
+        }
+    }
+}
