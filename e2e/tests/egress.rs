@@ -37,6 +37,22 @@ async fn text(client: &Classic, session: &str, url: &str) -> Result<String> {
     Ok(text.as_str().context("a text")?.to_owned())
 }
 
+/// What stands on the page that says why a URL was not reached; the navigation is an error that says it, too.
+async fn refused(client: &Classic, session: &str, url: &str) -> Result<String> {
+    let path = format!("/session/{session}/url");
+    let reply = client.send(Method::POST, &path, Some(&json!({"url": url}))).await?;
+    ensure!(
+        reply.status == 500 && reply.body["value"]["error"] == "unknown error",
+        "{url}: {reply:?}"
+    );
+    let script = "return document.body.textContent";
+    let text = client.script(session, script, json!([])).await?;
+    let text = text.as_str().context("a text")?.to_owned();
+    let words = text.strip_prefix("Not reached").context("no page of ours")?.trim();
+    ensure!(reply.message().contains(words), "{url}: {words}: {reply:?}");
+    Ok(text)
+}
+
 /// What comes of a script's request to that URL, of a page's socket there, and of a page that is opened there.
 async fn tries(client: &Classic, session: &str, address: &str) -> Result<Value> {
     let script = r#"
@@ -100,7 +116,7 @@ async fn what_no_page_may_reach_is_refused_in_words() -> Result<()> {
                 (own.as_str(), "own pod"),
                 (mapped.as_str(), "own pod"),
             ] {
-                let said = text(&client, &live.id, &format!("http://{address}/")).await?;
+                let said = refused(&client, &live.id, &format!("http://{address}/")).await?;
                 ensure!(
                     said.contains(words) && said.contains("was not reached"),
                     "{name} {address}: {said}"
@@ -117,6 +133,46 @@ async fn what_no_page_may_reach_is_refused_in_words() -> Result<()> {
                 let said = tries(&client, &live.id, address).await?;
                 ensure!(said[1] == "refused", "{name} {address}: {said}");
             }
+            namespace.delete(name).await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_page_that_does_not_arrive_is_an_error_of_the_navigation_and_says_why() -> Result<()> {
+    with_namespace(async |namespace| {
+        let client = namespace.client().await?;
+        let gone = "http://nowhere.invalid/";
+        for (name, error) in
+            BROWSERS.into_iter().zip(["net::ERR_NAME_NOT_RESOLVED", "e=dnsNotFound"])
+        {
+            let live = namespace.create_ready(name, json!({"capabilities": browser(name)})).await?;
+            let said = refused(&client, &live.id, gone).await?;
+            ensure!(said.contains("the name nowhere.invalid is not found"), "{name}: {said}");
+            let path = format!("/session/{}/url", live.id);
+            let reply = client.send(Method::POST, &path, Some(&json!({"url": gone}))).await?;
+            ensure!(reply.message().contains(error), "{name}: {reply:?}");
+            // Scripts run there as on any page, and what does arrive is no error.
+            let late = "const done = arguments[0]; setTimeout(() => done('ran'), 1)";
+            let path = format!("/session/{}/execute/async", live.id);
+            assert_eq!(
+                client.post(&path, json!({"script": late, "args": []})).await?,
+                "ran",
+                "{name}"
+            );
+            client.open(&live.id, &namespace.cluster.page("/")).await?;
+
+            let mut bidi = Bidi::connect(&namespace.cluster.socket_url(&live.id)).await?;
+            let tree = bidi.command("browsingContext.getTree", json!({})).await?;
+            let context = &tree["contexts"][0]["context"];
+            let navigate = |url: &str| json!({"context": context, "url": url, "wait": "complete"});
+            let answer = bidi.send_command("browsingContext.navigate", navigate(gone)).await?;
+            ensure!(answer["error"] == "unknown error", "{name}: {answer}");
+            ensure!(answer.to_string().contains(error), "{name}: {answer}");
+            bidi.command("browsingContext.navigate", navigate(&namespace.cluster.page("/")))
+                .await?;
             namespace.delete(name).await?;
         }
         Ok(())
@@ -234,7 +290,7 @@ async fn rules_send_two_hosts_of_one_page_two_ways() -> Result<()> {
                 ("http://blocked.example/", "it is blocked (by spec.proxy.rules[0])"),
                 ("http://other.example/", "it is blocked (by spec.proxy.default)"),
             ] {
-                let said = text(&client, &live.id, url).await?;
+                let said = refused(&client, &live.id, url).await?;
                 ensure!(said.contains(words), "{name} {url}: {said}");
             }
             namespace.delete(name).await?;
@@ -270,7 +326,7 @@ async fn the_namespaces_own_services_are_reached_without_a_setting_and_others_ar
                         text(&client, &live.id, &format!("http://{host}:{PAGE_PORT}/")).await?;
                     ensure!(said.contains("a page of mine"), "{host}: {said}");
                 }
-                let said = text(&client, &live.id, &cluster.page("/")).await?;
+                let said = refused(&client, &live.id, &cluster.page("/")).await?;
                 ensure!(
                     said.contains("clusterAccess: namespace")
                         && said.contains("clusterAccess: all"),

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite;
 
 use crate::{
-    bidi::Multiplexer,
+    bidi::{Multiplexer, Navigations, Router},
     driver::{NewSessionError, PROXY},
     egress::{self, RoutingError},
     end::DRIVER_EXIT_TIMEOUT,
@@ -83,15 +83,16 @@ async fn start_session(
     let (driver, driver_session) = state.driver.take_session(&session).await?;
     let progress = state.driver.progress();
     progress.enter(StartStep::Page);
-    let warnings = setup::run(&driver, &driver_session, &settings).await;
+    let warnings = setup::run(&driver, &driver_session, &settings, state.egress.lost_pages()).await;
     let activity = Arc::new(Activity::new(Instant::now()));
     let (end_policy, tasks) = (&state.end_policy, &state.tasks);
     let bidi = match &driver_session.bidi {
         None => None,
         Some(endpoint) => {
             progress.enter(StartStep::BidiSocket);
-            let connecting =
-                Multiplexer::connect(endpoint, activity.clone(), end_policy.clone(), tasks);
+            let navigations = Navigations::new(driver.kind(), state.egress.lost_pages().clone());
+            let router = Router::new(activity.clone(), navigations);
+            let connecting = Multiplexer::connect(endpoint, router, end_policy.clone(), tasks);
             Some(connecting.await.map_err(BindError::BidiSocket)?)
         }
     };

@@ -100,6 +100,9 @@ pub struct Lookup {
     pub reach: Reach,
 }
 
+/// Networks, and what is said of an address in one of them.
+type Denied<'a> = (&'a [IpNet], fn(IpAddr) -> Denial);
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Guard {
@@ -180,7 +183,7 @@ impl Guard {
         if meanings(ip).any(|ip| self.own.contains(&ip)) {
             return Err(Denial::Own(ip));
         }
-        let kinds: [(&[IpNet], fn(IpAddr) -> Denial); 4] = [
+        let kinds: [Denied<'_>; 4] = [
             (&METADATA, Denial::Metadata),
             (&LINK_LOCAL, Denial::LinkLocal),
             (&UNSPECIFIED, Denial::Unspecified),

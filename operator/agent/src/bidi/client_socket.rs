@@ -21,7 +21,10 @@ use webdriver::{
     error::WebDriverError,
 };
 
-use super::{multiplexer::Multiplexer, own_proxy, pending_commands::ClientId};
+use super::{
+    multiplexer::Multiplexer, navigations::Navigations, own_proxy, pending_commands::ClientId,
+    router::Effect,
+};
 use crate::{
     dev_tools::{CommandEffect, MAX_WRAPPED_COMMAND},
     end::EndLatch,
@@ -148,16 +151,20 @@ async fn relay(
     }
 }
 
-/// Whether a command may end the browser: it closes a window, or has DevTools do so.
-fn closes_window(command: &Command<'_>, length: usize) -> bool {
+/// A command may end the browser where it closes a window, or has DevTools do so.
+fn effect_of(command: &Command<'_>, length: usize) -> Effect {
     match command.method.as_str() {
-        "browsingContext.close" | "browser.removeUserContext" => true,
+        "browsingContext.close" | "browser.removeUserContext" => Effect::ClosesWindow,
         "goog:cdp.sendCommand" if length <= MAX_WRAPPED_COMMAND => {
             let params = command.params();
             let method = params.get("method").and_then(Value::as_str);
-            method.is_some_and(|method| CommandEffect::of(method) != CommandEffect::None)
+            match method.map(CommandEffect::of) {
+                None | Some(CommandEffect::None) => Effect::None,
+                Some(_) => Effect::ClosesWindow,
+            }
         }
-        _ => false,
+        method if Navigations::is_one(method) => Effect::Navigates,
+        _ => Effect::None,
     }
 }
 
@@ -168,7 +175,7 @@ async fn handle_command(
     multiplexer: &Multiplexer,
     end: &EndLatch,
 ) -> Option<String> {
-    let (id, closes_window) = match bidi::parse(&text) {
+    let (id, effect) = match bidi::parse(&text) {
         ClientMessage::Invalid { id, error } => return Some(bidi::failure(id, &error)),
         ClientMessage::Command(command) => match command.method.as_str() {
             "session.status" => {
@@ -187,10 +194,10 @@ async fn handle_command(
             }
             _ => match own_proxy::error(&command, &text) {
                 Some(error) => return Some(bidi::failure(Some(command.id), &error)),
-                None => (command.id, closes_window(&command, text.len())),
+                None => (command.id, effect_of(&command, text.len())),
             },
         },
     };
-    multiplexer.send_command(client, id, text, closes_window).await;
+    multiplexer.send_command(client, id, text, effect).await;
     None
 }

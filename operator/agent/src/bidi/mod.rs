@@ -5,9 +5,12 @@
 
 mod client_socket;
 mod multiplexer;
+mod navigations;
 mod own_proxy;
 mod pending_commands;
 mod router;
 
 pub use client_socket::open;
 pub use multiplexer::Multiplexer;
+pub use navigations::Navigations;
+pub use router::Router;

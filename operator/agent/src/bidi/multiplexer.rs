@@ -14,12 +14,11 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     pending_commands::ClientId,
-    router::{ClientEvent, Router},
+    router::{ClientEvent, Effect, Router},
 };
 use crate::{
     driver::{BrowserSocket, Endpoint},
     end::{BrowserLoss, EndPolicy},
-    session::activity::Activity,
     websocket::{MAX_MESSAGE, Outbox, PING_INTERVAL},
 };
 
@@ -40,13 +39,13 @@ impl Multiplexer {
     /// Connects to the browser, and starts the task.
     pub async fn connect(
         browser: &Endpoint,
-        activity: Arc<Activity>,
+        router: Router,
         end_policy: EndPolicy,
         tasks: &TaskTracker,
     ) -> Result<Self, tungstenite::Error> {
         let browser = browser.open().await?;
         let (inbox, messages) = mpsc::channel(INBOX_SIZE);
-        tasks.spawn(essential(run(browser, messages, activity, end_policy)));
+        tasks.spawn(essential(run(browser, messages, router, end_policy)));
         Ok(Self { inbox, waiting: Arc::new(Semaphore::new(MAX_WAITING_KIB as usize)) })
     }
 
@@ -65,11 +64,11 @@ impl Multiplexer {
         client: ClientId,
         id: u64,
         message: Utf8Bytes,
-        closes_window: bool,
+        effect: Effect,
     ) {
         let kib = u32::try_from(message.len() >> 10).unwrap_or(MAX_WAITING_KIB).saturating_add(1);
         let room = self.waiting.clone().acquire_many_owned(kib.min(MAX_WAITING_KIB)).await.ok();
-        self.send(ClientEvent::Command { client, id, message, closes_window, room }).await;
+        self.send(ClientEvent::Command { client, id, message, effect, room }).await;
     }
 
     /// What comes after the task's end is lost with the session.
@@ -83,11 +82,11 @@ impl Multiplexer {
 async fn run(
     browser: BrowserSocket,
     mut inbox: mpsc::Receiver<ClientEvent>,
-    activity: Arc<Activity>,
+    mut router: Router,
     end_policy: EndPolicy,
 ) {
+    let activity = router.activity().clone();
     let (mut to_browser, mut from_browser) = browser.split();
-    let mut router = Router::new(activity.clone());
     let ended = end_policy.latch().token();
     let mut ping = interval(PING_INTERVAL);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);

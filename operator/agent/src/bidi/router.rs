@@ -10,7 +10,10 @@ use webdriver::{
     error::{ErrorCode, WebDriverError},
 };
 
-use super::pending_commands::{ClientId, PendingCommands};
+use super::{
+    navigations::Navigations,
+    pending_commands::{ClientId, PendingCommands},
+};
 use crate::{
     driver::error_text,
     session::{activity::Activity, closing_windows::CloseCommand},
@@ -40,6 +43,15 @@ fn clean_error(answer: String) -> String {
     }
 }
 
+/// What the agent must know of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    None,
+    /// It may end the browser.
+    ClosesWindow,
+    Navigates,
+}
+
 /// What a client's socket tells the multiplexer.
 pub enum ClientEvent {
     /// A socket was opened; its messages go to the outbox.
@@ -50,7 +62,7 @@ pub enum ClientEvent {
         /// The client's own id of the command.
         id: u64,
         message: Utf8Bytes,
-        closes_window: bool,
+        effect: Effect,
         /// Released when the browser has taken the command.
         room: Option<OwnedSemaphorePermit>,
     },
@@ -62,11 +74,17 @@ pub struct Router {
     clients: HashMap<ClientId, Outbox>,
     pending: PendingCommands,
     activity: Arc<Activity>,
+    navigations: Navigations,
 }
 
 impl Router {
-    pub fn new(activity: Arc<Activity>) -> Self {
-        Self { clients: HashMap::new(), pending: PendingCommands::default(), activity }
+    pub fn new(activity: Arc<Activity>, navigations: Navigations) -> Self {
+        let pending = PendingCommands::default();
+        Self { clients: HashMap::new(), pending, activity, navigations }
+    }
+
+    pub fn activity(&self) -> &Arc<Activity> {
+        &self.activity
     }
 
     pub fn has_clients(&self) -> bool {
@@ -88,19 +106,23 @@ impl Router {
                 let mut closing = self.activity.closing_windows();
                 for id in self.pending.remove_client(client) {
                     closing.abandon(CloseCommand::Bidi(id), Instant::now());
+                    self.navigations.abandon(id);
                 }
                 None
             }
-            ClientEvent::Command { client, id, message, closes_window, room } => {
+            ClientEvent::Command { client, id, message, effect, room } => {
                 let Some(browser_id) = self.pending.insert(client, id) else {
                     let text = "too many commands wait for the browser's answers";
                     let error = WebDriverError::new(ErrorCode::UnknownError, text);
                     self.push(client, failure(Some(id), &error).into());
                     return None;
                 };
-                if closes_window {
+                if effect == Effect::ClosesWindow {
                     let command = CloseCommand::Bidi(browser_id);
                     self.activity.closing_windows().start(command, Instant::now());
+                }
+                if effect == Effect::Navigates {
+                    self.navigations.start(browser_id);
                 }
                 BrowserMessage::parse(&message).map(|message| (message.with_id(browser_id), room))
             }
@@ -118,8 +140,11 @@ impl Router {
             return None;
         };
         if let Some((client, id)) = self.pending.remove(browser_id) {
-            let answer = message.with_id(id);
-            self.push(client, clean_error(answer).into());
+            let answer = match self.navigations.answered(browser_id, id, &text) {
+                Some(error) => error,
+                None => clean_error(message.with_id(id)),
+            };
+            self.push(client, answer.into());
         }
         let must_query =
             self.activity.closing_windows().bidi_answered(browser_id, &text, Instant::now());
@@ -146,15 +171,20 @@ impl Router {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{bidi::pending_commands::MAX_PENDING_COMMANDS, websocket::outbox};
+    use crate::{
+        bidi::pending_commands::MAX_PENDING_COMMANDS, egress::LostPages, websocket::outbox,
+    };
+    use agent_api::bind::Driver;
 
     fn router() -> Router {
-        Router::new(Arc::new(Activity::new(Instant::now())))
+        let navigations = Navigations::new(Driver::Chromedriver, Arc::default());
+        Router::new(Arc::new(Activity::new(Instant::now())), navigations)
     }
 
     fn command(client: ClientId, id: u64, closes_window: bool) -> ClientEvent {
+        let effect = if closes_window { Effect::ClosesWindow } else { Effect::None };
         let message = format!(r#"{{"id":{id},"method":"a.b","params":{{}}}}"#).into();
-        ClientEvent::Command { client, id, message, closes_window, room: None }
+        ClientEvent::Command { client, id, message, effect, room: None }
     }
 
     #[tokio::test]
@@ -179,6 +209,42 @@ mod tests {
             (to_other.next().await, None),
         ] {
             assert_eq!(heard.as_deref(), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_navigation_whose_page_did_not_arrive_is_an_error() {
+        let lost_pages = Arc::new(LostPages::default());
+        let navigations = Navigations::new(Driver::Chromedriver, lost_pages.clone());
+        let mut router = Router::new(Arc::new(Activity::new(Instant::now())), navigations);
+        let (one, mut to_one) = outbox();
+        router.on_client_event(ClientEvent::Connected(1, one));
+        let navigate = |id: u64| ClientEvent::Command {
+            client: 1,
+            id,
+            message: format!(r#"{{"id":{id},"method":"browsingContext.navigate","params":{{}}}}"#)
+                .into(),
+            effect: Effect::Navigates,
+            room: None,
+        };
+        let answer = |id: u64| {
+            format!(
+                r#"{{"type":"success","id":{id},"result":{{"navigation":null,"url":"http://a.example/#b"}}}}"#
+            )
+        };
+        router.on_client_event(navigate(7));
+        router.on_browser_message(answer(1).into());
+        router.on_client_event(navigate(8));
+        lost_pages.remember_for_tests("http://a.example/");
+        router.on_browser_message(answer(2).into());
+        // That page is gone by then.
+        router.on_client_event(navigate(9));
+        router.on_browser_message(answer(3).into());
+        for expected in
+            [r#""type":"success""#, "net::ERR_BLOCKED_BY_ADMINISTRATOR", r#""type":"success""#]
+        {
+            let told = to_one.next().await.unwrap();
+            assert!(told.contains(expected), "{told}");
         }
     }
 

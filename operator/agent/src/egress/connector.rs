@@ -21,7 +21,7 @@ use super::{
 const HTTP_PORT: u16 = 80;
 
 /// The server of a plain request.
-pub fn target(uri: &Uri) -> Result<Target, Failure> {
+pub fn target(uri: &Uri) -> Result<Target, Cause> {
     let host = uri.host().and_then(Host::parse).ok_or(Cause::NoTarget)?;
     let port = uri.port_u16().unwrap_or(HTTP_PORT);
     Ok(Target { scheme: Scheme::Http, host, port })

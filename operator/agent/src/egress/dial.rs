@@ -116,7 +116,7 @@ impl Dialer {
         self.guard.check_target(&at)?;
         let stream = self.connect(&upstream.host, upstream.port, &upstream.to_string()).await?;
         if upstream.scheme == UpstreamScheme::Http && purpose == Purpose::Requests {
-            return Ok(stream.to_http_proxy());
+            return Ok(stream.with_http_proxy());
         }
         let uri =
             |text: String| Uri::try_from(text).map_err(|error| Cause::Upstream(error.to_string()));

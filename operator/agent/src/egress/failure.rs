@@ -6,6 +6,8 @@ use egress::{Denial, Target, Upstream};
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use net::{Body, body::full};
 
+use super::error_kind::ErrorKind;
+
 /// RFC 9209: what a proxy says of its own failures.
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
@@ -112,6 +114,28 @@ impl Failure {
         }
     }
 
+    /// What the browser would say of it by itself.
+    pub fn error_kind(&self) -> ErrorKind {
+        let (chrome, firefox) = match self.cause {
+            Cause::NoTarget | Cause::NoSession => {
+                ("net::ERR_TUNNEL_CONNECTION_FAILED", "proxyConnectFailure")
+            }
+            Cause::Blocked | Cause::Denied(_) => {
+                ("net::ERR_BLOCKED_BY_ADMINISTRATOR", "blockedByPolicy")
+            }
+            Cause::NameNotFound { .. } | Cause::ResolvedLate { .. } => {
+                ("net::ERR_NAME_NOT_RESOLVED", "dnsNotFound")
+            }
+            Cause::NotConnected { .. } => ("net::ERR_CONNECTION_REFUSED", "connectionFailure"),
+            Cause::ConnectedLate { .. } => ("net::ERR_CONNECTION_TIMED_OUT", "netTimeout"),
+            Cause::Upstream(_) | Cause::UpstreamLate { .. } => {
+                ("net::ERR_PROXY_CONNECTION_FAILED", "proxyConnectFailure")
+            }
+            Cause::Exchange(_) => ("net::ERR_EMPTY_RESPONSE", "netReset"),
+        };
+        ErrorKind { chrome, firefox }
+    }
+
     /// The page that says so. Of the answer to CONNECT a browser shows nothing but its own error.
     pub fn to_response(&self) -> Response<Body> {
         tracing::debug!(error_type = self.error_type(), "a request did not reach its server");
@@ -125,8 +149,6 @@ impl Failure {
         for (name, value) in [
             (header::CONTENT_TYPE, "text/html; charset=utf-8"),
             (header::CACHE_CONTROL, "no-store"),
-            // It stands at the address of another: nothing in it may run.
-            (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"),
         ] {
             headers.insert(name, HeaderValue::from_static(value));
         }

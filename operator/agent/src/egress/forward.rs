@@ -15,6 +15,7 @@ use super::{
     connector::{Connector, target},
     dial::Dialer,
     failure::{Cause, Failure},
+    lost_pages::LostPages,
 };
 
 /// How long an idle connection to a server is kept, and how many of one server.
@@ -26,10 +27,13 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 
 /// Carries requests over connections that it keeps. Its connections are those of one state of the routes.
 #[derive(Clone, Debug)]
-pub struct Forwarder(Client<Connector, Incoming>);
+pub struct Forwarder {
+    client: Client<Connector, Incoming>,
+    lost_pages: Arc<LostPages>,
+}
 
 impl Forwarder {
-    pub fn new(dialer: Arc<Dialer>) -> Self {
+    pub fn new(dialer: Arc<Dialer>, lost_pages: Arc<LostPages>) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
@@ -37,35 +41,41 @@ impl Forwarder {
             .http1_preserve_header_case(true)
             .http1_max_headers(MAX_HEADERS)
             .build(Connector(dialer));
-        Self(client)
+        Self { client, lost_pages }
     }
 
     /// The server's answer, streamed, or why there is none.
     pub async fn forward(&self, mut request: Request<Incoming>) -> Response<Body> {
-        if let Err(failure) = prepare(&mut request) {
-            return failure.to_response();
+        if let Err(cause) = prepare(&mut request) {
+            return Failure::from(cause).to_response();
         }
-        let target = target(request.uri()).ok();
-        match self.0.request(request).await {
+        let (uri, headers) = (request.uri().clone(), request.headers().clone());
+        match self.client.request(request).await {
             Ok(response) => {
                 let (mut parts, body) = response.into_parts();
                 remove_hop_by_hop(&mut parts.headers);
                 Response::from_parts(parts, body.map_err(Into::into).boxed_unsync())
             }
-            Err(error) => match Failure::behind(&error) {
-                Some(failure) => failure.to_response(),
-                None => {
-                    let cause = Cause::Exchange(error.to_string());
-                    Failure { target, ..cause.into() }.to_response()
-                }
-            },
+            Err(error) => {
+                let broken;
+                let failure = match Failure::behind(&error) {
+                    Some(failure) => failure,
+                    None => {
+                        let cause = Cause::Exchange(error.to_string());
+                        broken = Failure { target: target(&uri).ok(), ..cause.into() };
+                        &broken
+                    }
+                };
+                self.lost_pages.remember(&uri.to_string(), &headers, failure);
+                failure.to_response()
+            }
         }
     }
 }
 
 /// Takes off what belongs to the browser's connection, and sets Host to whom the request is for, whatever it says (RFC 9112,
 /// section 3.2.2).
-fn prepare(request: &mut Request<Incoming>) -> Result<(), Failure> {
+fn prepare(request: &mut Request<Incoming>) -> Result<(), Cause> {
     let host = host(request.uri())?;
     let headers = request.headers_mut();
     remove_hop_by_hop(headers);
@@ -74,9 +84,9 @@ fn prepare(request: &mut Request<Incoming>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn host(uri: &Uri) -> Result<HeaderValue, Failure> {
+fn host(uri: &Uri) -> Result<HeaderValue, Cause> {
     let authority = uri.authority().ok_or(Cause::NoTarget)?;
     // What stands before an @ is no part of it.
     let host = authority.as_str().rsplit('@').next().unwrap_or_default();
-    Ok(HeaderValue::try_from(host).map_err(|_| Cause::NoTarget)?)
+    HeaderValue::try_from(host).map_err(|_| Cause::NoTarget)
 }

@@ -5,8 +5,10 @@
 
 mod connector;
 mod dial;
+mod error_kind;
 mod failure;
 mod forward;
+mod lost_pages;
 mod own_addresses;
 mod proxy;
 mod routing;
@@ -16,5 +18,7 @@ mod tests;
 mod traffic;
 mod tunnel;
 
+pub use error_kind::ErrorKind;
+pub use lost_pages::{LostPages, Mark};
 pub use proxy::EgressProxy;
 pub use routing::{RoutingError, of_bind};

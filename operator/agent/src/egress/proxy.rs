@@ -19,6 +19,7 @@ use super::{
     dial::Dialer,
     failure::{Cause, Failure},
     forward::Forwarder,
+    lost_pages::LostPages,
     own_addresses::own_addresses,
     traffic::Traffic,
     tunnel,
@@ -48,6 +49,7 @@ pub struct EgressProxy {
     /// `None` before the bind: nothing is carried.
     carrier: watch::Sender<Option<Arc<Carrier>>>,
     traffic: Arc<Traffic>,
+    lost_pages: Arc<LostPages>,
 }
 
 impl EgressProxy {
@@ -58,6 +60,7 @@ impl EgressProxy {
             port: listener.local_addr()?.port(),
             carrier: watch::Sender::new(None),
             traffic: Arc::default(),
+            lost_pages: Arc::default(),
         };
         let serving = proxy.clone().serve(listener, end.clone(), tasks.clone());
         tasks.spawn(async move { end.run_until_cancelled(serving).await });
@@ -73,8 +76,13 @@ impl EgressProxy {
     pub fn set_routes(&self, routes: Routes, guard: GuardSettings) {
         let guard = Guard::new(guard, own_addresses());
         let dialer = Arc::new(Dialer::new(routes, guard, self.traffic.clone()));
-        let forwarder = Forwarder::new(dialer.clone());
+        let forwarder = Forwarder::new(dialer.clone(), self.lost_pages.clone());
         self.carrier.send_replace(Some(Arc::new(Carrier { dialer, forwarder })));
+    }
+
+    /// The pages that did not arrive.
+    pub fn lost_pages(&self) -> &Arc<LostPages> {
+        &self.lost_pages
     }
 
     pub fn traffic(&self) -> Report {

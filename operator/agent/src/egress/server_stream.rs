@@ -28,7 +28,7 @@ impl ServerStream {
         Self { tcp, counter, to_http_proxy: false }
     }
 
-    pub fn to_http_proxy(self) -> Self {
+    pub fn with_http_proxy(self) -> Self {
         Self { to_http_proxy: true, ..self }
     }
 }

@@ -29,7 +29,7 @@ pub async fn open(
 ) -> Response<Body> {
     let dialled = match target(request.uri()) {
         Ok(target) => dialer.dial(&target, Purpose::Tunnel).await,
-        Err(failure) => Err(failure),
+        Err(cause) => Err(Failure::from(cause)),
     };
     let mut server = match dialled {
         Ok(server) => server,
@@ -51,7 +51,7 @@ pub async fn open(
     Response::new(empty())
 }
 
-fn target(uri: &Uri) -> Result<Target, Failure> {
+fn target(uri: &Uri) -> Result<Target, Cause> {
     let authority = uri.authority().ok_or(Cause::NoTarget)?;
     let host = Host::parse(authority.host()).ok_or(Cause::NoTarget)?;
     let port = authority.port_u16().filter(|port| *port > 0).ok_or(Cause::NoTarget)?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use agent_api::bind::Driver;
 use crds::Reason;
 use http::Method;
-use net::request::IncomingRequest;
+use net::{body::drain, request::IncomingRequest};
 use serde_json::json;
 use tokio::time::Instant;
 use warp::reply::Response;
@@ -18,7 +18,8 @@ use super::{
 };
 use crate::{
     dev_tools::{self, BROWSER_CLOSE, CommandEffect},
-    session::Session,
+    egress::Mark,
+    session::{Session, navigation},
     state::AgentState,
 };
 
@@ -37,7 +38,8 @@ pub async fn run(
     if let Some(error) = foreign_vendor_error(session.driver.kind(), rest) {
         return refuse(incoming, error).await;
     }
-    if incoming.method == Method::POST && matches!(rest, "/se/file" | "/file") {
+    let is_post = incoming.method == Method::POST;
+    if is_post && matches!(rest, "/se/file" | "/file") {
         let _one_at_a_time = state.uploading.lock().await;
         return match file_upload::store(incoming.body, Path::new(UPLOADS)).await {
             Ok(path) => success(&json!(path.to_string_lossy())),
@@ -61,9 +63,17 @@ pub async fn run(
         }
         Err(error) => return refuse_body(&error),
     }
+    let navigation = (is_post && rest == "/url").then(|| state.egress.lost_pages().mark());
     let closing_window = closes_window.then(|| session.activity.start_closing_window());
     match driver_request::send(session, rest, incoming).await {
         Ok(response) => {
+            if let Some(mark) = navigation
+                && response.status().is_success()
+                && let Some(why) = lost_page(state, session, mark).await
+            {
+                drain(response.into_body()).await;
+                return failure(&WebDriverError::new(ErrorCode::UnknownError, why));
+            }
             driver_reply::handle(&state.end_policy, session, response, closing_window).await
         }
         Err(error) if end.is_set() => {
@@ -78,6 +88,11 @@ pub async fn run(
             )),
         },
     }
+}
+
+async fn lost_page(state: &AgentState, session: &Session, mark: Mark) -> Option<String> {
+    let (pages, driver_session) = (state.egress.lost_pages(), &session.driver_session.id);
+    navigation::lost(pages, mark, &session.driver, driver_session).await
 }
 
 /// The error for a vendor's command that is sent to another vendor's browser.

@@ -4,6 +4,7 @@ pub mod activity;
 pub mod browser_watch;
 pub mod closing_windows;
 pub mod limits;
+pub mod navigation;
 pub mod setup;
 pub mod start_step;
 

@@ -7,7 +7,11 @@ use http::Method;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::driver::{DriverClient, DriverError, DriverSession};
+use super::navigation;
+use crate::{
+    driver::{DriverClient, DriverError, DriverSession},
+    egress::LostPages,
+};
 
 /// How long the first page may take to load.
 const START_URL_TIMEOUT: Duration = Duration::from_secs(20);
@@ -17,6 +21,7 @@ pub async fn run(
     driver: &DriverClient,
     session: &DriverSession,
     settings: &Settings,
+    lost_pages: &LostPages,
 ) -> Vec<String> {
     let mut warnings = Vec::new();
     if let Some((width, height)) = settings.viewport
@@ -27,8 +32,13 @@ pub async fn run(
     if let Some(url) = &settings.start_url {
         let path = format!("/session/{}/url", session.id);
         let body = json!({"url": url});
+        let mark = lost_pages.mark();
         match timeout(START_URL_TIMEOUT, driver.command(Method::POST, &path, Some(&body))).await {
-            Ok(Ok(_)) => {}
+            Ok(Ok(_)) => {
+                if let Some(why) = navigation::lost(lost_pages, mark, driver, &session.id).await {
+                    warnings.push(format!("spec.startUrl did not load: {why}"));
+                }
+            }
             Ok(Err(error)) => warnings.push(format!("spec.startUrl did not load: {error}")),
             Err(_) => warnings.push(format!(
                 "spec.startUrl did not load within {} seconds",
