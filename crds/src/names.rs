@@ -4,6 +4,10 @@
 pub const PREFIX: &str = "browser-operator.io/";
 /// On every object that the operator creates; its value is [`MANAGED_BY`].
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
+/// What a Secret is for that a session names. It is read with this label alone.
+pub const USE_LABEL: &str = "browser-operator.io/use";
+/// The value of [`USE_LABEL`] for the credentials of a proxy.
+pub const USE_PROXY: &str = "proxy";
 /// The value of [`MANAGED_BY_LABEL`].
 pub const MANAGED_BY: &str = "browser-operator";
 /// On a browser pod and its Service: the uid of its session.

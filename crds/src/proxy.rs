@@ -59,7 +59,7 @@ pub struct ProxyRoute {
     pub server: Option<String>,
 
     /// A Secret in the session's namespace with the keys `username` and `password` for an `external` proxy. It must have the
-    /// label `browser-operator.io/use: proxy`. Refused in this version.
+    /// label `browser-operator.io/use: proxy`, and the namespace must let the operator read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "local_object_reference")]
     pub credentials_secret_ref: Option<LocalObjectReference>,

@@ -67,6 +67,8 @@ pub enum Reason {
     NotAllowed,
     /// A field's value is allowed by its schema, but not here; the message names the field and what it may be.
     FieldInvalid,
+    /// A Secret that `spec.proxy` names is missing, lacks its label or a key, or may not be read; the message names it.
+    SecretUnusable,
     /// The browser was not ready within the class's `startTimeoutSeconds`.
     StartTimedOut,
     /// The driver refused to make the session; the message has its words.

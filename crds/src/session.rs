@@ -161,7 +161,7 @@ pub struct BrowserSessionSpec {
     #[schemars(range(min = -1000, max = 1000))]
     pub priority: i32,
 
-    /// The routes of the browser's requests. Absent: direct. Refused in this version.
+    /// The routes of the browser's requests. Absent: direct.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<Proxy>,
 

@@ -1,6 +1,7 @@
 //! Where a browser's requests go, and where they may not. Pure: placement validates with it, the agent enforces with it.
 
 mod cluster_names;
+mod credentials;
 mod guard;
 mod host;
 mod networks;
@@ -10,6 +11,7 @@ mod routes;
 mod upstream;
 mod webdriver_proxy;
 
+pub use credentials::{Credentials, CredentialsError};
 pub use guard::{ClusterAccess, Denial, Guard, GuardSettings, Lookup, Reach};
 pub use host::{Host, Scheme, Target};
 pub use pattern::{DomainPattern, PatternError};

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    credentials::{Credentials, CredentialsError},
     host::Target,
     no_proxy::NoProxy,
     pattern::{DomainPattern, PatternError},
@@ -48,6 +49,8 @@ pub enum RouteSpec {
     /// Through the proxy at this URL.
     External {
         server: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        credentials: Option<Credentials>,
     },
     Block,
 }
@@ -70,6 +73,8 @@ pub enum RouteProblem {
     Pattern(#[from] PatternError),
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
     #[error("is not an IP address")]
     NoAddress,
     #[error("is for routes of type direct alone")]
@@ -140,7 +145,7 @@ impl Routes {
                     .map(Matcher::Pattern)
                     .map_err(|error| fault("domainPattern", error.into()))?,
             };
-            let mut route = read_route(route).map_err(|error| fault("server", error.into()))?;
+            let mut route = read_route(route).map_err(|problem| fault("server", problem))?;
             if let Some(text) = resolve {
                 let Route::Direct { resolve } = &mut route else {
                     return Err(fault("resolve", RouteProblem::ResolveElsewhere));
@@ -151,10 +156,8 @@ impl Routes {
             parsed.push(Rule { name: format!("{FIELD}.{name}"), matcher, route });
         }
         if let Some(default) = default {
-            let route = read_route(default).map_err(|error| RouteError {
-                field: "default.server".to_owned(),
-                problem: error.into(),
-            })?;
+            let route = read_route(default)
+                .map_err(|problem| RouteError { field: "default.server".to_owned(), problem })?;
             parsed.push(Rule { name: format!("{FIELD}.default"), matcher: Matcher::Every, route });
         }
         Ok(Self { rules: parsed })
@@ -179,10 +182,18 @@ impl Routes {
     }
 }
 
-fn read_route(spec: &RouteSpec) -> Result<Route, UpstreamError> {
+fn read_route(spec: &RouteSpec) -> Result<Route, RouteProblem> {
     Ok(match spec {
         RouteSpec::Direct => DIRECT,
-        RouteSpec::External { server } => Route::External(Upstream::parse(server)?),
+        RouteSpec::External { server, credentials } => {
+            if let Some(credentials) = credentials {
+                credentials.check()?;
+            }
+            Route::External(Upstream {
+                credentials: credentials.clone(),
+                ..Upstream::parse(server)?
+            })
+        }
         RouteSpec::Block => Route::Block,
     })
 }

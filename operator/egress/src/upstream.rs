@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::host::Host;
+use crate::{credentials::Credentials, host::Host};
 
 /// How an upstream is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,7 +54,9 @@ pub enum UpstreamError {
     Port,
     #[error("has more than a host and a port")]
     Rest,
-    #[error("has credentials, which are not taken in this version")]
+    #[error(
+        "has credentials, which a labelled Secret has instead: see spec.proxy's credentialsSecretRef"
+    )]
     Credentials,
 }
 
@@ -64,6 +66,7 @@ pub struct Upstream {
     pub scheme: UpstreamScheme,
     pub host: Host,
     pub port: u16,
+    pub credentials: Option<Credentials>,
 }
 
 impl Upstream {
@@ -102,7 +105,8 @@ impl Upstream {
         if host.contains(':') && !host.starts_with('[') {
             return Err(UpstreamError::Host);
         }
-        Ok(Self { scheme, host: Host::parse(host).ok_or(UpstreamError::Host)?, port })
+        let host = Host::parse(host).ok_or(UpstreamError::Host)?;
+        Ok(Self { scheme, host, port, credentials: None })
     }
 
     /// Whether the upstream resolves the names of servers.

@@ -1,10 +1,12 @@
 //! Where a session's requests go: `spec.proxy`, or WebDriver's `proxy`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crds::{
     BrowserSessionSpec, Reason,
     proxy::{Proxy, ProxyRoute, ProxyRule, ProxyType},
 };
-use egress::{RouteSpec, Routes, RoutesSpec, RuleSpec};
+use egress::{Credentials, RouteSpec, Routes, RoutesSpec, RuleSpec};
 use serde_json::Value;
 use webdriver::capabilities::CapabilitySet;
 
@@ -17,11 +19,26 @@ const FIELD: &str = "spec.proxy";
 /// WebDriver's own.
 const CAPABILITY: &str = "proxy";
 
-/// The rules that a session's spec has.
+/// The credentials of proxies, by the name of the Secret that has them.
+pub type ProxyCredentials = BTreeMap<String, Credentials>;
+
+/// The Secrets that a session's rules name.
+#[must_use]
+pub fn credentials_secrets(spec: &BrowserSessionSpec) -> BTreeSet<&str> {
+    let proxy = spec.proxy.iter();
+    let routes = proxy
+        .flat_map(|Proxy { rules, default }| rules.iter().map(|rule| &rule.route).chain(default));
+    routes.filter_map(|route| Some(route.credentials_secret_ref.as_ref()?.name.as_str())).collect()
+}
+
+/// The rules that a session's spec has. A Secret that is not among the `credentials` adds none.
 ///
 /// # Errors
 /// What of them is not available in this version.
-pub fn routes(spec: &BrowserSessionSpec) -> Result<RoutesSpec, Refusal> {
+pub fn routes(
+    spec: &BrowserSessionSpec,
+    credentials: &ProxyCredentials,
+) -> Result<RoutesSpec, Refusal> {
     let Some(Proxy { rules, default }) = &spec.proxy else { return Ok(RoutesSpec::default()) };
     let rules = rules.iter().enumerate().map(|(index, rule)| {
         let ProxyRule { domain_pattern, resolve, request_headers, route } = rule;
@@ -32,15 +49,20 @@ pub fn routes(spec: &BrowserSessionSpec) -> Result<RoutesSpec, Refusal> {
         Ok(RuleSpec {
             domain_pattern: domain_pattern.clone(),
             resolve: resolve.clone(),
-            route: route_of(route, &name)?,
+            route: route_of(route, &name, credentials)?,
         })
     });
     let rules = rules.collect::<Result<_, _>>()?;
-    let default = default.as_ref().map(|route| route_of(route, "default")).transpose()?;
+    let default =
+        default.as_ref().map(|route| route_of(route, "default", credentials)).transpose()?;
     Ok(RoutesSpec { rules, default })
 }
 
-fn route_of(route: &ProxyRoute, name: &str) -> Result<RouteSpec, Refusal> {
+fn route_of(
+    route: &ProxyRoute,
+    name: &str,
+    credentials: &ProxyCredentials,
+) -> Result<RouteSpec, Refusal> {
     let ProxyRoute {
         type_,
         server,
@@ -49,7 +71,6 @@ fn route_of(route: &ProxyRoute, name: &str) -> Result<RouteSpec, Refusal> {
         geolocation,
     } = route;
     for (field, is_asked) in [
-        ("credentialsSecretRef", credentials_secret_ref.is_some()),
         ("ignoreCertificateErrors", *ignore_certificate_errors == Some(true)),
         ("geolocation", geolocation.is_some()),
     ] {
@@ -58,8 +79,15 @@ fn route_of(route: &ProxyRoute, name: &str) -> Result<RouteSpec, Refusal> {
         }
     }
     let invalid = |words: &str| refuse(Reason::FieldInvalid, FIELD, format!("{name}.{words}"));
+    let secret = credentials_secret_ref.as_ref().map(|secret| secret.name.as_str());
+    if *type_ != ProxyType::External && secret.is_some() {
+        return invalid("credentialsSecretRef is for routes of type external alone");
+    }
     match (type_, server) {
-        (ProxyType::External, Some(server)) => Ok(RouteSpec::External { server: server.clone() }),
+        (ProxyType::External, Some(server)) => Ok(RouteSpec::External {
+            server: server.clone(),
+            credentials: secret.and_then(|name| credentials.get(name).cloned()),
+        }),
         (ProxyType::External, None) => {
             invalid("server is missing: a route of type external has one")
         }
@@ -79,7 +107,7 @@ fn unavailable<T>(name: &str, field: &str) -> Result<T, Refusal> {
 
 /// `set` is the one that was matched.
 pub(crate) fn check_proxy(spec: &BrowserSessionSpec, set: &CapabilitySet) -> Result<(), Refusal> {
-    if let Err(error) = Routes::parse(&routes(spec)?) {
+    if let Err(error) = Routes::parse(&routes(spec, &ProxyCredentials::new())?) {
         return refuse(Reason::FieldInvalid, FIELD, error.to_string());
     }
     let Some(Value::Object(proxy)) = set.get(CAPABILITY) else { return Ok(()) };
@@ -115,11 +143,27 @@ mod tests {
         let spec = json!({"proxy": {"rules": rules, "default": {"type": "block"}}});
         assert_eq!(check(spec.clone(), json!({})), Ok(()));
         let spec: BrowserSessionSpec = serde_json::from_value(spec).unwrap();
-        let routes = routes(&spec).unwrap();
+        let routes = routes(&spec, &ProxyCredentials::new()).unwrap();
         assert_eq!(routes.rules[1].route, RouteSpec::Direct);
         assert_eq!(routes.default, Some(RouteSpec::Block));
         let manual = json!({"proxyType": "manual", "httpProxy": "proxy:3128"});
         assert_eq!(check(json!({}), json!({"proxy": manual})), Ok(()));
+    }
+
+    #[test]
+    fn a_route_has_the_credentials_of_its_secret_and_no_other() {
+        let external = |name: &str| json!({"type": "external", "server": "http://p", "credentialsSecretRef": {"name": name}});
+        let spec = json!({"proxy": {"rules": [external("a"), external("b"), external("a")], "default": external("c")}});
+        assert_eq!(check(spec.clone(), json!({})), Ok(()));
+        let spec: BrowserSessionSpec = serde_json::from_value(spec).unwrap();
+        assert_eq!(credentials_secrets(&spec), BTreeSet::from(["a", "b", "c"]));
+        let of_b = Credentials::new("u".to_owned(), "p".to_owned()).unwrap();
+        let routes = routes(&spec, &[("b".to_owned(), of_b.clone())].into()).unwrap();
+        let found = routes.rules.into_iter().map(|rule| match rule.route {
+            RouteSpec::External { credentials, .. } => credentials,
+            _ => None,
+        });
+        assert_eq!(Vec::from_iter(found), [None, Some(of_b), None]);
     }
 
     #[test]
@@ -147,11 +191,9 @@ mod tests {
             ),
             (rule(json!({"type": "managed"})), json!({}), "spec.proxy: rules[1].type managed"),
             (
-                rule(
-                    json!({"type": "external", "server": "http://p", "credentialsSecretRef": {"name": "s"}}),
-                ),
+                rule(json!({"type": "block", "credentialsSecretRef": {"name": "s"}})),
                 json!({}),
-                "spec.proxy: rules[1].credentialsSecretRef is not available",
+                "spec.proxy: rules[1].credentialsSecretRef is for routes of type external",
             ),
             (
                 rule(

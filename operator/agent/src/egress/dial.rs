@@ -7,8 +7,12 @@ use std::{
     time::Duration,
 };
 
-use egress::{Guard, Host, Lookup, Reach, Route, Routes, Scheme, Target, Upstream, UpstreamScheme};
-use http::Uri;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use egress::{
+    Credentials, Guard, Host, Lookup, Reach, Route, Routes, Scheme, Target, Upstream,
+    UpstreamScheme,
+};
+use http::{HeaderValue, Uri};
 use hyper_util::{
     client::legacy::connect::proxy::{SocksV4, SocksV5, Tunnel},
     rt::TokioIo,
@@ -57,22 +61,35 @@ impl Dialer {
         Self { routes, guard, traffic, lookups: Semaphore::new(CONCURRENT_LOOKUPS) }
     }
 
+    /// What an HTTP proxy on a plain request's route knows its user by.
+    pub fn proxy_authorization(&self, target: &Target) -> Option<HeaderValue> {
+        match self.routes.choose(target).route {
+            Route::External(upstream) if upstream.scheme == UpstreamScheme::Http => {
+                upstream.credentials.as_ref().and_then(basic)
+            }
+            _ => None,
+        }
+    }
+
+    /// A failure of a request, with the route that it took.
+    pub fn failure(&self, target: Target, cause: Cause) -> Failure {
+        let choice = self.routes.choose(&target);
+        let rule = choice.rule.map(str::to_owned);
+        let upstream = match choice.route {
+            Route::External(upstream) => Some(upstream.to_string()),
+            Route::Direct { .. } | Route::Block => None,
+        };
+        Failure { cause, target: Some(target), rule, upstream }
+    }
+
     /// Opens a connection for a request.
     pub async fn dial(&self, target: &Target, purpose: Purpose) -> Result<ServerStream, Failure> {
-        let choice = self.routes.choose(target);
-        let (upstream, dialled) = match choice.route {
-            Route::Block => (None, Err(Cause::Blocked)),
-            Route::Direct { resolve } => (None, self.direct(target, *resolve).await),
-            Route::External(upstream) => {
-                (Some(upstream), self.through(upstream, target, purpose).await)
-            }
+        let dialled = match self.routes.choose(target).route {
+            Route::Block => Err(Cause::Blocked),
+            Route::Direct { resolve } => self.direct(target, *resolve).await,
+            Route::External(upstream) => self.through(upstream, target, purpose).await,
         };
-        dialled.map_err(|cause| Failure {
-            cause,
-            target: Some(target.clone()),
-            rule: choice.rule.map(str::to_owned),
-            upstream: upstream.cloned(),
-        })
+        dialled.map_err(|cause| self.failure(target.clone(), cause))
     }
 
     async fn direct(
@@ -129,19 +146,30 @@ impl Dialer {
             async move { stream.ok_or(Taken) }
         });
         let refused = |error: String| Cause::Upstream(error);
+        let credentials = upstream.credentials.as_ref();
         let stream = match upstream.scheme {
-            UpstreamScheme::Http => Tunnel::new(proxy, connected)
-                .call(server)
-                .await
-                .map_err(|error| refused(error.to_string()))?,
+            UpstreamScheme::Http => {
+                let tunnel = Tunnel::new(proxy, connected);
+                let mut tunnel = match credentials.and_then(basic) {
+                    Some(authorization) => tunnel.with_auth(authorization),
+                    None => tunnel,
+                };
+                tunnel.call(server).await.map_err(|error| refused(error.to_string()))?
+            }
             UpstreamScheme::Socks4 => SocksV4::new(proxy, connected)
                 .call(server)
                 .await
                 .map_err(|error| refused(error.to_string()))?,
-            UpstreamScheme::Socks5 | UpstreamScheme::Socks5h => SocksV5::new(proxy, connected)
-                .call(server)
-                .await
-                .map_err(|error| refused(error.to_string()))?,
+            UpstreamScheme::Socks5 | UpstreamScheme::Socks5h => {
+                let socks = SocksV5::new(proxy, connected);
+                let mut socks = match credentials {
+                    Some(known) => {
+                        socks.with_auth(known.username().to_owned(), known.password().to_owned())
+                    }
+                    None => socks,
+                };
+                socks.call(server).await.map_err(|error| refused(error.to_string()))?
+            }
         };
         Ok(stream.into_inner())
     }
@@ -214,6 +242,15 @@ impl Dialer {
             Err(_) => Err(Cause::ResolvedLate { name: name.to_owned(), seconds }),
         }
     }
+}
+
+/// RFC 7617, section 2.
+fn basic(credentials: &Credentials) -> Option<HeaderValue> {
+    let pair = format!("{}:{}", credentials.username(), credentials.password());
+    let mut value =
+        HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(pair))).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 fn not_found(name: &str) -> Cause {

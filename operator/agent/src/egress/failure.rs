@@ -2,7 +2,7 @@
 
 use std::{error::Error, io};
 
-use egress::{Denial, Target, Upstream};
+use egress::{Denial, Target};
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use net::{Body, body::full};
 
@@ -34,6 +34,10 @@ pub enum Cause {
     Upstream(String),
     #[error("the proxy did not answer within {seconds} seconds")]
     UpstreamLate { seconds: u64 },
+    #[error(
+        "whoever is on the route wants a username and a password, or others than it is given (status 407)"
+    )]
+    Unauthorized,
     #[error("the server's answer broke off: {0}")]
     Exchange(String),
 }
@@ -46,7 +50,7 @@ pub struct Failure {
     pub target: Option<Target>,
     /// Where the rule is written that chose the route.
     pub rule: Option<String>,
-    pub upstream: Option<Upstream>,
+    pub upstream: Option<String>,
 }
 
 impl std::fmt::Display for Failure {
@@ -90,6 +94,7 @@ impl Failure {
             Cause::NameNotFound { .. }
             | Cause::NotConnected { .. }
             | Cause::Upstream(_)
+            | Cause::Unauthorized
             | Cause::Exchange(_) => StatusCode::BAD_GATEWAY,
             Cause::ResolvedLate { .. }
             | Cause::ConnectedLate { .. }
@@ -108,7 +113,7 @@ impl Failure {
             Cause::ResolvedLate { .. } => "dns_timeout",
             Cause::NotConnected { .. } => "connection_refused",
             Cause::ConnectedLate { .. } => "connection_timeout",
-            Cause::Upstream(_) => "destination_unavailable",
+            Cause::Upstream(_) | Cause::Unauthorized => "destination_unavailable",
             Cause::UpstreamLate { .. } => "connection_read_timeout",
             Cause::Exchange(_) => "http_response_incomplete",
         }
@@ -128,7 +133,7 @@ impl Failure {
             }
             Cause::NotConnected { .. } => ("net::ERR_CONNECTION_REFUSED", "connectionFailure"),
             Cause::ConnectedLate { .. } => ("net::ERR_CONNECTION_TIMED_OUT", "netTimeout"),
-            Cause::Upstream(_) | Cause::UpstreamLate { .. } => {
+            Cause::Upstream(_) | Cause::UpstreamLate { .. } | Cause::Unauthorized => {
                 ("net::ERR_PROXY_CONNECTION_FAILED", "proxyConnectFailure")
             }
             Cause::Exchange(_) => ("net::ERR_EMPTY_RESPONSE", "netReset"),
@@ -178,7 +183,7 @@ mod tests {
             cause: Cause::Upstream("<script>".to_owned()),
             target: Some(target),
             rule: Some("spec.proxy.rules[0]".to_owned()),
-            upstream: Some(Upstream::parse("http://proxy:3128").unwrap()),
+            upstream: Some("http://proxy:3128".to_owned()),
         };
         let response = failure.to_response();
         assert_eq!(response.status(), StatusCode::BAD_GATEWAY);

@@ -2,7 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderName, HeaderValue, Request, Response, Uri, header};
+use egress::Target;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_util::{
@@ -28,6 +29,7 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 /// Carries requests over connections that it keeps. Its connections are those of one state of the routes.
 #[derive(Clone, Debug)]
 pub struct Forwarder {
+    dialer: Arc<Dialer>,
     client: Client<Connector, Incoming>,
     lost_pages: Arc<LostPages>,
 }
@@ -40,48 +42,56 @@ impl Forwarder {
             .pool_max_idle_per_host(MAX_IDLE)
             .http1_preserve_header_case(true)
             .http1_max_headers(MAX_HEADERS)
-            .build(Connector(dialer));
-        Self { client, lost_pages }
+            .build(Connector(dialer.clone()));
+        Self { dialer, client, lost_pages }
     }
 
     /// The server's answer, streamed, or why there is none.
     pub async fn forward(&self, mut request: Request<Incoming>) -> Response<Body> {
-        if let Err(cause) = prepare(&mut request) {
-            return Failure::from(cause).to_response();
+        let target = match prepare(&mut request) {
+            Ok(target) => target,
+            Err(cause) => return Failure::from(cause).to_response(),
+        };
+        // Under one state of the routes a target has one route: no other server is told.
+        if let Some(authorization) = self.dialer.proxy_authorization(&target) {
+            request.headers_mut().insert(header::PROXY_AUTHORIZATION, authorization);
         }
         let (uri, headers) = (request.uri().clone(), request.headers().clone());
         match self.client.request(request).await {
+            // It is not the browser that has a password to try.
+            Ok(response) if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+                self.lost(&uri, &headers, &self.dialer.failure(target, Cause::Unauthorized))
+            }
             Ok(response) => {
                 let (mut parts, body) = response.into_parts();
                 remove_hop_by_hop(&mut parts.headers);
                 Response::from_parts(parts, body.map_err(Into::into).boxed_unsync())
             }
-            Err(error) => {
-                let broken;
-                let failure = match Failure::behind(&error) {
-                    Some(failure) => failure,
-                    None => {
-                        let cause = Cause::Exchange(error.to_string());
-                        broken = Failure { target: target(&uri).ok(), ..cause.into() };
-                        &broken
-                    }
-                };
-                self.lost_pages.remember(&uri.to_string(), &headers, failure);
-                failure.to_response()
-            }
+            Err(error) => match Failure::behind(&error) {
+                Some(failure) => self.lost(&uri, &headers, failure),
+                None => {
+                    let cause = Cause::Exchange(error.to_string());
+                    self.lost(&uri, &headers, &self.dialer.failure(target, cause))
+                }
+            },
         }
+    }
+
+    fn lost(&self, uri: &Uri, headers: &HeaderMap, failure: &Failure) -> Response<Body> {
+        self.lost_pages.remember(&uri.to_string(), headers, failure);
+        failure.to_response()
     }
 }
 
 /// Takes off what belongs to the browser's connection, and sets Host to whom the request is for, whatever it says (RFC 9112,
 /// section 3.2.2).
-fn prepare(request: &mut Request<Incoming>) -> Result<(), Cause> {
-    let host = host(request.uri())?;
+fn prepare(request: &mut Request<Incoming>) -> Result<Target, Cause> {
+    let (host, target) = (host(request.uri())?, target(request.uri())?);
     let headers = request.headers_mut();
     remove_hop_by_hop(headers);
     headers.remove(PROXY_CONNECTION);
     headers.insert(header::HOST, host);
-    Ok(())
+    Ok(target)
 }
 
 fn host(uri: &Uri) -> Result<HeaderValue, Cause> {

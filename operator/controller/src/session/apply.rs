@@ -7,7 +7,7 @@ use crds::{BrowserSession, BrowserSessionStatus, Phase, Reason, names};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::ResourceExt;
 use parking_lot::Mutex;
-use placement::Placement;
+use placement::{Placement, ProxyCredentials};
 use tokio::{sync::Notify, time::sleep};
 use webdriver::{capabilities::CapabilitySet, vendor_options};
 
@@ -51,8 +51,8 @@ impl Reconciler<'_> {
             Step::CreatePod { session, placement, template } => {
                 self.create_pod(session, &self.cold_pod(session, &placement, &template)).await
             }
-            Step::Bind { session, pod, ip, capabilities } => {
-                self.bind(session, pod, ip, capabilities).await
+            Step::Bind { session, pod, ip, capabilities, credentials } => {
+                self.bind(session, pod, ip, capabilities, &credentials).await
             }
             Step::ApplyServices { session } => {
                 self.apply_services(session).await?;
@@ -187,13 +187,20 @@ impl Reconciler<'_> {
         pod: &Pod,
         ip: IpAddr,
         capabilities: CapabilitySet,
+        credentials: &ProxyCredentials,
     ) -> Result<Action, writer::Error> {
         let Context { key: installation_key, limits, settings, .. } = self.context;
         let session_id = installation_key.session_id(&self.key.uid).to_string();
         let classes = self.context.stores.classes();
         let class = class_of(pod, &classes);
         let timeout_seconds = placement::timeout_seconds(&session.spec, class);
-        let egress = match egress::of_session(&session.spec, &self.key.namespace, class, settings) {
+        let egress = match egress::of_session(
+            &session.spec,
+            &self.key.namespace,
+            class,
+            settings,
+            credentials,
+        ) {
             Ok(egress) => egress,
             Err(problem) => {
                 let status = status::ended(session, problem, (self.context.clock)());

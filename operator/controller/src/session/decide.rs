@@ -7,7 +7,7 @@ use crds::{BrowserClass, BrowserSession, BrowserSessionStatus, Phase, Reason, na
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
-use placement::Placement;
+use placement::{Placement, ProxyCredentials};
 use webdriver::capabilities::CapabilitySet;
 
 use super::{
@@ -76,6 +76,7 @@ pub enum Step<'a> {
         /// The pod's address.
         ip: IpAddr,
         capabilities: CapabilitySet,
+        credentials: ProxyCredentials,
     },
     /// Apply the Services that name the pod, again.
     ApplyServices { session: &'a BrowserSession },
@@ -218,6 +219,9 @@ fn without_pod<'a>(
             return report(facts, session, Phase::Pending, problem, None);
         }
     };
+    if let Err(problem) = validate::credentials(facts.references) {
+        return end(facts, session, problem);
+    }
     let capacity = placement.class.spec.capacity.and_then(|n| usize::try_from(n).ok());
     let (reason, position) = match admit(&class, capacity) {
         Some(Admission::Admitted) => {
@@ -273,7 +277,10 @@ fn with_pod<'a>(facts: &Facts<'a>, session: &'a BrowserSession, pod: &'a Pod) ->
     }
     match observed {
         Observed::Reachable { ip } => match validate::matched_capabilities(session, pod, class) {
-            Ok(capabilities) => Step::Bind { session, pod, ip, capabilities },
+            Ok(capabilities) => match validate::credentials(facts.references) {
+                Ok(credentials) => Step::Bind { session, pod, ip, capabilities, credentials },
+                Err(problem) => end(facts, session, problem),
+            },
             Err(problem) => end(facts, session, problem),
         },
         Observed::Starting(start) => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crds::{BrowserClass, BrowserSession, names};
 use k8s_openapi::api::core::v1::Pod;
 
+use super::credentials;
 use crate::{
     build::object_name,
     cache::{Confirmed, Expectations, Labels, Stores, Tombstone, Tombstones},
@@ -39,6 +40,8 @@ pub struct References {
     /// The labels of the session's namespace, which a class may select by. No watch has them, so they are asked for only where
     /// without them no class is found.
     pub labels: Labels,
+    /// The credentials of proxies. `None` until somebody has read them, which is once a step needs them.
+    pub credentials: Option<credentials::Found>,
 }
 
 impl References {
@@ -53,7 +56,7 @@ impl References {
         let classes = confirmed.classes().await?;
         let selects = classes.iter().any(|class| class.spec.allowed_namespaces.is_some());
         let labels = if selects { confirmed.labels(namespace).await? } else { None };
-        Ok(Self { classes, labels })
+        Ok(Self { classes, labels, credentials: None })
     }
 }
 
@@ -69,7 +72,7 @@ pub fn dereference(
     let pod = stores.pod_of(key);
     let tombstone = if pod.is_none() { tombstones.get(&key.uid) } else { None };
     let services = services(stores, expectations, key, session.as_deref());
-    let references = References { classes: stores.classes(), labels: None };
+    let references = References { classes: stores.classes(), labels: None, credentials: None };
     Dereferenced { session, pod, tombstone, services, references }
 }
 

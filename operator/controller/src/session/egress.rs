@@ -6,6 +6,7 @@ use agent_api::{
 };
 use crds::{BrowserClass, BrowserSessionSpec, Reason, class};
 use egress::{ClusterAccess, GuardSettings};
+use placement::ProxyCredentials;
 
 use super::validate::problem;
 use crate::{pods::Problem, settings::Settings};
@@ -19,6 +20,7 @@ pub fn of_session(
     namespace: &str,
     class: Option<&BrowserClass>,
     settings: &Settings,
+    credentials: &ProxyCredentials,
 ) -> Result<Egress, Problem> {
     let access =
         class.map_or_else(class::ClusterAccess::default, |class| class.spec.cluster_access);
@@ -32,7 +34,7 @@ pub fn of_session(
         cluster_domain: settings.cluster_domain.clone(),
         cluster_networks: settings.cluster_networks.clone(),
     };
-    Ok(Egress { routes: placement::routes(spec).map_err(problem)?, guard })
+    Ok(Egress { routes: placement::routes(spec, credentials).map_err(problem)?, guard })
 }
 
 /// An agent of before leaves the rules alone that it does not know: a session that has some must not run without them.

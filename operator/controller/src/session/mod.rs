@@ -4,6 +4,7 @@
 mod agent_calls;
 mod apply;
 mod context;
+mod credentials;
 mod decide;
 mod dereference;
 mod egress;

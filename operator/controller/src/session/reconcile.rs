@@ -2,12 +2,14 @@
 
 use std::{error::Error as _, sync::Arc};
 
+use crds::BrowserSession;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::{
     apply::{Reconciler, WATCH_LAG},
     context::Context,
+    credentials,
     decide::{Absence, Facts, Step, decide, rests_on},
     dereference::{Dereferenced, References, dereference},
 };
@@ -71,7 +73,12 @@ async fn try_reconcile(
     {
         return Ok(Action::AwaitChange);
     }
-    let (step, absence) = next_step(context, key, &objects);
+    let (mut step, mut absence) = next_step(context, key, &objects);
+    if let Some(session) = needs_credentials(&step) {
+        let found = credentials::read(&context.client, &key.namespace, &session.spec).await?;
+        objects.references.credentials = Some(found);
+        (step, absence) = next_step(context, key, &objects);
+    }
     let is_there = match absence {
         None => false,
         Some(Absence::Session) => live::has_session(&context.client, key).await?,
@@ -91,6 +98,16 @@ async fn try_reconcile(
         }
     };
     if is_there { Ok(Action::RequeueAfter(WATCH_LAG)) } else { Ok(reconciler.apply(step).await?) }
+}
+
+/// The session, where its rules name Secrets and a pod is to be made or told of them.
+fn needs_credentials<'a>(step: &Step<'a>) -> Option<&'a BrowserSession> {
+    match step {
+        Step::CreatePod { session, .. } | Step::Bind { session, .. } => {
+            (!placement::credentials_secrets(&session.spec).is_empty()).then_some(*session)
+        }
+        _ => None,
+    }
 }
 
 /// What its pod said last, if that is gone: it may have been heard since.

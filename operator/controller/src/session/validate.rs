@@ -3,7 +3,7 @@
 use crds::{BrowserClass, BrowserSession, Reason};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
-use placement::{Placement, Refusal};
+use placement::{Placement, ProxyCredentials, Refusal};
 use webdriver::capabilities::CapabilitySet;
 
 use super::dereference::References;
@@ -18,6 +18,14 @@ pub fn placement<'a>(
     references: &'a References,
 ) -> Result<Placement<'a>, Problem> {
     placing::place(session, &references.classes, references.labels.as_deref()).map_err(problem)
+}
+
+/// What the proxies of a session's rules know it by; none while nobody has read it.
+///
+/// # Errors
+/// A Secret that they name is not what it must be.
+pub fn credentials(references: &References) -> Result<ProxyCredentials, Problem> {
+    references.credentials.clone().unwrap_or_else(|| Ok(ProxyCredentials::new()))
 }
 
 /// Whether a class still allows the Service that a session with a pod asks for, as `placement` found at first.

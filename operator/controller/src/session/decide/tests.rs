@@ -48,7 +48,7 @@ fn merge(into: &mut Value, from: Value) {
 }
 
 fn references(classes: &[BrowserClass]) -> References {
-    References { classes: classes.into(), labels: None }
+    References { classes: classes.into(), labels: None, credentials: None }
 }
 
 fn facts<'a>(
