@@ -39,7 +39,7 @@ pub fn is_start_url(url: &str) -> bool {
     url == "about:blank" || page().is_some_and(is_page)
 }
 
-/// One browser for one client for a bounded time. The spec is immutable.
+/// One browser for one client for a bounded time. Of the spec, `proxy` alone may change.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[kube(
     group = "browser-operator.io",
@@ -54,7 +54,7 @@ pub fn is_start_url(url: &str) -> bool {
     category = "browsers",
     selectable = ".spec.className",
     selectable = ".status.phase",
-    validation = Rule::new("self.spec == oldSelf.spec").message("spec is immutable: create another BrowserSession"),
+    validation = Rule::new(crate::immutable::rule()).message("spec is immutable: create another BrowserSession; spec.proxy alone may change"),
     validation = Rule::new("self.metadata.name.size() <= 200").message("metadata.name must have at most 200 characters"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[0].reason"),
@@ -161,7 +161,7 @@ pub struct BrowserSessionSpec {
     #[schemars(range(min = -1000, max = 1000))]
     pub priority: i32,
 
-    /// The routes of the browser's requests. Absent: direct.
+    /// The routes of the browser's requests. Absent: direct. May change; connections that are open keep theirs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<Proxy>,
 
@@ -395,5 +395,23 @@ mod tests {
         let (old, new) = (session(json!({})), session(json!({"timeoutSeconds": 7})));
         assert!(old.validate_cel_update(&old).is_ok());
         assert!(new.validate_cel_update(&old).is_err());
+        assert!(old.validate_cel_update(&new).is_err());
+    }
+
+    #[test]
+    fn of_the_spec_the_proxy_alone_may_change() {
+        let definition = serde_json::to_value(BrowserSession::crd()).unwrap();
+        let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        let properties = schema["properties"]["spec"]["properties"].as_object().unwrap();
+        let fields = properties.keys().map(String::as_str).filter(|field| *field != "proxy");
+        let mut fixed = crate::immutable::FIELDS;
+        fixed.sort_unstable();
+        assert_eq!(Vec::from_iter(fields), fixed);
+        let none = session(json!({}));
+        let some = session(json!({"proxy": {"rules": [{"type": "block"}]}}));
+        let other = session(json!({"proxy": {"default": {"type": "direct"}}}));
+        for (old, new) in [(&none, &some), (&some, &other), (&other, &none)] {
+            assert!(new.validate_cel_update(old).is_ok(), "{:?}", new.validate_cel_update(old));
+        }
     }
 }

@@ -103,6 +103,10 @@ pub struct BrowserSessionStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_position: Option<i32>,
 
+    /// Which routes the browser has, once `spec.proxy` has changed. Absent: those that it was made with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<ProxyStatus>,
+
     /// When the session became Ready for the first time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,
@@ -125,6 +129,23 @@ pub struct BrowserSessionStatus {
     /// The generation of the spec that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+}
+
+/// Which routes a browser has.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProxyStatus {
+    /// The generation of the object whose `spec.proxy` is in force.
+    pub generation: i64,
+
+    /// A later generation whose `spec.proxy` cannot be had; that of `generation` stays in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_generation: Option<i64>,
+
+    /// Why it cannot be had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
+    pub message: Option<String>,
 }
 
 /// A summary of a session's state, for people.

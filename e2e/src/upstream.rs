@@ -17,6 +17,12 @@ pub const HTTP_PORT: u16 = 8888;
 pub const SOCKS: &str = "microsocks";
 pub const SOCKS_PORT: u16 = 1080;
 
+/// The same two, for whoever knows [`USERNAME`] and [`PASSWORD`].
+pub const HTTP_OF_USERS: &str = "tinyproxy-of-users";
+pub const SOCKS_OF_USERS: &str = "microsocks-of-users";
+pub const USERNAME: &str = "team-a";
+pub const PASSWORD: &str = "correct-horse";
+
 /// A pod that hears UDP, and says what.
 pub const LISTENER: &str = "listener";
 pub const LISTENER_PORT: u16 = 3478;
@@ -32,6 +38,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// tinyproxy's settings: everybody may use it, for every port; what it does is said on its output.
 const TINYPROXY: &str = "printf 'Port 8888\\nLogLevel Connect\\nMaxClients 50\\n' >/tmp/c && exec tinyproxy -d -c /tmp/c";
 
+const TINYPROXY_OF_USERS: &str = "printf 'Port 8888\\nLogLevel Connect\\nMaxClients 50\\nBasicAuth team-a correct-horse\\n' >/tmp/c && exec tinyproxy -d -c /tmp/c";
+
 /// Makes the proxies, each behind a Service of its own name. `false`, with a remark: the cluster has no image of them.
 pub async fn make(namespace: &Namespace) -> Result<bool> {
     let image = &namespace.cluster.settings.proxies_image;
@@ -42,6 +50,12 @@ pub async fn make(namespace: &Namespace) -> Result<bool> {
     for (name, port, command) in [
         (HTTP, HTTP_PORT, TINYPROXY.to_owned()),
         (SOCKS, SOCKS_PORT, format!("exec microsocks -p {SOCKS_PORT}")),
+        (HTTP_OF_USERS, HTTP_PORT, TINYPROXY_OF_USERS.to_owned()),
+        (
+            SOCKS_OF_USERS,
+            SOCKS_PORT,
+            format!("exec microsocks -p {SOCKS_PORT} -u {USERNAME} -P {PASSWORD}"),
+        ),
         (LISTENER, LISTENER_PORT, HEAR.to_owned()),
         (PAGE, PAGE_PORT, SERVE.to_owned()),
     ] {
@@ -55,7 +69,7 @@ pub async fn make(namespace: &Namespace) -> Result<bool> {
         let arguments = ["--namespace", &namespace.name, "apply", "--filename", "-"];
         kubectl_with(&arguments, &manifest.to_string()).await?;
     }
-    for name in [HTTP, SOCKS, LISTENER, PAGE] {
+    for name in [HTTP, SOCKS, HTTP_OF_USERS, SOCKS_OF_USERS, LISTENER, PAGE] {
         let pods = namespace.pods();
         let settled = until(&pods, name, "ready", LIMIT, |pod| {
             pod.is_some_and(|pod| is_ready(pod) || has_no_image(pod))

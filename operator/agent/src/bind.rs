@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use agent_api::bind::{
-    BindRefusal, BindReply, BindRequest, Driver, OLDEST_VERSION, VERSION, is_readable,
+    BindRefusal, BindReply, BindRequest, Driver, Egress, OLDEST_VERSION, VERSION, is_readable,
 };
 use crds::Reason;
 use serde_json::Map;
@@ -127,6 +127,25 @@ async fn start_session(
         }
     });
     Ok(reply)
+}
+
+/// Why a session's routes do not change.
+#[derive(Debug, thiserror::Error)]
+pub enum RouteError {
+    #[error("this agent has no session")]
+    NoSession,
+    #[error(transparent)]
+    Routing(#[from] RoutingError),
+}
+
+/// Sets other routes for requests to come; connections that are open keep theirs.
+pub async fn set_egress(state: &AgentState, egress: Egress) -> Result<(), RouteError> {
+    if state.binding.lock().await.is_none() {
+        return Err(RouteError::NoSession);
+    }
+    let (routes, guard) = egress::of_bind(None, Some(egress))?;
+    state.egress.set_routes(routes, guard);
+    Ok(())
 }
 
 /// Ends an agent that nobody has bound in time.

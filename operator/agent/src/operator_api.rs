@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use agent_api::{
     End,
-    bind::BindRefusal,
+    bind::{BindRefusal, Egress},
     end::EndRequest,
     paths::{
-        AUTHENTICATE_PATH, BIND_PATH, CHALLENGE_HEADER, END_PATH, HEALTH_PATH, PROOF_HEADER,
-        PROVE_PATH, SCREEN_PATH, START_PATH, TRAFFIC_PATH,
+        AUTHENTICATE_PATH, BIND_PATH, CHALLENGE_HEADER, EGRESS_PATH, END_PATH, HEALTH_PATH,
+        PROOF_HEADER, PROVE_PATH, SCREEN_PATH, START_PATH, TRAFFIC_PATH,
     },
     start::StartReport,
 };
@@ -47,6 +47,7 @@ pub enum Operation {
     Start,
     Screenshot,
     Traffic,
+    Egress,
     End,
 }
 
@@ -61,6 +62,7 @@ impl Operation {
             ("GET", START_PATH) if trusted => Some(Self::Start),
             ("GET", SCREEN_PATH) if trusted => Some(Self::Screenshot),
             ("GET", TRAFFIC_PATH) if trusted => Some(Self::Traffic),
+            ("POST", EGRESS_PATH) if trusted => Some(Self::Egress),
             ("POST", END_PATH) if trusted => Some(Self::End),
             _ => None,
         }
@@ -87,6 +89,7 @@ pub async fn handle(
             None => StatusCode::NOT_FOUND.into_response(),
         },
         Operation::Traffic => warp::reply::json(&state.egress.traffic()).into_response(),
+        Operation::Egress => egress(state, incoming.body).await,
         Operation::End => end(state, incoming.body).await,
     }
 }
@@ -130,6 +133,21 @@ async fn bind(state: &Arc<AgentState>, body: Body) -> Response {
         Ok(reply) => warp::reply::json(&reply).into_response(),
         Err(refusal) => {
             warp::reply::with_status(warp::reply::json(&refusal), refusal.status()).into_response()
+        }
+    }
+}
+
+async fn egress(state: &AgentState, body: Body) -> Response {
+    match read::<Egress>(body).await {
+        Ok(egress) => match bind::set_egress(state, egress).await {
+            Ok(()) => StatusCode::NO_CONTENT.into_response(),
+            Err(error) => {
+                warp::reply::with_status(error.to_string(), StatusCode::BAD_REQUEST).into_response()
+            }
+        },
+        Err(MessageError::Body(error)) if error.is_late() => late(&error),
+        Err(error) => {
+            warp::reply::with_status(error.to_string(), StatusCode::BAD_REQUEST).into_response()
         }
     }
 }

@@ -19,7 +19,7 @@ mod versions;
 pub use capability_sets::matched_set;
 pub use place::{Placement, place};
 pub use policy::{class_problem, timeout_seconds};
-pub use proxy::{ProxyCredentials, credentials_secrets, routes};
+pub use proxy::{ProxyCredentials, check_proxy, credentials_secrets, routes};
 pub use refusal::Refusal;
 pub use request::{Namespace, Request};
 pub use versions::check_found;

@@ -105,8 +105,11 @@ fn unavailable<T>(name: &str, field: &str) -> Result<T, Refusal> {
     refuse(Reason::FieldInvalid, FIELD, words)
 }
 
-/// `set` is the one that was matched.
-pub(crate) fn check_proxy(spec: &BrowserSessionSpec, set: &CapabilitySet) -> Result<(), Refusal> {
+/// Whether rules can be had. `set` is the capabilities that were matched.
+///
+/// # Errors
+/// They mean nothing, or the capability `proxy` says others.
+pub fn check_proxy(spec: &BrowserSessionSpec, set: &CapabilitySet) -> Result<(), Refusal> {
     if let Err(error) = Routes::parse(&routes(spec, &ProxyCredentials::new())?) {
         return refuse(Reason::FieldInvalid, FIELD, error.to_string());
     }

@@ -5,7 +5,7 @@ use std::{net::IpAddr, time::Duration};
 use agent_api::{
     End,
     bind::{BindRefusal, BindReply, BindRequest, Egress, Settings, VERSION},
-    paths::{BIND_PATH, END_PATH, START_PATH},
+    paths::{BIND_PATH, EGRESS_PATH, END_PATH, START_PATH},
     pod_token::PodToken,
     start::StartReport,
 };
@@ -31,6 +31,8 @@ const MAX_REPLY: usize = 16 << 20;
 const BIND_BACKOFF: Backoff = Backoff::new(Duration::from_millis(3), Duration::from_millis(250));
 /// How long an agent may take to accept its end.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long an agent may take to change its routes.
+const ROUTE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an agent may take to say what holds its start up, and the most bytes of that.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_REPORT: usize = 64 << 10;
@@ -141,6 +143,34 @@ pub async fn end(ip: IpAddr, token: PodToken, end: &End) {
             tracing::debug!(error = describe(&error), "the agent did not hear of its end");
         }
         Err(_) => tracing::debug!("the agent did not hear of its end in time"),
+    }
+}
+
+/// Why an agent does not have its session's new routes.
+#[derive(Debug)]
+pub enum RouteError {
+    /// It will not.
+    Refused(Problem),
+    /// It may yet.
+    NoAnswer(String),
+}
+
+/// Gives a session's agent other routes.
+pub async fn route(ip: IpAddr, token: PodToken, egress: &Egress) -> Result<(), RouteError> {
+    let agent = Agent::new(ip, token);
+    let refused = |reason, message| Err(RouteError::Refused(Problem { reason, message }));
+    match timeout(ROUTE_TIMEOUT, post(&agent, EGRESS_PATH, egress)).await {
+        Ok(Ok((status, _))) if status.is_success() => Ok(()),
+        Ok(Ok((StatusCode::BAD_REQUEST, body))) => {
+            refused(Reason::FieldInvalid, String::from_utf8_lossy(&body).into_owned())
+        }
+        Ok(Ok((StatusCode::NOT_FOUND, _))) => {
+            let message = "the agent in the class's image is too old for a spec.proxy that changes";
+            refused(Reason::AgentIncompatible, message.to_owned())
+        }
+        Ok(Ok((status, _))) => Err(RouteError::NoAnswer(format!("status {status}"))),
+        Ok(Err(error)) => Err(RouteError::NoAnswer(describe(&error))),
+        Err(late) => Err(RouteError::NoAnswer(late.to_string())),
     }
 }
 

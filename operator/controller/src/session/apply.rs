@@ -14,7 +14,7 @@ use webdriver::{capabilities::CapabilitySet, vendor_options};
 use super::{
     agent_calls,
     context::Context,
-    decide::{Slow, Step, slow_start},
+    decide::{Routes, Slow, Step, slow_start},
     egress, status,
 };
 use crate::{
@@ -54,6 +54,7 @@ impl Reconciler<'_> {
             Step::Bind { session, pod, ip, capabilities, credentials } => {
                 self.bind(session, pod, ip, capabilities, &credentials).await
             }
+            Step::Route { session, pod, ip, routes } => self.route(session, pod, ip, routes).await,
             Step::ApplyServices { session } => {
                 self.apply_services(session).await?;
                 // What else there is to do is seen by another reconcile.
@@ -216,6 +217,7 @@ impl Reconciler<'_> {
             timeout_seconds,
             egress,
         );
+        let generation = session.metadata.generation;
         let token = self.context.token(&pod_ref(pod));
         drop(self.place.lock().take());
         let call = agent_calls::BindCall::new(ip, token);
@@ -271,8 +273,14 @@ impl Reconciler<'_> {
                     return Ok(Action::AwaitChange);
                 };
                 let sandbox = class.map(|class| class.spec.sandbox);
-                let binding =
-                    status::Binding { key: self.key, pod, reply, sandbox, timeout_seconds };
+                let binding = status::Binding {
+                    key: self.key,
+                    pod,
+                    reply,
+                    sandbox,
+                    timeout_seconds,
+                    generation,
+                };
                 let status = status::ready(&session, binding, installation_key, settings, now);
                 self.write_status(&session, status).await?;
                 Ok(Action::AwaitChange)
@@ -286,6 +294,41 @@ impl Reconciler<'_> {
                 Ok(Action::AwaitChange)
             }
         }
+    }
+
+    /// Gives a running session's agent the routes of its spec. Those that cannot be had change nothing but the status.
+    async fn route(
+        &self,
+        session: &BrowserSession,
+        pod: &Pod,
+        ip: IpAddr,
+        routes: Routes<'_>,
+    ) -> Result<Action, writer::Error> {
+        let Context { settings, .. } = self.context;
+        let egress = routes.and_then(|(class, credentials)| {
+            egress::of_session(&session.spec, &self.key.namespace, class, settings, &credentials)
+        });
+        let refused = match egress {
+            Ok(egress) => {
+                let token = self.context.token(&pod_ref(pod));
+                match agent_calls::route(ip, token, &egress).await {
+                    Ok(()) => None,
+                    Err(agent_calls::RouteError::Refused(problem)) => Some(problem),
+                    Err(agent_calls::RouteError::NoAnswer(why)) => {
+                        tracing::warn!(uid = self.key.uid, why, "the agent has not the new routes");
+                        return Ok(Action::Retry);
+                    }
+                }
+            }
+            Err(problem) => Some(problem),
+        };
+        if let Some(Problem { reason, message }) = &refused {
+            self.context.events.publish(session, true, *reason, message);
+        }
+        let status = status::routed(session, refused.as_ref());
+        let written = self.context.writer.write_status(self.key, session, status).await?;
+        self.context.stores.wrote(written);
+        Ok(Action::AwaitChange)
     }
 
     /// Writes what a pod waits for that is asked for long; returns when that may be due.

@@ -59,6 +59,9 @@ impl<'a> Facts<'a> {
     }
 }
 
+/// The class of a session's pod, if it still exists, and what its proxies know it by; or why its rules cannot be had.
+pub type Routes<'a> = Result<(Option<&'a BrowserClass>, ProxyCredentials), Problem>;
+
 /// What to do next, and with which objects.
 #[derive(Debug)]
 pub enum Step<'a> {
@@ -78,6 +81,8 @@ pub enum Step<'a> {
         capabilities: CapabilitySet,
         credentials: ProxyCredentials,
     },
+    /// Give the agent the routes that the spec has by now.
+    Route { session: &'a BrowserSession, pod: &'a Pod, ip: IpAddr, routes: Routes<'a> },
     /// Apply the Services that name the pod, again.
     ApplyServices { session: &'a BrowserSession },
     /// Write how far the session is.
@@ -261,10 +266,12 @@ fn with_pod<'a>(facts: &Facts<'a>, session: &'a BrowserSession, pod: &'a Pod) ->
         return end(facts, session, problem);
     }
     if session.is_ready() {
-        return if facts.services.are_complete {
-            Step::Wait(None)
-        } else {
-            apply_services(facts, session, pod)
+        return match observed {
+            _ if !facts.services.are_complete => apply_services(facts, session, pod),
+            Observed::Reachable { ip } if status::routes_wait(session) => {
+                Step::Route { session, pod, ip, routes: routes(facts, session, pod) }
+            }
+            _ => Step::Wait(None),
         };
     }
     let class = class_of(pod, &facts.references.classes);
@@ -299,6 +306,14 @@ fn with_pod<'a>(facts: &Facts<'a>, session: &'a BrowserSession, pod: &'a Pod) ->
         }
         Observed::Ended(_) => Step::Wait(None),
     }
+}
+
+/// What an agent is to be told of its session's rules, or why they cannot be had.
+fn routes<'a>(facts: &Facts<'a>, session: &BrowserSession, pod: &Pod) -> Routes<'a> {
+    let class = class_of(pod, &facts.references.classes);
+    let set = validate::matched_capabilities(session, pod, class)?;
+    validate::proxy(session, &set)?;
+    Ok((class, validate::credentials(facts.references)?))
 }
 
 /// A pod that is held up says whether its class was mended meanwhile: it keeps what it was made with.

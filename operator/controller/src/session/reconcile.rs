@@ -103,7 +103,9 @@ async fn try_reconcile(
 /// The session, where its rules name Secrets and a pod is to be made or told of them.
 fn needs_credentials<'a>(step: &Step<'a>) -> Option<&'a BrowserSession> {
     match step {
-        Step::CreatePod { session, .. } | Step::Bind { session, .. } => {
+        Step::CreatePod { session, .. }
+        | Step::Bind { session, .. }
+        | Step::Route { session, .. } => {
             (!placement::credentials_secrets(&session.spec).is_empty()).then_some(*session)
         }
         _ => None,

@@ -2,7 +2,7 @@
 
 use agent_api::{bind::BindReply, installation_key::InstallationKey};
 use crds::{
-    BrowserSession, BrowserSessionStatus, Phase, Reason, Sandbox,
+    BrowserSession, BrowserSessionStatus, Phase, ProxyStatus, Reason, Sandbox,
     conditions::{State, Verdict, conditions},
     names::{self, Protocol},
 };
@@ -11,6 +11,9 @@ use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Time};
 use kube::ResourceExt;
 
 use crate::{build::object_name, pods::Problem, session_key::SessionKey, settings::Settings};
+
+/// The most characters of a message in a status.
+const MAX_MESSAGE: usize = 1024;
 
 /// How far a session is that is not Ready.
 pub fn progress(
@@ -70,6 +73,8 @@ pub struct Binding<'a> {
     pub sandbox: Option<Sandbox>,
     /// How long it may live.
     pub timeout_seconds: i32,
+    /// The generation whose routes its agent was given.
+    pub generation: Option<i64>,
 }
 
 /// A session whose pod has just been bound.
@@ -80,7 +85,7 @@ pub fn ready(
     settings: &Settings,
     now: Timestamp,
 ) -> BrowserSessionStatus {
-    let Binding { key, pod, reply, sandbox, timeout_seconds } = binding;
+    let Binding { key, pod, reply, sandbox, timeout_seconds, generation } = binding;
     let session_id = installation_key.session_id(&key.uid);
     let path = format!("/session/{session_id}");
     // http becomes ws, https becomes wss.
@@ -125,6 +130,7 @@ pub fn ready(
         address: Some(format!("{host}.{}.svc.{}", key.namespace, settings.cluster_domain)),
         capabilities: Some(capabilities),
         queue_position: None,
+        proxy: generation.filter(|generation| *generation > FIRST).map(in_force),
         started_at: Some(Time(now)),
         expires_at: Some(Time(expires)),
         ended_at: None,
@@ -134,6 +140,39 @@ pub fn ready(
     let message = "the browser can be driven".to_owned();
     let problem = Problem { reason: Reason::BrowserReady, message };
     set_conditions(&mut status, session, State::Ready, problem, now);
+    status
+}
+
+/// The generation of an object that has never changed.
+const FIRST: i64 = 1;
+
+fn in_force(generation: i64) -> ProxyStatus {
+    ProxyStatus { generation, refused_generation: None, message: None }
+}
+
+/// Whether the routes of the session's spec wait to be given to its agent.
+pub fn routes_wait(session: &BrowserSession) -> bool {
+    let status = session.status.as_ref().and_then(|status| status.proxy.as_ref());
+    let tried = status.map_or(FIRST, |s| s.refused_generation.unwrap_or(FIRST).max(s.generation));
+    session.metadata.generation.is_some_and(|generation| generation > tried)
+}
+
+/// A session whose agent has the routes of its spec, or cannot be given them.
+pub fn routed(session: &BrowserSession, refused: Option<&Problem>) -> BrowserSessionStatus {
+    let mut status = session.status.clone().unwrap_or_default();
+    let generation = session.metadata.generation.unwrap_or(FIRST);
+    status.proxy = Some(match refused {
+        None => in_force(generation),
+        Some(problem) => ProxyStatus {
+            generation: status.proxy.map_or(FIRST, |proxy| proxy.generation),
+            refused_generation: Some(generation),
+            message: Some(problem.message.chars().take(MAX_MESSAGE).collect()),
+        },
+    });
+    status.observed_generation = session.metadata.generation;
+    for condition in &mut status.conditions {
+        condition.observed_generation = session.metadata.generation;
+    }
     status
 }
 

@@ -28,6 +28,14 @@ pub fn credentials(references: &References) -> Result<ProxyCredentials, Problem>
     references.credentials.clone().unwrap_or_else(|| Ok(ProxyCredentials::new()))
 }
 
+/// Whether the rules of a session can be had, whose capabilities were matched as `set`.
+///
+/// # Errors
+/// They cannot.
+pub fn proxy(session: &BrowserSession, set: &CapabilitySet) -> Result<(), Problem> {
+    placement::check_proxy(&session.spec, set).map_err(problem)
+}
+
 /// Whether a class still allows the Service that a session with a pod asks for, as `placement` found at first.
 ///
 /// # Errors

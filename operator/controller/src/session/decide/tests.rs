@@ -90,6 +90,7 @@ fn next(
         Step::Wait(Some(pause)) => format!("wait {}", pause.as_secs()),
         Step::CreatePod { placement, .. } => format!("create {}", placement.version.image),
         Step::Bind { ip, .. } => format!("bind {ip}"),
+        Step::Route { ip, .. } => format!("route {ip}"),
         Step::Report { status, .. } => summary("report", &status),
         Step::End { status, .. } => summary("end", &status),
         Step::DeletePod { .. } => "delete pod".to_owned(),
@@ -458,5 +459,60 @@ fn a_pod_that_is_held_up_says_that_its_class_was_mended() {
         let message = &status.conditions[0].message;
         assert!(message.contains("no such image"), "{message}");
         assert_eq!(message.contains("the class has changed"), has_changed, "{message}");
+    }
+}
+
+#[test]
+fn routes_are_given_once_for_each_generation_and_a_refusal_is_not_tried_again() {
+    let up = pod(json!({"status": {"podIP": "10.0.0.1"}}));
+    let all = classes(json!({}));
+    let ready = |generation: i64, proxy: Value| {
+        session(json!({"metadata": {"generation": generation}, "status": {
+            "phase": "Ready", "podName": "s-1", "proxy": proxy, "conditions": [{
+                "type": "Ready", "status": "True", "reason": "BrowserReady", "message": "",
+                "lastTransitionTime": "2026-01-01T00:00:00Z",
+            }],
+        }}))
+    };
+    for (generation, proxy, expected) in [
+        (1, Value::Null, "wait"),
+        (2, Value::Null, "route 10.0.0.1"),
+        (2, json!({"generation": 2}), "wait"),
+        (3, json!({"generation": 2}), "route 10.0.0.1"),
+        (3, json!({"generation": 2, "refusedGeneration": 3}), "wait"),
+        (4, json!({"generation": 2, "refusedGeneration": 3}), "route 10.0.0.1"),
+    ] {
+        let session = ready(generation, proxy.clone());
+        assert_eq!(next(Some(&session), Some(&up), &all, 0, 9), expected, "{generation} {proxy}");
+    }
+}
+
+#[test]
+fn a_refusal_keeps_the_routes_in_force_and_the_next_change_forgets_it() {
+    let at = |generation: i64, proxy: Value| {
+        session(json!({"metadata": {"generation": generation}, "status": {"proxy": proxy}}))
+    };
+    let problem = Problem { reason: Reason::FieldInvalid, message: "why".to_owned() };
+    let refused = status::routed(&at(3, json!({"generation": 2})), Some(&problem)).proxy.unwrap();
+    assert_eq!((refused.generation, refused.refused_generation), (2, Some(3)));
+    assert_eq!(refused.message.as_deref(), Some("why"));
+    let mended = at(4, serde_json::to_value(&refused).unwrap());
+    let mended = status::routed(&mended, None).proxy.unwrap();
+    assert_eq!((mended.generation, mended.refused_generation, mended.message), (4, None, None));
+}
+
+#[test]
+fn a_secret_that_is_of_no_use_ends_a_session_before_its_pod_and_before_its_bind() {
+    let all = classes(json!({}));
+    let fresh = session(json!({}));
+    let up = pod(json!({"status": {"podIP": "10.0.0.1"}}));
+    let mut references = references(&all);
+    let problem = Problem { reason: Reason::SecretUnusable, message: "no".to_owned() };
+    references.credentials = Some(Err(problem));
+    for pod in [None, Some(&up)] {
+        let now = "2026-01-01T00:00:00Z".parse().unwrap();
+        let step = decide(&facts(Some(&fresh), pod, &references, now), admit);
+        let Step::End { status, .. } = step else { panic!("{step:?}") };
+        assert_eq!(status.conditions[0].reason, "SecretUnusable");
     }
 }
