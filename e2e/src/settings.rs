@@ -14,6 +14,8 @@ pub struct Settings {
     pub echo_image: String,
     /// The image of real proxies, `images/proxies`; empty where the cluster has none.
     pub proxies_image: String,
+    /// Whether the cluster's network plugin enforces NetworkPolicies.
+    pub enforces_network_policy: bool,
     /// The program that runs the cluster, from `e2e/cluster`; empty where it is another's cluster.
     pub cluster_command: String,
     /// What that program calls it.
@@ -38,6 +40,8 @@ impl Settings {
             site_url: url("SITE_URL")?,
             echo_image: variable("ECHO_IMAGE").unwrap_or_else(|| ECHO_IMAGE.to_owned()),
             proxies_image: variable("PROXIES_IMAGE").unwrap_or_else(|| PROXIES_IMAGE.to_owned()),
+            enforces_network_policy: variable("ENFORCES_NETWORK_POLICY")
+                .is_some_and(|value| value == "true"),
             cluster_command: variable("CLUSTER_COMMAND").unwrap_or_default(),
             cluster_name: variable("CLUSTER_NAME").unwrap_or_default(),
             away_seconds: match variable("AWAY_SECONDS") {

@@ -23,6 +23,9 @@ pub enum IpFamily {
 pub struct Plan {
     pub name: Name,
     pub ip_family: IpFamily,
+    /// Whether NetworkPolicies are enforced.
+    #[serde(default)]
+    pub network_policy: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -183,7 +186,7 @@ mod tests {
     const FAMILIES: [IpFamily; 3] = [IpFamily::Ipv4, IpFamily::Ipv6, IpFamily::Dual];
 
     fn plan(name: Name, ip_family: IpFamily) -> Plan {
-        Plan { name, ip_family }
+        Plan { name, ip_family, network_policy: true }
     }
 
     #[test]

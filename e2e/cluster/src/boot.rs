@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::addresses::Plan;
 use crate::certs;
 use crate::cgroups;
-use crate::components::{components, files};
+use crate::components::{Programs, components, files};
 use crate::hash::Key;
 use crate::network;
 use crate::node;
@@ -26,9 +26,7 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 pub struct Boot<'a> {
     pub plan: Plan,
     pub settings: &'a Settings,
-    /// The directory of the Kubernetes programs.
-    pub kubernetes: PathBuf,
-    pub kubectl: PathBuf,
+    pub programs: Programs,
     /// The directory of logs and kubeconfig.
     pub state: PathBuf,
 }
@@ -36,7 +34,7 @@ pub struct Boot<'a> {
 impl Boot<'_> {
     /// A running cluster is reused only if its key is the same.
     pub fn key(&self) -> Result<String> {
-        let components = components(self.plan, &self.kubernetes, &self.kubectl);
+        let components = components(self.plan, &self.programs);
         let components = serde_json::to_string(&components).context("write the components")?;
         let mut key = Key::default().text(&packages::versions()?).text(&components);
         for file in files(self.plan) {
@@ -91,7 +89,7 @@ impl Boot<'_> {
         }
         let orders = Orders {
             plan: self.plan,
-            components: components(self.plan, &self.kubernetes, &self.kubectl),
+            components: components(self.plan, &self.programs),
             logs: self.logs(),
             path: self.settings.path.clone(),
         };
@@ -136,7 +134,7 @@ impl Boot<'_> {
     /// Waits until every component runs and the node is ready.
     pub fn wait_ready(&self) -> Result<()> {
         self.wait("the components", || self.phase(|phase| matches!(phase, Phase::Running { .. })))?;
-        self.wait("the node", || ready(self.plan.name, &self.kubectl))
+        self.wait("the node", || ready(self.plan.name, &self.programs.kubectl))
     }
 
     fn phase(&self, there: impl Fn(&Phase) -> bool) -> Result<()> {

@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_component_calls_the_node_with_its_own_certificate() {
-        let plan = Plan { name: Name::Dev, ip_family: IpFamily::Ipv4 };
+        let plan = Plan { name: Name::Dev, ip_family: IpFamily::Ipv4, network_policy: true };
         let config = of_component(plan, "scheduler");
         assert_eq!(
             config["clusters"][0]["cluster"],

@@ -72,6 +72,10 @@ enum Command {
         /// The addresses of nodes, pods and Services; another family than the running cluster's makes it anew
         #[arg(long, value_enum, default_value_t)]
         ip_family: IpFamily,
+        /// Let NetworkPolicies say what they like, as clusters do whose network plugin knows none: for a kernel without
+        /// ipset, or to see that the operator's other walls stand alone
+        #[arg(long)]
+        without_network_policy: bool,
     },
     /// Stop the cluster and remove every trace of it from the machine
     Down {
@@ -142,8 +146,9 @@ fn run() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     let settings = Settings::from_environment()?;
     match arguments.command {
-        Command::Up { which, state_dir, release, ip_family } => {
-            let plan = Plan { name: which.name, ip_family };
+        Command::Up { which, state_dir, release, ip_family, without_network_policy } => {
+            let network_policy = !without_network_policy;
+            let plan = Plan { name: which.name, ip_family, network_policy };
             up::up(&Settings { release, ..settings }, plan, state_dir)?;
         }
         Command::Down { which } => down::down_alone(which.name)?,

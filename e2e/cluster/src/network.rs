@@ -14,6 +14,12 @@ use crate::steps::{output, wait_for};
 /// The link's interface on the node.
 const NODE_INTERFACE: &str = "node0";
 
+/// What goes from pod to pod over their bridge is filtered like everything else.
+const BRIDGE_FILTER: [(&str, &str); 2] = [
+    ("/proc/sys/net/bridge/bridge-nf-call-iptables", "1"),
+    ("/proc/sys/net/bridge/bridge-nf-call-ip6tables", "1"),
+];
+
 /// Creates the machine's end of the link.
 pub fn create(plan: Plan, init: Process) -> Result<()> {
     let host = plan.name.host_interface();
@@ -49,6 +55,7 @@ pub fn enter(plan: Plan) -> Result<()> {
     ]
     .into_iter()
     .chain(of_v6.then_some(("/proc/sys/net/ipv6/conf/all/forwarding", "1")))
+    .chain(plan.network_policy.then_some(BRIDGE_FILTER).into_iter().flatten())
     {
         fs::write(file, value).with_context(|| format!("write {file}"))?;
     }

@@ -8,13 +8,15 @@ use crate::settings::Settings;
 use crate::steps::{Run, output, step};
 
 /// A program that is looked for, and the package that has it.
-const PACKAGES: [(&str, &str); 9] = [
+const PACKAGES: [(&str, &str); 11] = [
     ("/usr/bin/etcd", "etcd-server"),
     ("/usr/bin/containerd", "containerd"),
     ("/usr/sbin/runc", "runc"),
     ("/usr/lib/cni/bridge", "containernetworking-plugins"),
     ("/usr/sbin/nft", "nftables"),
     ("/usr/sbin/conntrack", "conntrack"),
+    ("/usr/sbin/iptables", "iptables"),
+    ("/usr/sbin/ipset", "ipset"),
     ("/usr/bin/mmdebstrap", "mmdebstrap"),
     ("/usr/sbin/ip", "iproute2"),
     ("/usr/bin/nsenter", "util-linux"),

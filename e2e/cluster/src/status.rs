@@ -28,7 +28,7 @@ pub fn status(name: Name) -> Result<ExitCode> {
     for component in &stopped {
         text.push_str(&format!("stopped: {component}\n"));
     }
-    let plan = Plan { name, ip_family: record.ip_family };
+    let plan = Plan { name, ip_family: record.ip_family, network_policy: true };
     text.push_str(&format!("api server: {}\n", plan.api_url()));
     text.push_str(&format!("first process: {}\n", record.init.pid));
     text.push_str(&format!("booted from: {}\n", record.boot_key));

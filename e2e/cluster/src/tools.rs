@@ -1,4 +1,4 @@
-//! What is built from Go modules: Kubernetes, CoreDNS, the pause program and
+//! What is built from Go modules: Kubernetes, CoreDNS, kube-router, the pause program and
 //! the command-line tools. Each is kept under a key of its inputs.
 
 use anyhow::{Context, Result};
@@ -50,6 +50,14 @@ const KWOK: Module = Module {
     ldflags: "-s -w",
 };
 
+/// What enforces NetworkPolicies.
+const KUBE_ROUTER: Module = Module {
+    name: "kube-router",
+    package: "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router",
+    version: "v2.1.0",
+    ldflags: "-s -w",
+};
+
 /// The directory of all Kubernetes programs except kubectl.
 pub fn kubernetes(settings: &Settings) -> Result<PathBuf> {
     kubernetes_program(settings, "kubernetes", ".")
@@ -61,6 +69,10 @@ pub fn kubectl(settings: &Settings) -> Result<PathBuf> {
 
 pub fn coredns(settings: &Settings) -> Result<PathBuf> {
     install(settings, &COREDNS)
+}
+
+pub fn kube_router(settings: &Settings) -> Result<PathBuf> {
+    install(settings, &KUBE_ROUTER)
 }
 
 /// kwok, which simulates nodes and their pods.

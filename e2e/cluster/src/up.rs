@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::addresses::Plan;
 use crate::boot::{Boot, ready, still_up};
+use crate::components::Programs;
 use crate::deploy::Deploy;
 use crate::down::down;
 use crate::images::{self, Binaries, Roots};
@@ -30,8 +31,7 @@ const SITE_URL: &str = "http://site.site.svc.cluster.local";
 
 /// A cluster without the operator.
 struct Base {
-    kubernetes: PathBuf,
-    kubectl: PathBuf,
+    programs: Programs,
     tools: PathBuf,
     images: Vec<Archive>,
 }
@@ -85,13 +85,7 @@ fn running(
     roots: &Roots,
 ) -> Result<()> {
     let name = plan.name;
-    let boot = Boot {
-        plan,
-        settings,
-        kubernetes: base.kubernetes.clone(),
-        kubectl: base.kubectl.clone(),
-        state: state.to_path_buf(),
-    };
+    let boot = Boot { plan, settings, programs: base.programs.clone(), state: state.to_path_buf() };
     let Err(reason) = usable(&boot) else {
         eprintln!("    cluster {} is up; it is brought up to date", name.text());
         return Ok(());
@@ -150,8 +144,11 @@ pub fn images(settings: &Settings) -> Result<()> {
 
 fn base(settings: &Settings) -> Result<Base> {
     Ok(Base {
-        kubernetes: tools::kubernetes(settings)?,
-        kubectl: tools::kubectl(settings)?,
+        programs: Programs {
+            kubernetes: tools::kubernetes(settings)?,
+            kubectl: tools::kubectl(settings)?,
+            kube_router: tools::kube_router(settings)?,
+        },
         tools: tools::command_line_tools(settings)?,
         images: images::of_cluster(settings)?,
     })
@@ -169,7 +166,7 @@ fn usable(boot: &Boot<'_>) -> Result<()> {
         Some(record::Phase::Running { stopped }) => bail!("{stopped:?} is stopped"),
         _ => bail!("it never came up"),
     }
-    ready(boot.plan.name, &boot.kubectl)
+    ready(boot.plan.name, &boot.programs.kubectl)
 }
 
 type Making<'scope, T> = ScopedJoinHandle<'scope, Result<T>>;
@@ -203,6 +200,7 @@ fn write_env(deploy: &Deploy<'_>, state: &Path) -> Result<()> {
     text.push_str(&format!("export PATH={}:$PATH\n", quoted(&deploy.tools)));
     text.push_str(&format!("export SITE_URL={SITE_URL}\n"));
     text.push_str(&format!("export GATEWAY_URL={}\n", quoted(&deploy.plan.gateway_url())));
+    text.push_str(&format!("export ENFORCES_NETWORK_POLICY={}\n", deploy.plan.network_policy));
     // With these, tests take components of this very cluster away.
     text.push_str(&format!("export CLUSTER_COMMAND={}\n", quoted(&deploy.settings.program)));
     text.push_str(&format!("export CLUSTER_NAME={}\n", deploy.plan.name.text()));
