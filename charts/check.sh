@@ -77,6 +77,15 @@ lacks without-seccomp ConfigMap
 render without-policy "$operator" --set admissionPolicy.enabled=false
 lacks without-policy ValidatingAdmissionPolicy
 
+render without-network-policy "$operator" --set networkPolicy.enabled=false
+lacks without-network-policy --network-policy
+lacks without-network-policy networkpolicies
+has default '--network-policy={\"controller\":{\"matchLabels\":{'
+has default servicecidrs
+render networks "$operator" --set 'clusterNetworks={10.0.0.0/8,fd00::/8}'
+has networks --cluster-networks=10.0.0.0/8,fd00::/8
+lacks networks servicecidrs
+
 render renamed "$operator" --set fullnameOverride=browsers
 has renamed system:serviceaccount:browser-operator:browsers-gateway
 lacks renamed :browser-operator-gateway

@@ -42,6 +42,7 @@ def check_roles(objects):
     assert gateway <= allowed, f"the gateway may touch {gateway - allowed}"
     controller = resources(rules_of(objects, "ClusterRole", "controller"))
     allowed = {"browsersessions", "browserclasses", "namespaces", "pods", "services", "events"}
+    allowed |= {"networkpolicies", "nodes", "servicecidrs"}
     assert controller <= allowed, f"the controller may touch {controller - allowed}"
 
 

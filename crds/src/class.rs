@@ -273,7 +273,9 @@ pub enum Matching {
 }
 
 /// What of the cluster pages may reach.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[derive(
+    Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord, Serialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum ClusterAccess {
     /// Nothing.
@@ -283,6 +285,18 @@ pub enum ClusterAccess {
     Namespace,
     /// Every address of it.
     All,
+}
+
+impl ClusterAccess {
+    /// The word in a spec and in a label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Namespace => "namespace",
+            Self::All => "all",
+        }
+    }
 }
 
 /// What becomes of vendor options that cannot be allowed, but are not needed either.

@@ -16,6 +16,10 @@ pub const SESSION_UID_LABEL: &str = "browser-operator.io/session-uid";
 pub const CLASS_LABEL: &str = "browser-operator.io/class";
 /// On a browser pod of a controller that has not the default name: a hash of its name.
 pub const CONTROLLER_LABEL: &str = "browser-operator.io/controller";
+/// On a browser pod: what its class's `clusterAccess` was when it was made. A NetworkPolicy selects by it.
+pub const CLUSTER_ACCESS_LABEL: &str = "browser-operator.io/cluster-access";
+/// On a browser pod whose session has `spec.expose`: `"true"`. A NetworkPolicy selects by it.
+pub const EXPOSED_LABEL: &str = "browser-operator.io/exposed";
 /// On a browser pod: the region it was placed in.
 pub const REGION_LABEL: &str = "browser-operator.io/region";
 

@@ -35,6 +35,8 @@ pub enum Reason {
     PodRefused,
     /// A Service that is not the operator's has the name that the operator's needs; the controller tries again.
     ServiceConflict,
+    /// A NetworkPolicy that is not the operator's has the name that the operator's needs; the controller tries again.
+    NetworkPolicyConflict,
     /// The class cannot be used as it is; the message names the field.
     ClassUnusable,
     /// The scheduler finds no node for the pod.
@@ -133,6 +135,7 @@ impl Reason {
                 | Self::QuotaExceeded
                 | Self::PodRefused
                 | Self::ServiceConflict
+                | Self::NetworkPolicyConflict
                 | Self::ClassUnusable
                 | Self::Untried
                 | Self::BrowsersStart

@@ -1,11 +1,12 @@
 //! Deploys DNS, the page server and the operator.
 
 use anyhow::{Context, Result};
+use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::addresses::{IpFamily, Plan};
+use crate::addresses::{Addresses, IpFamily, Plan};
 use crate::hash::Key;
 use crate::images;
 use crate::layers::Archive;
@@ -69,7 +70,7 @@ impl Deploy<'_> {
             self.helm(
                 "browser-operator",
                 &charts.join("browser-operator"),
-                &["--values", &values, "--set-string", &set],
+                &["--values", &values, "--set-string", &set, "--set-json", &self.machine()],
             )
         })?;
         if restart {
@@ -89,6 +90,21 @@ impl Deploy<'_> {
             })?;
         }
         Ok(())
+    }
+
+    /// The tests run on this machine, and some of their controllers and gateways in pods of their own.
+    fn machine(&self) -> String {
+        let of_tests = json!({
+            "namespaceSelector": {},
+            "podSelector": {"matchLabels": {"browser-operator.io/e2e": "true"}},
+        });
+        let machine = |addresses: Addresses| {
+            let length = if addresses.is_v6() { 128 } else { 32 };
+            json!({"ipBlock": {"cidr": format!("{}/{length}", addresses.host())}})
+        };
+        let addresses = self.plan.addresses().into_iter();
+        let from: Vec<Value> = addresses.map(machine).chain([of_tests]).collect();
+        format!("networkPolicy.from={}", json!(from))
     }
 
     fn helm(&self, release: &str, chart: &Path, more: &[&str]) -> Result<()> {

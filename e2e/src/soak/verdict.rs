@@ -192,6 +192,7 @@ fn is_last(word: &str) -> bool {
                 | Reason::NamespaceCeilingReached
                 | Reason::QuotaExceeded
                 | Reason::PodRefused
+                | Reason::NetworkPolicyConflict
                 | Reason::Unschedulable
                 | Reason::ImageUnavailable
                 | Reason::ContainerUnavailable

@@ -1,4 +1,4 @@
-//! The Service of a namespace goes with its last session.
+//! The Service and the NetworkPolicies of a namespace go with its last session.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,6 +9,7 @@ use tokio::{select, sync::Notify, time::sleep};
 
 use crate::{
     cache::{Expectations, Stores},
+    network::Policies,
     work_queue::Action,
     writer::Writer,
 };
@@ -19,11 +20,12 @@ const LINGER: Duration = Duration::from_secs(30);
 pub struct IdleNamespaces {
     pub stores: Arc<Stores>,
     pub expectations: Arc<Expectations>,
+    pub policies: Arc<Policies>,
     pub writer: Writer,
 }
 
 impl IdleNamespaces {
-    /// Deletes a namespace's Service, if it is idle for a while. One that is made a session's at the same moment comes back:
+    /// Deletes what a namespace has, if it is idle for a while. One that is made a session's at the same moment comes back:
     /// the watch tells of its end, and every live session there applies it again.
     pub async fn tidy(&self, namespace: &str, changed: Arc<Notify>) -> Action {
         loop {
@@ -34,8 +36,9 @@ impl IdleNamespaces {
         }
         let names = [names::BROWSERS_SERVICE, names::FORMER_BROWSERS_SERVICE];
         let services = names.map(|name| (name, self.stores.service_uid(namespace, name)));
-        if services.iter().all(|(_, uid)| uid.is_none()) || self.stores.has_live_session(namespace)
-        {
+        let has_services = services.iter().any(|(_, uid)| uid.is_some());
+        let has_any = has_services || self.policies.has_any(namespace);
+        if !has_any || self.stores.has_live_session(namespace) {
             return Action::AwaitChange;
         }
         match self.has_pods(namespace).await {
@@ -55,6 +58,10 @@ impl IdleNamespaces {
                 tracing::warn!(error = &error as &dyn std::error::Error, namespace, "its Service");
                 return Action::Retry;
             }
+        }
+        if let Err(error) = self.policies.delete(namespace).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, namespace, "its policies");
+            return Action::Retry;
         }
         Action::AwaitChange
     }

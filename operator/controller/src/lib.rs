@@ -11,6 +11,7 @@ mod events;
 mod idle_namespaces;
 mod limits;
 mod metrics;
+mod network;
 mod placing;
 mod pods;
 mod session;
@@ -31,6 +32,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use build::stage;
 pub use metrics::Metrics;
+pub use network::PolicySettings;
 pub use settings::Settings;
 
 use crate::{
@@ -39,6 +41,7 @@ use crate::{
     class::{ClassController, Observations, Pace},
     idle_namespaces::IdleNamespaces,
     limits::Limits,
+    network::Policies,
     session::{Context, SessionListener},
     work_queue::{Action, WorkQueue},
     writer::Writer,
@@ -99,9 +102,35 @@ pub async fn run(
     let telling =
         history.clone().tell(client.clone(), settings.clone(), key.clone(), tombstones.clone());
     tasks.spawn(essential(stop.clone().run_until_cancelled_owned(telling)));
+    let (changed_policies, policy_changes) = WorkQueue::new();
+    let writer = Writer { client: client.clone(), metrics: metrics.clone() };
+    let policies = Policies::start(
+        &watching,
+        &settings,
+        stores.clone(),
+        writer.clone(),
+        changed_policies.clone(),
+        &stop,
+        &tasks,
+    )
+    .await;
+    changed_policies.add_all(policies.namespaces());
+    tasks.spawn({
+        let (policies, stop, stopping) = (policies.clone(), stop.clone(), stop.clone());
+        essential(async move {
+            work_queue::run(policy_changes, stop, |namespace, _| {
+                let (policies, stop) = (policies.clone(), stopping.clone());
+                async move {
+                    let reconciling = policies.reconcile(&namespace);
+                    stop.run_until_cancelled(reconciling).await.unwrap_or(Action::AwaitChange)
+                }
+            })
+            .await;
+        })
+    });
     let limits = Limits::new(settings.concurrent_steps, settings.concurrent_binds);
     let context = Arc::new(Context {
-        writer: Writer { client: client.clone(), metrics: metrics.clone() },
+        writer,
         confirmed: Confirmed::new(client.clone(), settings.controller_name.clone()),
         client,
         key,
@@ -112,6 +141,7 @@ pub async fn run(
         history,
         observations: observations.clone(),
         gate: gate.clone(),
+        policies: policies.clone(),
         limits,
         work: work.clone(),
         events,
@@ -144,9 +174,11 @@ pub async fn run(
     });
 
     maybe_idle.add_all(stores.namespaces_with_services());
+    maybe_idle.add_all(policies.namespaces());
     let namespaces = Arc::new(IdleNamespaces {
         stores: stores.clone(),
         expectations: context.expectations.clone(),
+        policies,
         writer: context.writer.clone(),
     });
     tasks.spawn({

@@ -1,12 +1,22 @@
 //! What the administrator decides.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 use support::watch::Scope;
+
+use crate::network::PolicySettings;
 
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The gateway's URL in a session's status, without a slash at its end; `http` or `https`.
     pub gateway_url: String,
+    /// The operator's own namespace.
+    pub operator_namespace: String,
+    /// The NetworkPolicies of browsers' pods; `None`: there are none.
+    pub network_policy: Option<PolicySettings>,
+    /// The addresses of this replica's pod.
+    pub own_ips: Vec<IpAddr>,
     /// The domain of the cluster's names, for example `cluster.local`.
     pub cluster_domain: String,
     /// The networks of the cluster's pods, Services and nodes. Empty: not known.

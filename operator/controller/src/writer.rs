@@ -1,15 +1,21 @@
 //! Every write to the API server. Nothing here decides.
 
+use std::fmt::Debug;
+
 use crds::{BrowserClass, BrowserClassStatus, BrowserSession, BrowserSessionStatus, names};
 use k8s_openapi::{
-    api::core::v1::{Pod, Service},
+    api::{
+        core::v1::{Pod, Service},
+        networking::v1::NetworkPolicy,
+    },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::{DeleteParams, PostParams, Preconditions, Request},
-    core::Status,
+    core::{NamespaceResourceScope, Status},
 };
+use serde::{Serialize, de::DeserializeOwned};
 
 use support::objects::Sent;
 
@@ -97,22 +103,71 @@ impl Writer {
     /// Creates a Service. One of its name that is there already may be ours; somebody else's is left alone.
     pub async fn create_service(&self, service: &Service) -> Result<(), Error> {
         self.metrics.api_write("create", "services");
-        let (namespace, name) = (service.namespace().unwrap_or_default(), service.name_any());
-        let services = Api::<Service>::namespaced(self.client.clone(), &namespace);
+        self.create_shared("Service", service).await
+    }
+
+    /// Creates a NetworkPolicy, as a Service is created.
+    pub async fn create_policy(&self, policy: &NetworkPolicy) -> Result<(), Error> {
+        self.metrics.api_write("create", "networkpolicies");
+        self.create_shared("NetworkPolicy", policy).await
+    }
+
+    async fn create_shared<K>(&self, kind: &'static str, object: &K) -> Result<(), Error>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + Serialize,
+    {
+        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+        let objects = Api::<K>::namespaced(self.client.clone(), &namespace);
         let creating = async {
-            match services.create(&creating(), service).await {
+            match objects.create(&creating(), object).await {
                 Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {
-                    let there = services.get_metadata_opt(&name).await?;
+                    let there = objects.get_metadata_opt(&name).await?;
                     if there.is_none_or(|there| is_ours(&there.metadata)) {
                         Ok(())
                     } else {
-                        Err(kube::Error::Api(Box::new(foreign(&name))))
+                        Err(kube::Error::Api(Box::new(foreign(kind, &name))))
                     }
                 }
                 outcome => outcome.map(drop),
             }
         };
-        creating.await.map_err(failed("create", "Service", &name))
+        creating.await.map_err(failed("create", kind, &name))
+    }
+
+    /// Replaces a NetworkPolicy, if it is still the one that was seen, as it was seen.
+    pub async fn replace_policy(
+        &self,
+        policy: &NetworkPolicy,
+        seen: &ObjectMeta,
+    ) -> Result<(), Error> {
+        self.metrics.api_write("update", "networkpolicies");
+        let (namespace, name) = (policy.namespace().unwrap_or_default(), policy.name_any());
+        let policies = Api::<NetworkPolicy>::namespaced(self.client.clone(), &namespace);
+        let mut policy = policy.clone();
+        policy.metadata.uid.clone_from(&seen.uid);
+        policy.metadata.resource_version.clone_from(&seen.resource_version);
+        let written = policies.replace(&name, &creating(), &policy).await.map(drop);
+        written.map_err(failed("replace", "NetworkPolicy", &name))
+    }
+
+    /// Deletes a namespace's NetworkPolicy, if it is still the one that was seen.
+    pub async fn delete_seen_policy(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: Option<String>,
+    ) -> Result<(), Error> {
+        self.metrics.api_write("delete", "networkpolicies");
+        let policies = Api::<NetworkPolicy>::namespaced(self.client.clone(), namespace);
+        or_gone(policies.delete(name, &only(uid)).await.map(drop)).map_err(failed(
+            "delete",
+            "NetworkPolicy",
+            name,
+        ))
     }
 
     /// Deletes a namespace's Service, if it is still the one that was seen.
@@ -179,7 +234,7 @@ impl Writer {
     }
 }
 
-const FOREIGN: &str = "ServiceConflict";
+const FOREIGN: &str = "NameTaken";
 
 fn is_ours(metadata: &ObjectMeta) -> bool {
     let labels = metadata.labels.as_ref();
@@ -187,11 +242,11 @@ fn is_ours(metadata: &ObjectMeta) -> bool {
         == Some(names::MANAGED_BY)
 }
 
-/// As if the API server had refused it: it does not know whose a Service is.
-fn foreign(name: &str) -> Status {
+/// As if the API server had refused it: it does not know whose an object is.
+fn foreign(kind: &str, name: &str) -> Status {
     let (label, value) = (names::MANAGED_BY_LABEL, names::MANAGED_BY);
     let message = format!(
-        "the namespace has a Service {name} that is not the operator's: it lacks the label {label}: {value}"
+        "the namespace has a {kind} {name} that is not the operator's: it lacks the label {label}: {value}"
     );
     Status::failure(&message, FOREIGN).with_code(422)
 }

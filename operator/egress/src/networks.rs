@@ -71,6 +71,19 @@ fn embedded(ip: IpAddr) -> Option<Ipv4Addr> {
     Some(Ipv4Addr::from(if *inverted { octets.map(|octet| !octet) } else { octets }))
 }
 
+/// What nobody's pages reach by any network: link-local addresses and clouds' metadata.
+#[must_use]
+pub fn closed_to_all() -> Vec<IpNet> {
+    IpNet::aggregate(&[&LINK_LOCAL[..], &METADATA[..]].concat())
+}
+
+/// The same, and the cluster's networks; all private ones, where they are not known (`cluster` is empty).
+#[must_use]
+pub fn closed_to_world(cluster: &[IpNet]) -> Vec<IpNet> {
+    let cluster = if cluster.is_empty() { &PRIVATE[..] } else { cluster };
+    IpNet::aggregate(&[&closed_to_all()[..], cluster].concat())
+}
+
 pub(crate) fn contains(networks: &[IpNet], ip: IpAddr) -> bool {
     meanings(ip).any(|ip| networks.iter().any(|network| network.contains(&ip)))
 }

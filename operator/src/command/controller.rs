@@ -1,5 +1,7 @@
 //! `browser-operator controller`.
 
+use std::net::IpAddr;
+
 use anyhow::Context;
 use crds::names;
 use ipnet::IpNet;
@@ -27,9 +29,17 @@ pub struct Args {
     /// The domain of the cluster's DNS names.
     #[arg(long, env = "CLUSTER_DOMAIN", default_value = "cluster.local")]
     cluster_domain: String,
-    /// The networks of the cluster's pods, Services and nodes, separated by commas. Empty: every private one is taken for theirs.
+    /// The networks of the cluster's pods, Services and nodes, separated by commas. Empty: as Nodes and ServiceCIDRs
+    /// say; where they do not, every private one is taken for theirs.
     #[arg(long, env = "CLUSTER_NETWORKS", value_delimiter = ',')]
     cluster_networks: Vec<IpNet>,
+    /// The NetworkPolicies of browsers' pods, as JSON: the selectors `controller` and `gateway` of this release's pods, the rules
+    /// `dns` and `egress`, the peers `from`. Absent: none are made.
+    #[arg(long, env = "NETWORK_POLICY", value_parser = network_policy)]
+    network_policy: Option<controller::PolicySettings>,
+    /// The addresses of this replica's pod, separated by commas.
+    #[arg(long, env = "POD_IPS", value_delimiter = ',')]
+    own_ips: Vec<IpAddr>,
     /// The name of this replica's pod, for the Lease and for Events.
     #[arg(long, env = "POD_NAME")]
     identity: String,
@@ -57,6 +67,10 @@ pub struct Args {
     logs: LogArgs,
 }
 
+fn network_policy(text: &str) -> serde_json::Result<controller::PolicySettings> {
+    serde_json::from_str(text)
+}
+
 /// Runs the controller until SIGTERM.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let Args {
@@ -64,6 +78,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         gateway_url,
         cluster_domain,
         cluster_networks,
+        network_policy,
+        own_ips,
         identity,
         lease,
         controller_name,
@@ -88,6 +104,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         gateway_url: gateway_url.trim_end_matches('/').to_owned(),
         cluster_domain,
         cluster_networks,
+        operator_namespace: namespace.clone(),
+        network_policy,
+        own_ips,
         identity: identity.clone(),
         controller_name,
         namespaces: Scope::of(watch_namespaces),

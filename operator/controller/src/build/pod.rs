@@ -57,6 +57,9 @@ impl Assignment {
     ) -> Self {
         let mut labels = template.labels_of(session);
         labels.extend(session_labels(key));
+        if session.spec.expose.is_some() {
+            labels.insert(names::EXPOSED_LABEL.to_owned(), "true".to_owned());
+        }
         let mut annotations =
             BTreeMap::from([(MATCHED_ANNOTATION.to_owned(), placement.matched.to_string())]);
         if !placement.providers.is_empty() {
@@ -93,6 +96,7 @@ pub fn pod(pod: &PodRef, blueprint: &Blueprint<'_>, token: &TokenHash) -> Pod {
     let mut labels = BTreeMap::from([
         (names::MANAGED_BY_LABEL.to_owned(), names::MANAGED_BY.to_owned()),
         (names::CLASS_LABEL.to_owned(), blueprint.class.name_any()),
+        (names::CLUSTER_ACCESS_LABEL.to_owned(), class.cluster_access.as_str().to_owned()),
     ]);
     let revision = revision(class, blueprint.version);
     let annotations = BTreeMap::from([(names::CLASS_REVISION_ANNOTATION.to_owned(), revision)]);
@@ -305,6 +309,7 @@ mod tests {
                         "app.kubernetes.io/managed-by": "browser-operator",
                         "browser-operator.io/session-uid": "uid-1",
                         "browser-operator.io/class": "chromium",
+                        "browser-operator.io/cluster-access": "namespace",
                         "browser-operator.io/region": "eu",
                     },
                     "annotations": {

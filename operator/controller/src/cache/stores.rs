@@ -85,6 +85,13 @@ impl Stores {
         self.pods.get(&ObjectRef::new(&pod.name).within(&pod.namespace))
     }
 
+    /// The pods of a namespace.
+    pub fn pods_in(&self, namespace: &str) -> Vec<Arc<Pod>> {
+        let mut pods = self.pods.state();
+        pods.retain(|pod| pod.metadata.namespace.as_deref() == Some(namespace));
+        pods
+    }
+
     pub fn has_service(&self, namespace: &str, name: &str) -> bool {
         self.services.get(&ObjectRef::new(name).within(namespace)).is_some()
     }

@@ -276,7 +276,7 @@ fn without_pod(sessions: &Store<BrowserSession>) -> Vec<SessionKey> {
 
 /// Watches one kind. `on_change` gets the objects that an event touched, after the store has it: those that came, changed or
 /// went; after a new list, all that were or are there.
-fn follow<K>(
+pub fn follow<K>(
     events: impl Stream<Item = Event<K>> + Send + 'static,
     tasks: &TaskTracker,
     on_change: impl Fn(&[Arc<K>], &Store<K>) + Send + 'static,

@@ -103,10 +103,12 @@ impl Reconciler<'_> {
             // A quota, an admission policy, or an object that the API server does not take: it may have room, or the
             // class be mended, later.
             Err(error) if matches!(error.code(), Some(400 | 403 | 413 | 422)) => {
-                // A Service that is refused says nothing of pods.
+                // A Service or a NetworkPolicy that is refused says nothing of pods.
                 let is_quota = error.is_of("Pod") && error.message().contains("exceeded quota");
                 let reason = if is_quota {
                     Reason::QuotaExceeded
+                } else if error.is_foreign() && error.is_of("NetworkPolicy") {
+                    Reason::NetworkPolicyConflict
                 } else if error.is_foreign() {
                     Reason::ServiceConflict
                 } else {
@@ -147,14 +149,16 @@ impl Reconciler<'_> {
         pod
     }
 
-    /// The Services first: a session that is Ready must be found by the names in its status.
+    /// The walls and the Services first: a session that is Ready must be found by the names in its status.
     async fn create_objects(
         &self,
         session: &BrowserSession,
         pod: &Pod,
     ) -> Result<(), writer::Error> {
+        let Context { policies, writer, .. } = self.context;
+        policies.ensure(&self.key.namespace, pod.labels()).await?;
         self.apply_services(session).await?;
-        self.context.writer.create_pod(pod).await
+        writer.create_pod(pod).await
     }
 
     /// Applies those that are missing.
@@ -195,9 +199,11 @@ impl Reconciler<'_> {
         let classes = self.context.stores.classes();
         let class = class_of(pod, &classes);
         let timeout_seconds = placement::timeout_seconds(&session.spec, class);
+        let networks = self.context.policies.networks().current();
         let egress = match egress::of_session(
             &session.spec,
             &self.key.namespace,
+            &networks,
             class,
             settings,
             credentials,
@@ -306,7 +312,14 @@ impl Reconciler<'_> {
     ) -> Result<Action, writer::Error> {
         let Context { settings, .. } = self.context;
         let egress = routes.and_then(|(class, credentials)| {
-            egress::of_session(&session.spec, &self.key.namespace, class, settings, &credentials)
+            egress::of_session(
+                &session.spec,
+                &self.key.namespace,
+                &self.context.policies.networks().current(),
+                class,
+                settings,
+                &credentials,
+            )
         });
         let refused = match egress {
             Ok(egress) => {

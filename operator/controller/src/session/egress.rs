@@ -6,6 +6,7 @@ use agent_api::{
 };
 use crds::{BrowserClass, BrowserSessionSpec, Reason, class};
 use egress::{ClusterAccess, GuardSettings};
+use ipnet::IpNet;
 use placement::ProxyCredentials;
 
 use super::validate::problem;
@@ -18,6 +19,7 @@ use crate::{pods::Problem, settings::Settings};
 pub fn of_session(
     spec: &BrowserSessionSpec,
     namespace: &str,
+    cluster_networks: &[IpNet],
     class: Option<&BrowserClass>,
     settings: &Settings,
     credentials: &ProxyCredentials,
@@ -32,7 +34,7 @@ pub fn of_session(
         },
         namespace: namespace.to_owned(),
         cluster_domain: settings.cluster_domain.clone(),
-        cluster_networks: settings.cluster_networks.clone(),
+        cluster_networks: cluster_networks.to_vec(),
     };
     Ok(Egress { routes: placement::routes(spec, credentials).map_err(problem)?, guard })
 }
