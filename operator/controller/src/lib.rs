@@ -43,7 +43,7 @@ use crate::{
     limits::Limits,
     network::Policies,
     session::{Context, SessionListener},
-    work_queue::{Action, WorkQueue},
+    work_queue::WorkQueue,
     writer::Writer,
 };
 
@@ -116,17 +116,11 @@ pub async fn run(
     .await;
     changed_policies.add_all(policies.namespaces());
     tasks.spawn({
-        let (policies, stop, stopping) = (policies.clone(), stop.clone(), stop.clone());
-        essential(async move {
-            work_queue::run(policy_changes, stop, |namespace, _| {
-                let (policies, stop) = (policies.clone(), stopping.clone());
-                async move {
-                    let reconciling = policies.reconcile(&namespace);
-                    stop.run_until_cancelled(reconciling).await.unwrap_or(Action::AwaitChange)
-                }
-            })
-            .await;
-        })
+        let policies = policies.clone();
+        essential(work_queue::run_until(policy_changes, stop.clone(), move |namespace, _| {
+            let policies = policies.clone();
+            async move { policies.reconcile(&namespace).await }
+        }))
     });
     let limits = Limits::new(settings.concurrent_steps, settings.concurrent_binds);
     let context = Arc::new(Context {
@@ -159,19 +153,10 @@ pub async fn run(
         clock,
         pace: Pace::default(),
     });
-    tasks.spawn({
-        let (stop, stopping) = (stop.clone(), stop.clone());
-        essential(async move {
-            work_queue::run(classes, stop, |class, _| {
-                let (controller, stop) = (class_controller.clone(), stopping.clone());
-                async move {
-                    let reconciling = controller.reconcile(&class);
-                    stop.run_until_cancelled(reconciling).await.unwrap_or(Action::AwaitChange)
-                }
-            })
-            .await;
-        })
-    });
+    tasks.spawn(essential(work_queue::run_until(classes, stop.clone(), move |class, _| {
+        let controller = class_controller.clone();
+        async move { controller.reconcile(&class).await }
+    })));
 
     maybe_idle.add_all(stores.namespaces_with_services());
     maybe_idle.add_all(policies.namespaces());
@@ -181,20 +166,10 @@ pub async fn run(
         policies,
         writer: context.writer.clone(),
     });
-    tasks.spawn({
-        let (stop, stopping) = (stop.clone(), stop.clone());
-        essential(async move {
-            work_queue::run(idle, stop, |namespace, changed| {
-                let namespaces = namespaces.clone();
-                let stop = stopping.clone();
-                async move {
-                    let tidying = namespaces.tidy(&namespace, changed);
-                    stop.run_until_cancelled(tidying).await.unwrap_or(Action::AwaitChange)
-                }
-            })
-            .await;
-        })
-    });
+    tasks.spawn(essential(work_queue::run_until(idle, stop.clone(), move |namespace, changed| {
+        let namespaces = namespaces.clone();
+        async move { namespaces.tidy(&namespace, changed).await }
+    })));
     tasks.spawn(essential(gate.publish_positions(stores, work, clock, stop.clone())));
     ready.set(!stop.is_cancelled());
     work_queue::run(changed, stop.clone(), |key, changed| {

@@ -139,6 +139,23 @@ pub async fn run<K, F>(
     }
 }
 
+/// The same, where `stop` cuts short what runs: whoever comes next begins it again.
+pub async fn run_until<K, F>(
+    keys: mpsc::UnboundedReceiver<K>,
+    stop: CancellationToken,
+    work: impl Fn(K, Arc<Notify>) -> F,
+) where
+    K: Clone + Eq + Hash + Send + 'static,
+    F: Future<Output = Action> + Send + 'static,
+{
+    let stopping = stop.clone();
+    run(keys, stop, |key, changed| {
+        let working = stopping.clone().run_until_cancelled_owned(work(key, changed));
+        async move { working.await.unwrap_or(Action::AwaitChange) }
+    })
+    .await;
+}
+
 /// Notes the outcome of work on a key; returns whether the key is due at once.
 fn finish<K: Clone + Eq + Hash>(
     entries: &mut HashMap<K, Entry>,
