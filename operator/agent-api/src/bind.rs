@@ -1,6 +1,7 @@
 //! The messages of a bind, by which the controller gives a pod to a session.
 
-use egress::{ClusterAccess, GuardSettings, RoutesSpec};
+use crds::class::ClusterAccess;
+use egress::{GuardSettings, RoutesSpec};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 

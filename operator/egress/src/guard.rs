@@ -1,7 +1,8 @@
 //! What a browser may not reach, whatever its rules say.
 
-use std::{fmt, net::IpAddr};
+use std::net::IpAddr;
 
+use crds::class::ClusterAccess;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
@@ -15,27 +16,6 @@ use crate::{
 
 /// The port of mail between servers: no page has business there, and whoever sends spam has.
 const MAIL_PORT: u16 = 25;
-
-/// What of the cluster pages may reach.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ClusterAccess {
-    None,
-    /// The Services of the session's own namespace, by their names.
-    #[default]
-    Namespace,
-    All,
-}
-
-impl fmt::Display for ClusterAccess {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::None => "none",
-            Self::Namespace => "namespace",
-            Self::All => "all",
-        })
-    }
-}
 
 /// What a guard knows of the cluster, as messages carry it.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
@@ -69,7 +49,8 @@ pub enum Denial {
     #[error("{0} is no address of a server (multicast or reserved)")]
     Multicast(IpAddr),
     #[error(
-        "{ip} is an address of the cluster, and the class has clusterAccess: {access}{}",
+        "{ip} is an address of the cluster, and the class has clusterAccess: {}{}",
+        .access.as_str(),
         how_to_reach(*.access, .namespace)
     )]
     Cluster { ip: IpAddr, access: ClusterAccess, namespace: String },

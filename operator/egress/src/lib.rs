@@ -12,7 +12,7 @@ mod upstream;
 mod webdriver_proxy;
 
 pub use credentials::{Credentials, CredentialsError};
-pub use guard::{ClusterAccess, Denial, Guard, GuardSettings, Lookup, Reach};
+pub use guard::{Denial, Guard, GuardSettings, Lookup, Reach};
 pub use host::{Host, Scheme, Target};
 pub use networks::{closed_to_all, closed_to_world};
 pub use pattern::{DomainPattern, PatternError};

@@ -107,7 +107,8 @@ impl Policies {
     }
 
     pub fn has_any(&self, namespace: &str) -> bool {
-        self.namespaces().contains(namespace)
+        let policies = self.watched.state();
+        policies.iter().any(|policy| policy.meta().namespace.as_deref() == Some(namespace))
     }
 
     /// Makes those that a pod of these labels needs; returns when they are there.

@@ -2,8 +2,8 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use agent_api::End;
-use crds::{BrowserSession, BrowserSessionStatus, Phase, Reason, names};
+use agent_api::{End, bind::Egress};
+use crds::{BrowserClass, BrowserSession, BrowserSessionStatus, Phase, Reason, names};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::ResourceExt;
 use parking_lot::Mutex;
@@ -199,15 +199,7 @@ impl Reconciler<'_> {
         let classes = self.context.stores.classes();
         let class = class_of(pod, &classes);
         let timeout_seconds = placement::timeout_seconds(&session.spec, class);
-        let networks = self.context.policies.networks().current();
-        let egress = match egress::of_session(
-            &session.spec,
-            &self.key.namespace,
-            &networks,
-            class,
-            settings,
-            credentials,
-        ) {
+        let egress = match self.egress(session, class, credentials) {
             Ok(egress) => egress,
             Err(problem) => {
                 let status = status::ended(session, problem, (self.context.clock)());
@@ -302,6 +294,25 @@ impl Reconciler<'_> {
         }
     }
 
+    /// What an agent is to be told of where its session's requests go.
+    fn egress(
+        &self,
+        session: &BrowserSession,
+        class: Option<&BrowserClass>,
+        credentials: &ProxyCredentials,
+    ) -> Result<Egress, Problem> {
+        let Context { policies, settings, .. } = self.context;
+        let networks = policies.networks().current();
+        egress::of_session(
+            &session.spec,
+            &self.key.namespace,
+            &networks,
+            class,
+            settings,
+            credentials,
+        )
+    }
+
     /// Gives a running session's agent the routes of its spec. Those that cannot be had change nothing but the status.
     async fn route(
         &self,
@@ -310,17 +321,8 @@ impl Reconciler<'_> {
         ip: IpAddr,
         routes: Routes<'_>,
     ) -> Result<Action, writer::Error> {
-        let Context { settings, .. } = self.context;
-        let egress = routes.and_then(|(class, credentials)| {
-            egress::of_session(
-                &session.spec,
-                &self.key.namespace,
-                &self.context.policies.networks().current(),
-                class,
-                settings,
-                &credentials,
-            )
-        });
+        let egress =
+            routes.and_then(|(class, credentials)| self.egress(session, class, &credentials));
         let refused = match egress {
             Ok(egress) => {
                 let token = self.context.token(&pod_ref(pod));

@@ -4,8 +4,8 @@ use agent_api::{
     End,
     bind::{BindReply, Egress},
 };
-use crds::{BrowserClass, BrowserSessionSpec, Reason, class};
-use egress::{ClusterAccess, GuardSettings};
+use crds::{BrowserClass, BrowserSessionSpec, Reason};
+use egress::GuardSettings;
 use ipnet::IpNet;
 use placement::ProxyCredentials;
 
@@ -24,14 +24,8 @@ pub fn of_session(
     settings: &Settings,
     credentials: &ProxyCredentials,
 ) -> Result<Egress, Problem> {
-    let access =
-        class.map_or_else(class::ClusterAccess::default, |class| class.spec.cluster_access);
     let guard = GuardSettings {
-        cluster_access: match access {
-            class::ClusterAccess::None => ClusterAccess::None,
-            class::ClusterAccess::Namespace => ClusterAccess::Namespace,
-            class::ClusterAccess::All => ClusterAccess::All,
-        },
+        cluster_access: class.map(|class| class.spec.cluster_access).unwrap_or_default(),
         namespace: namespace.to_owned(),
         cluster_domain: settings.cluster_domain.clone(),
         cluster_networks: cluster_networks.to_vec(),
