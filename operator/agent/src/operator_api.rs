@@ -138,18 +138,15 @@ async fn bind(state: &Arc<AgentState>, body: Body) -> Response {
 }
 
 async fn egress(state: &AgentState, body: Body) -> Response {
-    match read::<Egress>(body).await {
+    let refusal = match read::<Egress>(body).await {
         Ok(egress) => match bind::set_egress(state, egress).await {
-            Ok(()) => StatusCode::NO_CONTENT.into_response(),
-            Err(error) => {
-                warp::reply::with_status(error.to_string(), StatusCode::BAD_REQUEST).into_response()
-            }
+            Ok(()) => return StatusCode::NO_CONTENT.into_response(),
+            Err(error) => error.to_string(),
         },
-        Err(MessageError::Body(error)) if error.is_late() => late(&error),
-        Err(error) => {
-            warp::reply::with_status(error.to_string(), StatusCode::BAD_REQUEST).into_response()
-        }
-    }
+        Err(MessageError::Body(error)) if error.is_late() => return late(&error),
+        Err(error) => error.to_string(),
+    };
+    warp::reply::with_status(refusal, StatusCode::BAD_REQUEST).into_response()
 }
 
 async fn end(state: &AgentState, body: Body) -> Response {

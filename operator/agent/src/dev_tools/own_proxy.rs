@@ -59,6 +59,10 @@ pub fn is_suspect(message: &str) -> bool {
 
 /// The text with its escapes of ASCII resolved; `None`: it has none.
 fn unescaped(text: &str) -> Option<String> {
+    // Most messages have none: they are not copied.
+    if !text.contains("\\u") {
+        return None;
+    }
     let mut parts = text.split("\\u");
     let mut plain = parts.next()?.to_owned();
     let mut found = false;

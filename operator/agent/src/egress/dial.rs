@@ -135,8 +135,7 @@ impl Dialer {
         if upstream.scheme == UpstreamScheme::Http && purpose == Purpose::Requests {
             return Ok(stream.with_http_proxy());
         }
-        let uri =
-            |text: String| Uri::try_from(text).map_err(|error| Cause::Upstream(error.to_string()));
+        let uri = |text: String| Uri::try_from(text).map_err(refused);
         let (proxy, server) =
             (uri(format!("http://{at}"))?, uri(format!("https://{host}:{}", target.port))?);
         // The connection is there already: its maker gives it away, once.
@@ -145,7 +144,6 @@ impl Dialer {
             let stream = stream.take();
             async move { stream.ok_or(Taken) }
         });
-        let refused = |error: String| Cause::Upstream(error);
         let credentials = upstream.credentials.as_ref();
         let stream = match upstream.scheme {
             UpstreamScheme::Http => {
@@ -154,12 +152,11 @@ impl Dialer {
                     Some(authorization) => tunnel.with_auth(authorization),
                     None => tunnel,
                 };
-                tunnel.call(server).await.map_err(|error| refused(error.to_string()))?
+                tunnel.call(server).await.map_err(refused)?
             }
-            UpstreamScheme::Socks4 => SocksV4::new(proxy, connected)
-                .call(server)
-                .await
-                .map_err(|error| refused(error.to_string()))?,
+            UpstreamScheme::Socks4 => {
+                SocksV4::new(proxy, connected).call(server).await.map_err(refused)?
+            }
             UpstreamScheme::Socks5 | UpstreamScheme::Socks5h => {
                 let socks = SocksV5::new(proxy, connected);
                 let mut socks = match credentials {
@@ -168,7 +165,7 @@ impl Dialer {
                     }
                     None => socks,
                 };
-                socks.call(server).await.map_err(|error| refused(error.to_string()))?
+                socks.call(server).await.map_err(refused)?
             }
         };
         Ok(stream.into_inner())
@@ -251,6 +248,10 @@ fn basic(credentials: &Credentials) -> Option<HeaderValue> {
         HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(pair))).ok()?;
     value.set_sensitive(true);
     Some(value)
+}
+
+fn refused(error: impl std::fmt::Display) -> Cause {
+    Cause::Upstream(error.to_string())
 }
 
 fn not_found(name: &str) -> Cause {
