@@ -3,6 +3,7 @@
 use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 use tokio::{io::AsyncWriteExt, process::Command};
 
 /// Returns its output.
@@ -38,4 +39,10 @@ pub async fn kubectl_with(arguments: &[&str], manifest: &str) -> Result<String> 
 /// Runs a shell script in a pod and returns its output.
 pub async fn exec(namespace: &str, pod: &str, script: &str) -> Result<String> {
     kubectl(&["--namespace", namespace, "exec", pod, "--", "sh", "-c", script]).await
+}
+
+/// Applies a manifest in a namespace.
+pub async fn apply(namespace: &str, manifest: &Value) -> Result<()> {
+    let arguments = ["--namespace", namespace, "apply", "--filename", "-"];
+    kubectl_with(&arguments, &manifest.to_string()).await.map(drop)
 }

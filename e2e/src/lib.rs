@@ -20,6 +20,7 @@ pub mod namespace;
 pub mod neighbours;
 pub mod objects;
 pub mod operator;
+pub mod perl_pod;
 pub mod raw;
 pub mod settings;
 pub mod soak;

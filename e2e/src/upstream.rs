@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Pod;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     Namespace,
-    kubectl::{exec, kubectl, kubectl_with},
+    kubectl::{apply, kubectl},
+    operator::is_ready,
+    perl_pod::{listens, pod, send_datagram},
     wait::until,
 };
 
@@ -59,15 +61,18 @@ pub async fn make(namespace: &Namespace) -> Result<bool> {
         (LISTENER, LISTENER_PORT, HEAR.to_owned()),
         (PAGE, PAGE_PORT, SERVE.to_owned()),
     ] {
+        let probe = match name {
+            LISTENER => listens("udp", port),
+            _ => json!({"tcpSocket": {"port": port}}),
+        };
         let manifest = json!({"apiVersion": "v1", "kind": "List", "items": [
-            pod(name, port, image, &command),
+            pod(name, image, &["sh", "-c", &command], probe),
             {
                 "apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
                 "spec": {"selector": {"app": name}, "ports": [{"port": port}]},
             },
         ]});
-        let arguments = ["--namespace", &namespace.name, "apply", "--filename", "-"];
-        kubectl_with(&arguments, &manifest.to_string()).await?;
+        apply(&namespace.name, &manifest).await?;
     }
     for name in [HTTP, SOCKS, HTTP_OF_USERS, SOCKS_OF_USERS, LISTENER, PAGE] {
         let pods = namespace.pods();
@@ -82,36 +87,6 @@ pub async fn make(namespace: &Namespace) -> Result<bool> {
         }
     }
     Ok(true)
-}
-
-fn pod(name: &str, port: u16, image: &str, command: &str) -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}},
-        "spec": {
-            "automountServiceAccountToken": false,
-            "terminationGracePeriodSeconds": 0,
-            "containers": [{
-                "name": name, "image": image, "imagePullPolicy": "IfNotPresent",
-                "command": ["sh", "-c", command],
-                "ports": [{"containerPort": port}],
-                "readinessProbe": if name == LISTENER {
-                    json!({"exec": {"command": ["grep", "-q", ":0D96", "/proc/net/udp"]}, "periodSeconds": 1})
-                } else {
-                    json!({"tcpSocket": {"port": port}, "periodSeconds": 1})
-                },
-                "resources": {"requests": {"cpu": "5m", "memory": "8Mi"}, "limits": {"memory": "64Mi"}},
-                "securityContext": {
-                    "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]},
-                    "runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"},
-                },
-            }],
-        },
-    })
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.iter().filter_map(|status| status.conditions.as_ref()).flatten();
-    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 fn has_no_image(pod: &Pod) -> bool {
@@ -131,11 +106,8 @@ pub fn address(namespace: &Namespace, name: &str, port: u16) -> String {
 
 /// Has one of the pods send the listener a datagram.
 pub async fn tell_listener(namespace: &Namespace, text: &str) -> Result<()> {
-    let script = format!(
-        "perl -MIO::Socket::INET -e 'IO::Socket::INET->new(PeerAddr => \"{}\", PeerPort => {LISTENER_PORT}, Proto => \"udp\")->send(\"{text}\")'",
-        listener_ip(namespace).await?
-    );
-    exec(&namespace.name, HTTP, &script).await.map(drop)
+    let ip = listener_ip(namespace).await?;
+    send_datagram(namespace, HTTP, &ip, LISTENER_PORT, text).await
 }
 
 /// Where the listener is.

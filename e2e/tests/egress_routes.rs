@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use crds::{Phase, Reason};
 use e2e::{
     Classic, Namespace, agent,
-    kubectl::{kubectl, kubectl_with},
+    kubectl::{apply, kubectl},
     namespace::Live,
     upstream::{
         self, HTTP, HTTP_OF_USERS, HTTP_PORT, PASSWORD, SOCKS_OF_USERS, SOCKS_PORT, USERNAME,
@@ -66,9 +66,8 @@ async fn make(namespace: &Namespace, secrets: &[Value]) -> Result<()> {
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "proxies"},
         "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": operator}],
     }));
-    let manifest = json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string();
-    kubectl_with(&["--namespace", &namespace.name, "apply", "--filename", "-"], &manifest).await?;
-    Ok(())
+    let manifest = json!({"apiVersion": "v1", "kind": "List", "items": items});
+    apply(&namespace.name, &manifest).await
 }
 
 async fn received(namespace: &Namespace, live: &Live, upstream: &str) -> Result<u64> {

@@ -6,7 +6,9 @@ use std::{collections::BTreeSet, time::Duration};
 use anyhow::{Context, Result, ensure};
 use e2e::{
     Namespace,
-    kubectl::{exec, kubectl, kubectl_with},
+    kubectl::{apply, exec, kubectl},
+    perl_pod::{listens, pod, send_datagram},
+    upstream::address,
     wait::{eventually, until},
 };
 use serde_json::{Value, json};
@@ -65,36 +67,17 @@ while (my $client = $server->accept) {
 }
 "#;
 
-fn pod(name: &str, image: &str, command: &[&str], port: u16) -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}},
-        "spec": {
-            "automountServiceAccountToken": false,
-            "terminationGracePeriodSeconds": 0,
-            "containers": [{
-                "name": name, "image": image, "imagePullPolicy": "IfNotPresent", "command": command,
-                "readinessProbe": {"exec": {"command": ["grep", "-q", format!(":{port:04X}"), "/proc/net/tcp"]}, "periodSeconds": 1},
-                "resources": {"requests": {"cpu": "5m", "memory": "8Mi"}, "limits": {"memory": "64Mi"}},
-                "securityContext": {
-                    "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]},
-                    "runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"},
-                },
-            }],
-        },
-    })
-}
-
 /// Makes the front in one namespace and the prey in the other; gives the prey's IP.
 pub async fn make(own: &Namespace, other: &Namespace) -> Result<String> {
     let image = own.cluster.settings.proxies_image.as_str();
     let last = FIRST_PORT + PORTS - 1;
     let (first, count) = (FIRST_PORT.to_string(), PORTS.to_string());
-    let front = pod(FRONT, image, &["perl", "-e", ANSWER], FRONT_PORT);
-    let prey = pod(PREY, image, &["perl", "-e", HEAR, &first, &count], last);
-    apply(own, &front).await?;
-    apply(own, &service(FRONT, Some(FRONT), FRONT_PORT)).await?;
-    apply(other, &prey).await?;
-    apply(other, &service(PREY, Some(PREY), FIRST_PORT)).await?;
+    let front = pod(FRONT, image, &["perl", "-e", ANSWER], listens("tcp", FRONT_PORT));
+    let prey = pod(PREY, image, &["perl", "-e", HEAR, &first, &count], listens("tcp", last));
+    apply(&own.name, &front).await?;
+    apply(&own.name, &service(FRONT, Some(FRONT), FRONT_PORT)).await?;
+    apply(&other.name, &prey).await?;
+    apply(&other.name, &service(PREY, Some(PREY), FIRST_PORT)).await?;
     for (namespace, name) in [(own, FRONT), (other, PREY)] {
         let is_ready = |pod: Option<&k8s_openapi::api::core::v1::Pod>| {
             pod.is_some_and(e2e::operator::is_ready)
@@ -103,8 +86,8 @@ pub async fn make(own: &Namespace, other: &Namespace) -> Result<String> {
     }
     let prey = other.pods().get(PREY).await?;
     let ip = prey.status.and_then(|status| status.pod_ip).context("the prey's IP")?;
-    apply(own, &service(ELSEWHERE, None, FIRST_PORT)).await?;
-    apply(own, &json!({
+    apply(&own.name, &service(ELSEWHERE, None, FIRST_PORT)).await?;
+    apply(&own.name, &json!({
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
         "metadata": {"name": "elsewhere-1", "labels": {"kubernetes.io/service-name": ELSEWHERE}},
         "endpoints": [{"addresses": [ip], "conditions": {"ready": true}}], "ports": [{"name": "first", "port": FIRST_PORT}],
@@ -122,11 +105,6 @@ fn service(name: &str, selects: Option<&str>, port: u16) -> Value {
     json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec})
 }
 
-async fn apply(namespace: &Namespace, manifest: &Value) -> Result<()> {
-    let arguments = ["--namespace", &namespace.name, "apply", "--filename", "-"];
-    kubectl_with(&arguments, &manifest.to_string()).await.map(drop)
-}
-
 /// The ports at which the prey was heard so far, after it has heard `control`, which this has another pod send.
 pub async fn heard(
     own: &Namespace,
@@ -134,10 +112,7 @@ pub async fn heard(
     ip: &str,
     control: u16,
 ) -> Result<BTreeSet<u16>> {
-    let send = format!(
-        "perl -MIO::Socket::INET -e 'IO::Socket::INET->new(PeerAddr => \"{ip}\", PeerPort => {control}, Proto => \"udp\")->send(\"x\")'"
-    );
-    exec(&own.name, FRONT, &send).await.context("the control")?;
+    send_datagram(own, FRONT, ip, control, "x").await.context("the control")?;
     eventually(HEARD, async || {
         let log = kubectl(&["--namespace", &other.name, "logs", PREY]).await?;
         let heard = parse(&log);
@@ -178,7 +153,7 @@ pub async fn heard_inside(namespace: &Namespace, pod: &str, control: u16) -> Res
 
 #[must_use]
 pub fn front_url(own: &Namespace) -> String {
-    format!("http://{FRONT}.{}.svc.cluster.local:{FRONT_PORT}/", own.name)
+    format!("http://{}/", address(own, FRONT, FRONT_PORT))
 }
 
 #[must_use]
