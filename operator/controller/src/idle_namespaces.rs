@@ -53,7 +53,7 @@ impl IdleNamespaces {
             if uid.is_none() {
                 continue;
             }
-            self.expectations.service_gone(namespace, name);
+            self.expectations.services.forget(namespace, name);
             if let Err(error) = self.writer.delete_seen_service(namespace, name, uid).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, namespace, "its Service");
                 return Action::Retry;

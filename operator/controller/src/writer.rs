@@ -100,19 +100,23 @@ impl Writer {
         or_gone(deleted).map_err(failed("delete", "Pod", &pod.name_any()))
     }
 
-    /// Creates a Service. One of its name that is there already may be ours; somebody else's is left alone.
-    pub async fn create_service(&self, service: &Service) -> Result<(), Error> {
+    /// Creates a Service. One of its name that is there already may be ours: then nothing is made, which is `None`;
+    /// somebody else's is left alone.
+    pub async fn create_service(&self, service: &Service) -> Result<Option<Service>, Error> {
         self.metrics.api_write("create", "services");
         self.create_shared("Service", service).await
     }
 
     /// Creates a NetworkPolicy, as a Service is created.
-    pub async fn create_policy(&self, policy: &NetworkPolicy) -> Result<(), Error> {
+    pub async fn create_policy(
+        &self,
+        policy: &NetworkPolicy,
+    ) -> Result<Option<NetworkPolicy>, Error> {
         self.metrics.api_write("create", "networkpolicies");
         self.create_shared("NetworkPolicy", policy).await
     }
 
-    async fn create_shared<K>(&self, kind: &'static str, object: &K) -> Result<(), Error>
+    async fn create_shared<K>(&self, kind: &'static str, object: &K) -> Result<Option<K>, Error>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
             + Clone
@@ -127,12 +131,12 @@ impl Writer {
                 Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {
                     let there = objects.get_metadata_opt(&name).await?;
                     if there.is_none_or(|there| is_ours(&there.metadata)) {
-                        Ok(())
+                        Ok(None)
                     } else {
                         Err(kube::Error::Api(Box::new(foreign(kind, &name))))
                     }
                 }
-                outcome => outcome.map(drop),
+                outcome => outcome.map(Some),
             }
         };
         creating.await.map_err(failed("create", kind, &name))
@@ -143,15 +147,15 @@ impl Writer {
         &self,
         policy: &NetworkPolicy,
         seen: &ObjectMeta,
-    ) -> Result<(), Error> {
+    ) -> Result<NetworkPolicy, Error> {
         self.metrics.api_write("update", "networkpolicies");
         let (namespace, name) = (policy.namespace().unwrap_or_default(), policy.name_any());
         let policies = Api::<NetworkPolicy>::namespaced(self.client.clone(), &namespace);
         let mut policy = policy.clone();
         policy.metadata.uid.clone_from(&seen.uid);
         policy.metadata.resource_version.clone_from(&seen.resource_version);
-        let written = policies.replace(&name, &creating(), &policy).await.map(drop);
-        written.map_err(failed("replace", "NetworkPolicy", &name))
+        let replaced = policies.replace(&name, &creating(), &policy).await;
+        replaced.map_err(failed("replace", "NetworkPolicy", &name))
     }
 
     /// Deletes a namespace's NetworkPolicy, if it is still the one that was seen.

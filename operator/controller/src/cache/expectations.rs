@@ -6,31 +6,20 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use parking_lot::Mutex;
 
-use super::stores::Stores;
+use super::{stores::Stores, writes::Writes};
 use crate::pods::pod_ref;
 
 #[derive(Default)]
 pub struct Expectations {
-    /// Services that were applied, by namespace and name.
-    applied_services: Mutex<HashSet<(String, String)>>,
+    pub services: Writes<()>,
     /// The uids of pods that were deleted.
     deleted_pods: Mutex<HashSet<String>>,
 }
 
 impl Expectations {
-    pub fn service_applied(&self, namespace: &str, name: &str) {
-        self.applied_services.lock().insert((namespace.to_owned(), name.to_owned()));
-    }
-
-    /// The watch, or this process, says that a Service is gone.
-    pub fn service_gone(&self, namespace: &str, name: &str) {
-        self.applied_services.lock().remove(&(namespace.to_owned(), name.to_owned()));
-    }
-
     /// Whether a Service exists, as far as is known.
     pub fn has_service(&self, stores: &Stores, namespace: &str, name: &str) -> bool {
-        stores.has_service(namespace, name)
-            || self.applied_services.lock().contains(&(namespace.to_owned(), name.to_owned()))
+        stores.has_service(namespace, name) || self.services.get(namespace, name).is_some()
     }
 
     /// A pod was deleted. One that the watch has let go of by now is not kept in mind.

@@ -10,6 +10,7 @@ pub mod live;
 mod stores;
 mod tombstones;
 pub mod watches;
+mod writes;
 
 pub use class_owners::controller_label;
 pub use confirmed::{Confirmed, Labels};
@@ -19,3 +20,4 @@ pub use history::History;
 pub use kept::unreadable;
 pub use stores::{Stores, is_finished};
 pub use tombstones::{Tombstone, Tombstones};
+pub use writes::Writes;

@@ -12,7 +12,7 @@ use kube::{
 use parking_lot::{Mutex, RwLock};
 use support::objects::Sent;
 
-use super::{class_owners::ClassOwners, kept::kept};
+use super::{class_owners::ClassOwners, kept::kept, writes::version};
 use crate::{build::cold_pod, pods::assigned_pod, session_key::SessionKey};
 
 /// A pod of each session, by the session's uid. Entries of pods that are gone may stay until their watch says so.
@@ -49,7 +49,9 @@ impl Stores {
             .filter(|session| session.metadata.uid.as_ref() == Some(&key.uid));
         let mut written = self.written.lock();
         let newer = written.get(&key.uid).filter(|written| {
-            watched.as_ref().is_some_and(|watched| version(watched) < version(written))
+            watched
+                .as_ref()
+                .is_some_and(|watched| version(&watched.metadata) < version(&written.metadata))
         });
         match newer {
             Some(newer) => Some(newer.clone()),
@@ -154,10 +156,4 @@ impl Stores {
 /// Whether a session needs no pod any more. One that is being deleted is kept only by somebody's finalizer.
 pub fn is_finished(session: &BrowserSession) -> bool {
     session.is_terminal() || session.metadata.deletion_timestamp.is_some()
-}
-
-/// Which write an object is of: Kubernetes' resource versions can be compared as numbers (API concepts, "Resource
-/// versions").
-fn version(session: &BrowserSession) -> u64 {
-    session.metadata.resource_version.as_deref().and_then(|text| text.parse().ok()).unwrap_or(0)
 }

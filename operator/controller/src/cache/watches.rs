@@ -12,6 +12,7 @@ use futures::{Stream, StreamExt, future::ready};
 use k8s_openapi::api::core::v1::{Pod, PodSpec, Service};
 use kube::{
     Client, Resource, ResourceExt,
+    api::ObjectMeta,
     runtime::{
         reflector::{self, ObjectRef, Store},
         watcher::{self, Event},
@@ -37,7 +38,10 @@ pub trait Listener: Send + Sync + 'static {
     fn session_finished(&self, key: &SessionKey) -> Vec<SessionKey>;
     /// A pod is gone; `lives` tells whether its session has not ended. Returns the sessions to reconcile again.
     fn pod_gone(&self, pod: &Pod, lives: &dyn Fn(&SessionKey) -> bool) -> Vec<SessionKey>;
-    fn service_gone(&self, namespace: &str, name: &str);
+    /// A Service came, changed or went.
+    fn service_told(&self, service: &ObjectMeta);
+    /// The watch of Services has listed them anew.
+    fn services_listed(&self);
     /// The names of the classes that there are, after some of them came, changed or went.
     fn classes_are(&self, names: HashSet<String>, touched: Vec<String>);
 }
@@ -106,18 +110,23 @@ pub fn start(
         }
     });
 
-    let events = watch::metadata::<Service>(client, scope, managed, stop);
+    let events = watch::metadata::<Service>(client, scope, managed, stop).inspect({
+        let listener = listener.clone();
+        move |event| {
+            if matches!(event, Event::InitDone) {
+                listener.services_listed();
+            }
+        }
+    });
     let services = follow(events, tasks, {
         let (listener, queue, sessions) = (listener.clone(), queue.clone(), sessions.clone());
         move |touched, store| {
             for service in touched {
-                let (Some(namespace), name) = (service.namespace(), service.name_any()) else {
-                    continue;
-                };
+                listener.service_told(&service.metadata);
+                let Some(namespace) = service.namespace() else { continue };
                 if store.get(&ObjectRef::from_obj(service)).is_some() {
                     continue;
                 }
-                listener.service_gone(&namespace, &name);
                 match SessionKey::of_owner(&service.metadata) {
                     Some(key) => queue.add(key),
                     // The namespace's own: every live session there applies it again.

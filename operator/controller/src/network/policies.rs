@@ -2,20 +2,20 @@
 //! gone with its last session.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
 use crds::names;
-use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicySpec};
+use futures::StreamExt;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::{
     Client, Resource, ResourceExt,
     runtime::{
         reflector::{ObjectRef, Store},
-        watcher,
+        watcher::{self, Event},
     },
 };
-use parking_lot::Mutex;
 use support::{objects::Sent, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -24,14 +24,11 @@ use super::{
     policy::{Kind, Policy, PolicySettings},
 };
 use crate::{
-    cache::{Stores, watches::follow},
+    cache::{Stores, Writes, watches::follow},
     settings::Settings,
     work_queue::{Action, WorkQueue},
     writer::{self, Writer},
 };
-
-/// What this process wrote and its watch has not told of yet, by namespace and name.
-type Written = Arc<Mutex<HashMap<(String, String), NetworkPolicySpec>>>;
 
 pub struct Policies {
     /// `None`: the administrator wants no policies.
@@ -40,7 +37,7 @@ pub struct Policies {
     operator_namespace: String,
     networks: Arc<ClusterNetworks>,
     watched: Store<Sent<NetworkPolicy>>,
-    written: Written,
+    written: Arc<Writes<NetworkPolicy>>,
     stores: Arc<Stores>,
     writer: Writer,
 }
@@ -56,19 +53,26 @@ impl Policies {
         stop: &CancellationToken,
         tasks: &TaskTracker,
     ) -> Arc<Self> {
-        let written = Written::default();
+        let written = Arc::new(Writes::default());
         let watched = match settings.network_policy {
             None => kube::runtime::reflector::store().0,
             Some(_) => {
                 let ours = format!("{}={}", names::MANAGED_BY_LABEL, names::MANAGED_BY);
                 let config = watcher::Config::default().labels(&ours);
-                let events = watch::objects_in(client, &settings.namespaces, config, stop);
+                let events =
+                    watch::objects_in(client, &settings.namespaces, config, stop).inspect({
+                        let written = written.clone();
+                        move |event| {
+                            if matches!(event, Event::InitDone) {
+                                written.listed();
+                            }
+                        }
+                    });
                 let (written, changed) = (written.clone(), changed.clone());
                 follow(events, tasks, move |touched: &[Arc<Sent<NetworkPolicy>>], _| {
                     for policy in touched {
-                        let namespace = policy.namespace().unwrap_or_default();
-                        written.lock().remove(&(namespace.clone(), policy.name_any()));
-                        changed.add(namespace);
+                        written.told(policy.meta());
+                        changed.add(policy.namespace().unwrap_or_default());
                     }
                 })
             }
@@ -140,7 +144,7 @@ impl Policies {
         let policy = self.policy(settings, &[]);
         for name in Kind::ALL.map(|kind| policy.name(kind)) {
             if let Some(there) = self.watched.get(&ObjectRef::new(&name).within(namespace)) {
-                self.written.lock().remove(&(namespace.to_owned(), name.clone()));
+                self.written.forget(namespace, &name);
                 self.writer.delete_seen_policy(namespace, &name, there.uid()).await?;
             }
         }
@@ -162,17 +166,26 @@ impl Policies {
     }
 
     async fn apply_one(&self, policy: &NetworkPolicy) -> Result<(), writer::Error> {
-        let key = (policy.namespace().unwrap_or_default(), policy.name_any());
-        if self.written.lock().get(&key) == policy.spec.as_ref() {
+        let (namespace, name) = (policy.namespace().unwrap_or_default(), policy.name_any());
+        let written = self.written.get(&namespace, &name);
+        let watched = self.watched.get(&ObjectRef::new(&name).within(&namespace));
+        let (spec, seen) = match (written.as_deref(), watched.as_deref()) {
+            (Some(there), _) | (None, Some(Sent::Readable(there))) => {
+                (there.spec.as_ref(), Some(&there.metadata))
+            }
+            (None, Some(there)) => (None, Some(there.meta())),
+            (None, None) => (None, None),
+        };
+        if seen.is_some() && spec == policy.spec.as_ref() {
             return Ok(());
         }
-        match self.watched.get(&ObjectRef::new(&key.1).within(&key.0)).as_deref() {
-            Some(Sent::Readable(there)) if there.spec == policy.spec => return Ok(()),
-            Some(there) => self.writer.replace_policy(policy, there.meta()).await?,
+        let writing = self.written.begin(&namespace, &name);
+        let made = match seen {
+            Some(seen) => Some(self.writer.replace_policy(policy, seen).await?),
             None => self.writer.create_policy(policy).await?,
-        }
-        if let Some(spec) = policy.spec.clone() {
-            self.written.lock().insert(key, spec);
+        };
+        if let Some(made) = made {
+            writing.answered(&made.metadata.clone(), made);
         }
         Ok(())
     }

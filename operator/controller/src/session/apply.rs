@@ -176,8 +176,11 @@ impl Reconciler<'_> {
     }
 
     async fn apply_service(&self, service: &Service) -> Result<(), writer::Error> {
-        self.context.writer.create_service(service).await?;
-        self.context.expectations.service_applied(&self.key.namespace, &service.name_any());
+        let Context { expectations, writer, .. } = self.context;
+        let writing = expectations.services.begin(&self.key.namespace, &service.name_any());
+        if let Some(made) = writer.create_service(service).await? {
+            writing.answered(&made.metadata, ());
+        }
         Ok(())
     }
 
@@ -436,7 +439,7 @@ impl Reconciler<'_> {
         if session.spec.expose.is_none() || !self.has_service(&name) {
             return Ok(());
         }
-        self.context.expectations.service_gone(&self.key.namespace, &name);
+        self.context.expectations.services.forget(&self.key.namespace, &name);
         self.context.writer.delete_service(self.key, &name).await
     }
 

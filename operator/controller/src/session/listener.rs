@@ -3,6 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use k8s_openapi::api::core::v1::Pod;
+use kube::api::ObjectMeta;
 
 use crate::{
     admission::Gate,
@@ -42,8 +43,12 @@ impl Listener for SessionListener {
         self.gate.pod_gone(namespace)
     }
 
-    fn service_gone(&self, namespace: &str, name: &str) {
-        self.expectations.service_gone(namespace, name);
+    fn service_told(&self, service: &ObjectMeta) {
+        self.expectations.services.told(service);
+    }
+
+    fn services_listed(&self) {
+        self.expectations.services.listed();
     }
 
     fn classes_are(&self, names: HashSet<String>, touched: Vec<String>) {
