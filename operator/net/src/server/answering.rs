@@ -11,7 +11,7 @@ use std::{
 
 use futures::FutureExt;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 use tower::Service;
 use warp::{Reply, reply::Response};
 
@@ -30,36 +30,41 @@ pub fn has_large_head(headers: &HeaderMap) -> bool {
 }
 
 /// Answers one request. A panic costs this request alone; the process's hook reports it. `head`: the place of one with a large head.
-pub async fn answer<S>(
+pub fn answer<S, B>(
     mut service: S,
-    request: Request<Incoming>,
+    request: Request<B>,
     activity: Arc<Activity>,
     head: Result<Option<Place>, Full>,
-) -> http::Response<impl Body<Data = bytes::Bytes, Error: std::error::Error + Send + Sync>>
+) -> impl Future<
+    Output = http::Response<impl Body<Data = bytes::Bytes, Error: std::error::Error + Send + Sync>>,
+>
 where
-    S: Service<Request<Incoming>, Response = Response, Error = Infallible>,
+    S: Service<Request<B>, Response = Response, Error = Infallible>,
 {
+    // At once: hyper reads on before it polls the answer, and a wait for headers would set a timer on every request's way.
     activity.set(Phase::Serving);
-    let response = if let Some(fault) = fault(&request) {
-        warp::reply::with_status(fault, StatusCode::BAD_REQUEST).into_response()
-    } else if head.is_err() {
-        let text = "too many requests with large headers at a time";
-        let again = HeaderValue::from_static("1");
-        let reply = warp::reply::with_status(text, StatusCode::SERVICE_UNAVAILABLE);
-        warp::reply::with_header(reply, header::RETRY_AFTER, again).into_response()
-    } else {
-        // The state that it shares with other requests is behind locks that a panic does not poison.
-        let answering = async { service.call(request).await };
-        match AssertUnwindSafe(answering).catch_unwind().await {
-            Ok(Ok(response)) => response,
-            Ok(Err(never)) => match never {},
-            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-        }
-    };
-    // A connection that switches protocols stays with whoever serves the tunnel.
-    let is_tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    let activity = (!is_tunnel).then_some(activity);
-    response.map(|body| Answer { body, activity })
+    async move {
+        let response = if let Some(fault) = fault(&request) {
+            warp::reply::with_status(fault, StatusCode::BAD_REQUEST).into_response()
+        } else if head.is_err() {
+            let text = "too many requests with large headers at a time";
+            let again = HeaderValue::from_static("1");
+            let reply = warp::reply::with_status(text, StatusCode::SERVICE_UNAVAILABLE);
+            warp::reply::with_header(reply, header::RETRY_AFTER, again).into_response()
+        } else {
+            // The state that it shares with other requests is behind locks that a panic does not poison.
+            let answering = async { service.call(request).await };
+            match AssertUnwindSafe(answering).catch_unwind().await {
+                Ok(Ok(response)) => response,
+                Ok(Err(never)) => match never {},
+                Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            }
+        };
+        // A connection that switches protocols stays with whoever serves the tunnel.
+        let is_tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        let activity = (!is_tunnel).then_some(activity);
+        response.map(|body| Answer { body, activity })
+    }
 }
 
 /// The most bytes of a Host: a name, and a port. Answers have URLs that begin with it, some of them many.
@@ -116,5 +121,22 @@ impl<B> Drop for Answer<B> {
         if let Some(activity) = &self.activity {
             activity.set(Phase::Waiting);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::Instant;
+
+    #[tokio::test]
+    async fn a_connection_is_served_before_its_answer_is_polled_and_waits_after_it() {
+        let activity = Arc::new(Activity::new(Instant::now()));
+        activity.set(Phase::Reading);
+        let service = tower::service_fn(async |_| Ok(StatusCode::NO_CONTENT.into_response()));
+        let answering = answer(service, Request::new(()), activity.clone(), Ok(None));
+        assert_eq!(activity.phase(), Phase::Serving);
+        drop(answering.await);
+        assert_eq!(activity.phase(), Phase::Waiting);
     }
 }
