@@ -38,7 +38,10 @@ pub async fn handle(state: &Arc<AgentState>, incoming: IncomingRequest, trusted:
         return match session(id) {
             Some(session) if trusted || is_reachable_over_http(&session) => {
                 let (end_policy, tasks) = (&state.end_policy, &state.tasks);
-                dev_tools::handle(session, requested, incoming, !trusted, end_policy, tasks).await
+                let handling =
+                    dev_tools::handle(session, requested, incoming, !trusted, end_policy, tasks);
+                // Large, and no command waits in it.
+                Box::pin(handling).await
             }
             _ if wants_socket => not_available(),
             _ => refuse(incoming, WebDriverError::invalid_session_id()).await,

@@ -29,7 +29,7 @@ pub fn routes(
         async move {
             // A share drives nothing, and any page may link to it.
             if share::is_path(&incoming.path) {
-                return with_retry_after(share::run(gateway, incoming).await);
+                return with_retry_after(Box::pin(share::run(gateway, incoming)).await);
             }
             if let Cow::Owned(path) = without_empty_base(&incoming.path) {
                 incoming.path = path;
@@ -79,13 +79,14 @@ async fn checked(gateway: Arc<Gateway>, incoming: IncomingRequest) -> Response {
         return answer(gateway, incoming).await;
     }
     if cdp::is_socket(&incoming) {
-        cdp::socket(gateway, incoming).await
+        Box::pin(cdp::socket(gateway, incoming)).await
     } else {
-        bidi::socket(gateway, incoming).await
+        Box::pin(bidi::socket(gateway, incoming)).await
     }
 }
 
-/// Each front has its own paths; WebDriver refuses the rest.
+/// Each front has its own paths; WebDriver refuses the rest. What is no command of WebDriver's is boxed: a future is as large as its
+/// largest branch, and every command would allocate and move it.
 async fn answer(gateway: Arc<Gateway>, mut incoming: IncomingRequest) -> Response {
     let is_read = matches!(incoming.method, Method::GET | Method::HEAD);
     // Probes ask by HEAD whether somebody is there; hyper leaves the body out.
@@ -97,13 +98,13 @@ async fn answer(gateway: Arc<Gateway>, mut incoming: IncomingRequest) -> Respons
         drain(incoming.body).await;
         root::answer(&incoming.headers)
     } else if browserbase::is_path(path) {
-        browserbase::run(gateway, incoming).await
+        Box::pin(browserbase::run(gateway, incoming)).await
     } else if browser_use::is_path(path) {
-        browser_use::run(gateway, incoming).await
+        Box::pin(browser_use::run(gateway, incoming)).await
     } else if cdp::is_path(path) {
-        cdp::run(gateway, incoming).await
+        Box::pin(cdp::run(gateway, incoming)).await
     } else if browserbase::selenium::is_path(path) {
-        browserbase::selenium::run(gateway, incoming).await
+        Box::pin(browserbase::selenium::run(gateway, incoming)).await
     } else if is_read && path == "/openapi.json" {
         drain(incoming.body).await;
         let json = HeaderValue::from_static("application/json");
@@ -141,6 +142,15 @@ fn forbidden(message: String) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_command_waits_in_is_small() {
+        fn size<A, B, F: Future>(_: impl Fn(A, B) -> F) -> usize {
+            size_of::<F>()
+        }
+        let size = size(checked);
+        assert!(size <= 4 << 10, "{size} bytes");
+    }
 
     #[test]
     fn whoever_is_refused_for_now_is_told_when_to_ask_again() {

@@ -26,7 +26,8 @@ pub async fn run(gateway: Arc<Gateway>, incoming: IncomingRequest) -> Response {
             drain(incoming.body).await;
             status(&gateway)
         }
-        Route::NewSession => new_session(&gateway, incoming).await,
+        // Large, and no command waits in it.
+        Route::NewSession => Box::pin(new_session(&gateway, incoming)).await,
         Route::DeleteSession { id } => delete_session(&gateway, id, incoming).await,
         Route::Command { id, .. } => command(&gateway, id, incoming).await,
         Route::UnknownCommand => {
