@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    ClassEgress,
     capabilities::{CapabilitySet, Quantity, free_object},
     class_status::{BrowserClassStatus, FoundBrowser, VersionStatus},
     expose::ExposeType,
@@ -131,6 +132,10 @@ pub struct BrowserClassSpec {
     /// names. `all`: every address of it. What no page may reach, such as the browser's own pod, stays denied.
     #[serde(default)]
     pub cluster_access: ClusterAccess,
+
+    /// Which hosts and networks pages reach beside that. Absent: every one that is not closed to all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub egress: Option<ClassEgress>,
 
     /// The resource requests and limits of a browser's container.
     #[serde(default)]

@@ -1,7 +1,7 @@
 //! What of a session's spec may change.
 
 /// The fields of `spec` that never change: all but `proxy`.
-pub(crate) const FIELDS: [&str; 24] = [
+pub(crate) const FIELDS: [&str; 25] = [
     "blockAds",
     "allowedDomains",
     "capabilities",
@@ -18,6 +18,7 @@ pub(crate) const FIELDS: [&str; 24] = [
     "newSessionParameters",
     "os",
     "priority",
+    "privateHosts",
     "record",
     "recording",
     "region",

@@ -14,6 +14,7 @@ pub mod class;
 pub mod class_status;
 pub mod conditions;
 pub mod definitions;
+mod egress;
 pub mod expose;
 pub mod features;
 mod immutable;
@@ -30,6 +31,7 @@ pub use class::{
     Sandbox,
 };
 pub use class_status::{BrowserClassStatus, FoundBrowser};
+pub use egress::ClassEgress;
 pub use expose::{Expose, ExposeType};
 pub use features::Features;
 pub use reason::Reason;

@@ -71,7 +71,6 @@ pub fn is_start_url(url: &str) -> bool {
 #[x_kube(
     validation = Rule::new("!has(self.context)").message("spec.context is not available in this version"),
     validation = Rule::new("!has(self.extensions) || self.extensions.size() == 0").message("spec.extensions is not available in this version"),
-    validation = Rule::new("!has(self.allowedDomains) || self.allowedDomains.size() == 0").message("spec.allowedDomains is not available in this version"),
     validation = Rule::new("!self.blockAds").message("spec.blockAds: true is not available in this version; leave it false"),
     validation = Rule::new("!has(self.record) || !self.record").message("spec.record: true is not available in this version; leave it out, and use spec.recording"),
     validation = Rule::new("!has(self.recording) || self.recording.mode == 'never'").message("spec.recording.mode: only never is available in this version"),
@@ -174,10 +173,17 @@ pub struct BrowserSessionSpec {
     #[schemars(length(max = 16), inner(length(min = 1, max = 253), regex(pattern = WORD)))]
     pub extensions: Option<Vec<String>>,
 
-    /// The only domains that the browser may connect to. Refused in this version.
+    /// The only hosts that the browser may connect to, as patterns like those of `spec.proxy.rules[].domainPattern`: `*.` and a
+    /// name for all its subdomains. Absent or empty: every host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128), inner(length(min = 1, max = 253), regex(pattern = WORD)))]
     pub allowed_domains: Option<Vec<String>>,
+
+    /// Hosts that the class's `clusterAccess` closes and this session opens, as patterns, addresses or networks. Their addresses
+    /// must be in the class's `egress.privateNetworks`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128), inner(length(min = 1, max = 253), regex(pattern = WORD)))]
+    pub private_hosts: Vec<String>,
 
     /// Block advertisements. Must be false in this version.
     #[serde(default)]
@@ -321,7 +327,6 @@ mod tests {
             (json!({"recording": {"mode": "always"}}), "spec.recording.mode"),
             (json!({"log": true}), "spec.log"),
             (json!({"extensions": ["e"]}), "spec.extensions"),
-            (json!({"allowedDomains": ["a.example"]}), "spec.allowedDomains"),
         ] {
             let refusal = format!("{:?}", session(spec).validate_cel().unwrap_err());
             assert!(refusal.contains(field), "{refusal}");
@@ -333,6 +338,7 @@ mod tests {
         for spec in [
             json!({"blockAds": false, "record": false, "log": false, "priority": 5, "extensions": []}),
             json!({"recording": {"mode": "never"}}),
+            json!({"allowedDomains": ["a.example"], "privateHosts": ["10.0.0.0/8"]}),
         ] {
             let session = session(spec.clone());
             assert!(session.validate_cel().is_ok(), "{spec}: {:?}", session.validate_cel());

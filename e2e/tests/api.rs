@@ -108,7 +108,6 @@ async fn a_field_that_is_not_available_yet_is_refused_by_name() -> Result<()> {
             &[
                 (json!({"context": {"name": "c"}}), "spec.context is not available"),
                 (json!({"extensions": ["e"]}), "spec.extensions is not available"),
-                (json!({"allowedDomains": ["a.example"]}), "spec.allowedDomains is not available"),
                 (json!({"blockAds": true}), "spec.blockAds: true is not available"),
                 (json!({"record": true}), "spec.record: true is not available"),
                 (
@@ -135,7 +134,6 @@ async fn the_capability_of_such_a_field_is_refused_by_the_fields_name() -> Resul
             ("proxy", json!({"default": {"type": "managed"}}), "type managed is not available"),
             ("context", json!({"name": "c"}), "spec.context is not available"),
             ("extensions", json!(["e"]), "spec.extensions is not available"),
-            ("allowedDomains", json!(["a.example"]), "spec.allowedDomains is not available"),
             ("blockAds", json!(true), "spec.blockAds: true is not available"),
             (
                 "recording",
@@ -212,6 +210,7 @@ async fn a_value_out_of_its_range_is_refused_with_the_range() -> Result<()> {
                 (json!({"context": {"name": "a b"}}), "spec.context.name"),
                 (json!({"extensions": ["a\tb"]}), "spec.extensions[0]"),
                 (json!({"allowedDomains": ["a.example\n"]}), "spec.allowedDomains[0]"),
+                (json!({"privateHosts": ["10.0.0.0 /8"]}), "spec.privateHosts[0]"),
                 (
                     json!({"capabilities": {"alwaysMatch": {"browserName": "chrome\n"}}}),
                     "spec.capabilities.alwaysMatch.browserName",

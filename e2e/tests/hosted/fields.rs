@@ -35,18 +35,20 @@ async fn every_field_is_the_objects() -> Result<()> {
             let client = Hosted::of(&namespace, &key);
             let nothing = json!({
                 "timeout": 1800, "idle": 0, "connect": 300, "ttl": 3600, "keepAlive": false, "viewport": null,
-                "metadata": null, "insecure": false,
+                "metadata": null, "insecure": false, "domains": null,
             });
             let browserbase = json!({
                 "timeout": 60, "keepAlive": true, "userMetadata": {"stagehand": "true"}, "proxies": false,
                 "browserSettings": {
                     "viewport": {"width": 1288, "height": 711}, "os": "linux", "ignoreCertificateErrors": true,
                     "blockAds": false, "recordSession": false, "logSession": false, "solveCaptchas": false,
+                    "allowedDomains": ["example.com"],
                 },
             });
             let same = json!({
                 "timeout": 60, "idle": 0, "connect": 300, "ttl": 3600, "keepAlive": true,
                 "viewport": {"width": 1288, "height": 711}, "metadata": {"stagehand": "true"}, "insecure": true,
+                "domains": ["example.com", "*.example.com"],
             });
             for (path, body, expected) in [
                 ("/v1/sessions", json!({}), nothing),
@@ -57,7 +59,7 @@ async fn every_field_is_the_objects() -> Result<()> {
                     json!({"timeout": 1, "profile_id": null, "proxy_country_code": null, "enable_recording": false}),
                     json!({
                         "timeout": 60, "idle": 0, "connect": 300, "ttl": 3600, "keepAlive": true, "viewport": null,
-                        "metadata": null, "insecure": false,
+                        "metadata": null, "insecure": false, "domains": null,
                     }),
                 ),
             ] {
@@ -68,7 +70,7 @@ async fn every_field_is_the_objects() -> Result<()> {
                     "timeout": spec["timeoutSeconds"], "idle": spec["idleTimeoutSeconds"],
                     "connect": spec["connectTimeoutSeconds"], "ttl": spec["ttlSecondsAfterFinished"],
                     "keepAlive": spec["keepAlive"], "viewport": spec["viewport"], "metadata": spec["userMetadata"],
-                    "insecure": spec["ignoreCertificateErrors"],
+                    "insecure": spec["ignoreCertificateErrors"], "domains": spec["allowedDomains"],
                 });
                 assert_eq!(shown, expected, "{path}");
                 client.release(&hosted::id(&made)?).await?;

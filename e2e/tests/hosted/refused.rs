@@ -162,7 +162,7 @@ fn cases() -> Vec<(&'static [Call], String, &'static str)> {
         (&[Browserbase], settings(json!({"os": "windows"})), "browserSettings.os"),
         (
             &[Browserbase],
-            settings(json!({"allowedDomains": ["a.example"]})),
+            settings(json!({"allowedDomains": ["https://a.example"]})),
             "browserSettings.allowedDomains",
         ),
         (

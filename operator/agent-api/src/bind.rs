@@ -89,6 +89,15 @@ pub struct Egress {
     pub guard: GuardSettings,
 }
 
+/// The answer to an [`Egress`] that a bound agent has taken.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EgressReply {
+    /// See [`BindReply`].
+    #[serde(default)]
+    pub guard_lists: bool,
+}
+
 impl Egress {
     /// What a controller means that says nothing: it has no setting for the cluster, and all of it was open.
     #[must_use]
@@ -136,6 +145,9 @@ pub struct BindReply {
     /// Whether the browser's requests go where the request says. Absent in the answer of an older agent: they do not.
     #[serde(default)]
     pub egress: bool,
+    /// Whether the guard knows lists of hosts and networks. Absent in the answer of an older agent: it does not.
+    #[serde(default)]
+    pub guard_lists: bool,
     /// What was asked for and did not work without failing the session, for Events.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,

@@ -20,8 +20,8 @@ pub const START_PATH: &str = "/agent/start";
 pub const END_PATH: &str = "/agent/end";
 /// `GET`: a picture of the page that is in front, as JPEG. 404 where there is none to be had.
 pub const SCREEN_PATH: &str = "/agent/screen";
-/// `POST` an [`Egress`](crate::bind::Egress) to a bound agent: its requests to come go by it. Answers 204, or 400 and why. An
-/// agent of the version before answers 404.
+/// `POST` an [`Egress`](crate::bind::Egress) to a bound agent: its requests to come go by it. Answers an
+/// [`EgressReply`](crate::bind::EgressReply), or 400 and why. An agent of the version before answers 204, or 404.
 pub const EGRESS_PATH: &str = "/agent/egress";
 /// `GET`: the session's [`Traffic`](crate::traffic::Traffic) so far, as JSON.
 pub const TRAFFIC_PATH: &str = "/agent/traffic";

@@ -108,6 +108,7 @@ async fn start_session(
         bidi: bidi.is_some(),
         dev_tools: driver_session.dev_tools.is_some(),
         egress: true,
+        guard_lists: true,
         warnings,
     };
     let limits = limits::watch(activity.clone(), settings.clone(), end_policy.latch().clone());

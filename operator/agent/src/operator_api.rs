@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use agent_api::{
     End,
-    bind::{BindRefusal, Egress},
+    bind::{BindRefusal, Egress, EgressReply},
     end::EndRequest,
     paths::{
         AUTHENTICATE_PATH, BIND_PATH, CHALLENGE_HEADER, EGRESS_PATH, END_PATH, HEALTH_PATH,
@@ -140,7 +140,9 @@ async fn bind(state: &Arc<AgentState>, body: Body) -> Response {
 async fn egress(state: &AgentState, body: Body) -> Response {
     let refusal = match read::<Egress>(body).await {
         Ok(egress) => match bind::set_egress(state, egress).await {
-            Ok(()) => return StatusCode::NO_CONTENT.into_response(),
+            Ok(()) => {
+                return warp::reply::json(&EgressReply { guard_lists: true }).into_response();
+            }
             Err(error) => error.to_string(),
         },
         Err(MessageError::Body(error)) if error.is_late() => return late(&error),

@@ -2,20 +2,19 @@
 
 use std::net::IpAddr;
 
-use crds::class::ClusterAccess;
+use crds::{ClassEgress, class::ClusterAccess};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     cluster_names,
+    denial::{Denial, MAIL_PORT},
     host::{Host, Target},
+    lists::{ClassLists, ListError, SessionLists},
     networks::{
         LINK_LOCAL, LOOPBACK, METADATA, MULTICAST, PRIVATE, UNSPECIFIED, contains, meanings,
     },
 };
-
-/// The port of mail between servers: no page has business there, and whoever sends spam has.
-const MAIL_PORT: u16 = 25;
 
 /// What a guard knows of the cluster, as messages carry it.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
@@ -29,40 +28,23 @@ pub struct GuardSettings {
     /// The networks of pods, Services and nodes. Empty: not known, and so every private one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cluster_networks: Vec<IpNet>,
+    /// The class's lists.
+    #[serde(default, skip_serializing_if = "ClassEgress::is_empty")]
+    pub class: ClassEgress,
+    /// `spec.allowedDomains`. Empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_domains: Vec<String>,
+    /// `spec.privateHosts`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub private_hosts: Vec<String>,
 }
 
-/// Why something is not reached.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Denial {
-    #[error("port {MAIL_PORT} is denied: no page sends mail by itself")]
-    MailPort,
-    #[error("{0} is this machine's own (loopback), which no page may reach")]
-    Loopback(String),
-    #[error("{0} is an address of the browser's own pod, which no page may reach")]
-    Own(IpAddr),
-    #[error("{0} is an address of a cloud's metadata, which no page may reach")]
-    Metadata(IpAddr),
-    #[error("{0} is a link-local address, which no page may reach")]
-    LinkLocal(IpAddr),
-    #[error("{0} is no address of a server (unspecified)")]
-    Unspecified(IpAddr),
-    #[error("{0} is no address of a server (multicast or reserved)")]
-    Multicast(IpAddr),
-    #[error(
-        "{ip} is an address of the cluster, and the class has clusterAccess: {}{}",
-        .access.as_str(),
-        how_to_reach(*.access, .namespace)
-    )]
-    Cluster { ip: IpAddr, access: ClusterAccess, namespace: String },
-}
-
-fn how_to_reach(access: ClusterAccess, namespace: &str) -> String {
-    match access {
-        ClusterAccess::Namespace => format!(
-            ", by which the Services of namespace {namespace} can be reached by their names; clusterAccess: all opens the rest"
-        ),
-        _ => "; clusterAccess: namespace opens the Services of the session's own namespace, all the rest"
-            .to_owned(),
+impl GuardSettings {
+    /// Whether there are lists, which an agent of before does not know.
+    #[must_use]
+    pub fn has_lists(&self) -> bool {
+        let Self { class, allowed_domains, private_hosts, .. } = self;
+        !(class.is_empty() && allowed_domains.is_empty() && private_hosts.is_empty())
     }
 }
 
@@ -88,14 +70,19 @@ type Denied<'a> = (&'a [IpNet], fn(IpAddr) -> Denial);
 #[derive(Clone, Debug)]
 pub struct Guard {
     settings: GuardSettings,
+    class: ClassLists,
+    session: SessionLists,
     /// The addresses of the browser's own pod.
     own: Vec<IpAddr>,
 }
 
 impl Guard {
-    #[must_use]
-    pub fn new(settings: GuardSettings, own: Vec<IpAddr>) -> Self {
-        Self { settings, own }
+    /// # Errors
+    /// An entry of a list means nothing.
+    pub fn new(settings: GuardSettings, own: Vec<IpAddr>) -> Result<Self, ListError> {
+        let class = ClassLists::parse(&settings.class)?;
+        let session = SessionLists::parse(&settings.allowed_domains, &settings.private_hosts)?;
+        Ok(Self { settings, class, session, own })
     }
 
     /// Judges what can be judged of a request before anything is resolved. That is all that there is where an upstream resolves
@@ -104,14 +91,27 @@ impl Guard {
     /// # Errors
     /// Why it is denied.
     pub fn check_target(&self, target: &Target) -> Result<(), Denial> {
+        self.check_upstream(target)?;
+        self.session.check_target(target)
+    }
+
+    /// The same for an upstream: which ones there are is the class's to say, and not its session's domains'.
+    ///
+    /// # Errors
+    /// Why it is denied.
+    pub fn check_upstream(&self, target: &Target) -> Result<(), Denial> {
         if target.port == MAIL_PORT {
             return Err(Denial::MailPort);
         }
         match &target.host {
-            host if host.is_localhost() => Err(Denial::Loopback(host.to_string())),
-            Host::Ip(ip) => self.check_everywhere(*ip),
-            Host::Name(_) => Ok(()),
+            host if host.is_localhost() => return Err(Denial::Loopback(host.to_string())),
+            Host::Ip(ip) => {
+                self.check_everywhere(*ip)?;
+                self.class.check_address(*ip)?;
+            }
+            Host::Name(_) => {}
         }
+        self.class.check_target(target)
     }
 
     /// What a name is resolved as, in order.
@@ -140,20 +140,25 @@ impl Guard {
         }
     }
 
-    /// Judges an address that is about to be dialled.
+    /// Judges an address that is about to be dialled for a request.
     ///
     /// # Errors
     /// Why it is denied.
-    pub fn check_address(&self, ip: IpAddr, reach: Reach) -> Result<(), Denial> {
+    pub fn check_address(&self, target: &Target, ip: IpAddr, reach: Reach) -> Result<(), Denial> {
         self.check_everywhere(ip)?;
+        self.class.check_address(ip)?;
         let GuardSettings { cluster_access, namespace, cluster_networks, .. } = &self.settings;
         let networks =
             if cluster_networks.is_empty() { &PRIVATE[..] } else { cluster_networks.as_slice() };
-        if reach == Reach::World && contains(networks, ip) {
-            let (access, namespace) = (*cluster_access, namespace.clone());
-            return Err(Denial::Cluster { ip, access, namespace });
+        if reach == Reach::Cluster || !contains(networks, ip) {
+            return Ok(());
         }
-        Ok(())
+        let may_be_opened = self.class.may_open(ip);
+        if may_be_opened && self.session.opens(target, ip) {
+            return Ok(());
+        }
+        let (access, namespace) = (*cluster_access, namespace.clone());
+        Err(Denial::Cluster { ip, access, namespace, may_be_opened })
     }
 
     /// What is denied whatever the class says.
@@ -189,8 +194,14 @@ mod tests {
             namespace: "team-a".to_owned(),
             cluster_domain: "cluster.local".to_owned(),
             cluster_networks: networks.iter().map(|network| network.parse().unwrap()).collect(),
+            ..GuardSettings::default()
         };
-        Guard::new(settings, vec!["203.0.113.7".parse().unwrap(), "2001:db8::7".parse().unwrap()])
+        of_settings(settings)
+    }
+
+    fn of_settings(settings: GuardSettings) -> Guard {
+        let own = vec!["203.0.113.7".parse().unwrap(), "2001:db8::7".parse().unwrap()];
+        Guard::new(settings, own).unwrap()
     }
 
     /// Judges as the agent does where a request names an address.
@@ -199,7 +210,7 @@ mod tests {
         let target = Target { scheme: Scheme::Http, host: host.clone(), port };
         guard.check_target(&target)?;
         match host {
-            Host::Ip(ip) => guard.check_address(ip, guard.reach_of_address()),
+            Host::Ip(ip) => guard.check_address(&target, ip, guard.reach_of_address()),
             Host::Name(_) => Ok(()),
         }
     }
@@ -294,6 +305,69 @@ mod tests {
         }
         let other = ("web.team-b.svc".to_owned(), Reach::World);
         assert_eq!(of(ClusterAccess::Namespace, "web.team-b.svc"), [other]);
+    }
+
+    #[test]
+    fn what_no_page_may_reach_no_list_opens() {
+        let everything = vec!["0.0.0.0/0".to_owned(), "::/0".to_owned()];
+        let guard = of_settings(GuardSettings {
+            class: ClassEgress { private_networks: everything, ..ClassEgress::default() },
+            private_hosts: vec!["*".to_owned()],
+            ..GuardSettings::default()
+        });
+        assert_eq!(judge(&guard, "10.0.0.1", 80), Ok(()));
+        for host in ["127.0.0.1", "169.254.169.254", "203.0.113.7", "[fe80::1]", "0.0.0.0"] {
+            assert!(judge(&guard, host, 80).is_err(), "{host}");
+        }
+        assert_eq!(judge(&guard, "10.0.0.1", 25), Err(Denial::MailPort));
+    }
+
+    #[test]
+    fn a_private_host_is_opened_by_both_its_session_and_its_class() {
+        let of = |networks: &[&str], hosts: &[&str]| {
+            let owned = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
+            of_settings(GuardSettings {
+                class: ClassEgress { private_networks: owned(networks), ..ClassEgress::default() },
+                private_hosts: owned(hosts),
+                ..GuardSettings::default()
+            })
+        };
+        assert_eq!(judge(&of(&["10.0.0.0/8"], &["10.1.2.3"]), "10.1.2.3", 80), Ok(()));
+        let denial = judge(&of(&["10.0.0.0/8"], &[]), "10.1.2.3", 80).unwrap_err().to_string();
+        assert!(denial.contains("spec.privateHosts opens"), "{denial}");
+        let denial = judge(&of(&[], &["10.1.2.3"]), "10.1.2.3", 80).unwrap_err().to_string();
+        assert!(!denial.contains("spec.privateHosts"), "{denial}");
+        let by_name = of(&["10.0.0.0/8"], &["wiki.corp.example"]);
+        let target = |name: &str| Target {
+            scheme: Scheme::Http,
+            host: Host::parse(name).unwrap(),
+            port: 80,
+        };
+        let check = |name: &str, ip: &str| {
+            by_name.check_address(&target(name), ip.parse().unwrap(), Reach::World).is_ok()
+        };
+        assert!(check("wiki.corp.example", "10.1.2.3"));
+        assert!(!check("wiki.corp.example", "192.168.1.2") && !check("a.example", "10.1.2.3"));
+    }
+
+    #[test]
+    fn an_upstream_is_held_to_the_classs_domains_and_not_to_the_sessions() {
+        let guard = of_settings(GuardSettings {
+            class: ClassEgress {
+                denied_domains: vec!["proxy.example".to_owned()],
+                ..ClassEgress::default()
+            },
+            allowed_domains: vec!["a.example".to_owned()],
+            ..GuardSettings::default()
+        });
+        let target = |name: &str| Target {
+            scheme: Scheme::Http,
+            host: Host::parse(name).unwrap(),
+            port: 80,
+        };
+        assert!(guard.check_target(&target("b.example")).is_err());
+        assert!(guard.check_upstream(&target("b.example")).is_ok());
+        assert!(guard.check_upstream(&target("proxy.example")).is_err());
     }
 
     proptest! {

@@ -2,8 +2,10 @@
 
 mod cluster_names;
 mod credentials;
+mod denial;
 mod guard;
 mod host;
+mod lists;
 mod networks;
 mod no_proxy;
 mod pattern;
@@ -12,8 +14,10 @@ mod upstream;
 mod webdriver_proxy;
 
 pub use credentials::{Credentials, CredentialsError};
-pub use guard::{Denial, Guard, GuardSettings, Lookup, Reach};
+pub use denial::Denial;
+pub use guard::{Guard, GuardSettings, Lookup, Reach};
 pub use host::{Host, Scheme, Target};
+pub use lists::{ClassLists, ListError, ListProblem, SessionLists};
 pub use networks::{closed_to_all, closed_to_world};
 pub use pattern::{DomainPattern, PatternError};
 pub use routes::{

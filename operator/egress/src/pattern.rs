@@ -89,6 +89,19 @@ impl DomainPattern {
         Ok(Self { scheme, host: host_pattern(host)?, port })
     }
 
+    /// The addresses that it names, if it names addresses.
+    #[must_use]
+    pub fn network(&self) -> Option<IpNet> {
+        match self.host {
+            HostPattern::Exact(Host::Ip(ip)) => Some(ip.into()),
+            HostPattern::Network(network) => Some(network),
+            HostPattern::Any
+            | HostPattern::Exact(Host::Name(_))
+            | HostPattern::Below(_)
+            | HostPattern::Expression(_) => None,
+        }
+    }
+
     #[must_use]
     pub fn matches(&self, target: &Target) -> bool {
         let Self { scheme, host, port } = self;

@@ -4,6 +4,7 @@
 
 mod candidates;
 mod capability_sets;
+mod egress_lists;
 mod features;
 mod fields;
 mod operating_system;

@@ -1,11 +1,13 @@
 //! Finding what a session gets.
 
 use crds::{BrowserClass, Reason, Region, class::BrowserVersion};
+use egress::SessionLists;
 use webdriver::capabilities::CapabilitySet;
 
 use crate::{
     candidates::candidates,
     capability_sets::{requested, settle, with_fields},
+    egress_lists::{check_private_hosts, session_lists},
     features::{check_features, providers},
     fields::{CAPABILITIES, check_fields},
     operating_system::{check_emulation, check_operating_system},
@@ -51,6 +53,7 @@ pub fn place<'a>(
 ) -> Result<Placement<'a>, Refusal> {
     let spec = request.spec;
     check_fields(spec)?;
+    let lists = session_lists(spec)?;
     let asked = spec.capabilities.to_json();
     let requested = requested(&asked)?;
     let candidates = candidates(request, classes)?;
@@ -63,7 +66,7 @@ pub fn place<'a>(
                     let set = allowed_options(Some(class), set.clone())?;
                     check_emulation(spec, &set)?;
                     check_proxy(spec, &set)?;
-                    match check_class(request, class) {
+                    match check_class(request, &lists, class) {
                         Ok(region) => {
                             return Ok(Placement {
                                 class,
@@ -96,10 +99,12 @@ pub fn place<'a>(
 /// What a session asks of a class beside capabilities. Another class may have it where this one has not.
 fn check_class<'a>(
     request: &Request<'_>,
+    lists: &SessionLists,
     class: &'a BrowserClass,
 ) -> Result<Option<&'a Region>, Refusal> {
     let spec = request.spec;
     check_policy(request, class)?;
+    check_private_hosts(spec, lists, class)?;
     check_operating_system(spec, class)?;
     check_features(spec, class)?;
     region(spec, class)

@@ -9,6 +9,7 @@ use kube::{
 };
 
 use crate::{
+    egress_lists::class_lists,
     refusal::{Refusal, names_of, refuse},
     request::{Namespace, Request},
 };
@@ -33,11 +34,14 @@ pub fn timeout_seconds(spec: &BrowserSessionSpec, class: Option<&BrowserClass>) 
 #[must_use]
 pub fn class_problem(class: &BrowserClass) -> Option<Refusal> {
     let name = class.name_any();
-    class.spec.headed.then(|| Refusal {
-        reason: Reason::NotAllowed,
-        field: "spec.className",
-        words: format!("class {name} has headed: true, which is not available in this version"),
-    })
+    let problem = |words| Refusal { reason: Reason::NotAllowed, field: "spec.className", words };
+    if class.spec.headed {
+        let words =
+            format!("class {name} has headed: true, which is not available in this version");
+        return Some(problem(words));
+    }
+    let error = class_lists(class).err()?;
+    Some(problem(format!("class {name} cannot be used: {error}")))
 }
 
 pub(crate) fn check_policy(request: &Request<'_>, class: &BrowserClass) -> Result<(), Refusal> {
@@ -142,6 +146,7 @@ mod tests {
                 None,
             ),
             (json!({"headed": true}), json!({}), Some("spec.className")),
+            (json!({"egress": {"deniedNetworks": ["10/8"]}}), json!({}), Some("spec.className")),
         ] {
             let refusal = check(&class(of_class.clone()), asked.clone()).err();
             assert_eq!(refusal.as_ref().map(|r| r.field), field, "{of_class} {asked}");

@@ -98,8 +98,7 @@ impl Dialer {
         resolve: Option<IpAddr>,
     ) -> Result<ServerStream, Cause> {
         self.guard.check_target(target)?;
-        let host = resolve.map_or_else(|| target.host.clone(), Host::Ip);
-        self.connect(&host, target.port, DIRECT).await
+        self.connect(target, resolve, DIRECT).await
     }
 
     async fn through(
@@ -125,13 +124,13 @@ impl Dialer {
         let host = if upstream.resolves_names() {
             target.host.clone()
         } else {
-            let addresses = self.addresses(&target.host, target.port).await?;
+            let addresses = self.addresses(target).await?;
             addresses.first().map_or_else(|| target.host.clone(), |at| Host::Ip(at.ip()))
         };
         // An upstream is a destination like any other.
         let at = Target { scheme: Scheme::Http, host: upstream.host.clone(), port: upstream.port };
-        self.guard.check_target(&at)?;
-        let stream = self.connect(&upstream.host, upstream.port, &upstream.to_string()).await?;
+        self.guard.check_upstream(&at)?;
+        let stream = self.connect(&at, None, &upstream.to_string()).await?;
         if upstream.scheme == UpstreamScheme::Http && purpose == Purpose::Requests {
             return Ok(stream.with_http_proxy());
         }
@@ -171,9 +170,17 @@ impl Dialer {
         Ok(stream.into_inner())
     }
 
-    /// Connects to the first address that accepts.
-    async fn connect(&self, host: &Host, port: u16, upstream: &str) -> Result<ServerStream, Cause> {
-        let addresses = self.addresses(host, port).await?;
+    /// Connects to the first address that accepts. `resolve`: the only one.
+    async fn connect(
+        &self,
+        target: &Target,
+        resolve: Option<IpAddr>,
+        upstream: &str,
+    ) -> Result<ServerStream, Cause> {
+        let addresses = match resolve {
+            Some(ip) => self.address(target, ip)?,
+            None => self.addresses(target).await?,
+        };
         let mut last = None;
         for address in addresses.into_iter().take(MAX_TRIED) {
             let seconds = CONNECT_SECONDS;
@@ -187,22 +194,24 @@ impl Dialer {
                 Err(_) => last = Some(Cause::ConnectedLate { at, seconds }),
             }
         }
-        Err(last.unwrap_or_else(|| not_found(&host.to_string())))
+        Err(last.unwrap_or_else(|| not_found(&target.host.to_string())))
+    }
+
+    fn address(&self, target: &Target, ip: IpAddr) -> Result<Vec<SocketAddr>, Cause> {
+        self.guard.check_address(target, ip, self.guard.reach_of_address())?;
+        Ok(vec![SocketAddr::new(ip, target.port)])
     }
 
     /// The addresses of a host that may be dialled; there is one at least.
-    async fn addresses(&self, host: &Host, port: u16) -> Result<Vec<SocketAddr>, Cause> {
-        let name = match host {
-            Host::Ip(ip) => {
-                self.guard.check_address(*ip, self.guard.reach_of_address())?;
-                return Ok(vec![SocketAddr::new(*ip, port)]);
-            }
+    async fn addresses(&self, target: &Target) -> Result<Vec<SocketAddr>, Cause> {
+        let name = match &target.host {
+            Host::Ip(ip) => return self.address(target, *ip),
             Host::Name(name) => name,
         };
         let mut failure = None;
         for Lookup { name, reach } in self.guard.lookups(name) {
-            match self.lookup(&name, port).await {
-                Ok(addresses) => return self.allowed(addresses, reach),
+            match self.lookup(&name, target.port).await {
+                Ok(addresses) => return self.allowed(target, addresses, reach),
                 // The last name is the one that was asked for.
                 Err(cause) => failure = Some(cause),
             }
@@ -211,11 +220,16 @@ impl Dialer {
     }
 
     /// Those that may be dialled, or why none may.
-    fn allowed(&self, addresses: Vec<SocketAddr>, reach: Reach) -> Result<Vec<SocketAddr>, Cause> {
+    fn allowed(
+        &self,
+        target: &Target,
+        addresses: Vec<SocketAddr>,
+        reach: Reach,
+    ) -> Result<Vec<SocketAddr>, Cause> {
         let mut denial = None;
         let mut allowed = Vec::with_capacity(addresses.len());
         for address in addresses {
-            match self.guard.check_address(address.ip(), reach) {
+            match self.guard.check_address(target, address.ip(), reach) {
                 Ok(()) => allowed.push(address),
                 Err(reason) => denial = Some(reason),
             }

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, io, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use agent_api::traffic::Traffic as Report;
-use egress::{Guard, GuardSettings, Routes};
+use egress::{Guard, Routes};
 use http::{Method, Request, Response, uri};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -20,7 +20,6 @@ use super::{
     failure::{Cause, Failure},
     forward::Forwarder,
     lost_pages::LostPages,
-    own_addresses::own_addresses,
     traffic::Traffic,
     tunnel,
 };
@@ -73,8 +72,7 @@ impl EgressProxy {
     }
 
     /// Sets the routes of requests to come. What is being carried keeps its own.
-    pub fn set_routes(&self, routes: Routes, guard: GuardSettings) {
-        let guard = Guard::new(guard, own_addresses());
+    pub fn set_routes(&self, routes: Routes, guard: Guard) {
         let dialer = Arc::new(Dialer::new(routes, guard, self.traffic.clone()));
         let forwarder = Forwarder::new(dialer.clone(), self.lost_pages.clone());
         self.carrier.send_replace(Some(Arc::new(Carrier { dialer, forwarder })));

@@ -1,8 +1,10 @@
 //! The routes that a bind asks for.
 
 use agent_api::bind::Egress;
-use egress::{CapabilityError, GuardSettings, RouteError, Routes};
+use egress::{CapabilityError, Guard, ListError, RouteError, Routes};
 use serde_json::Value;
+
+use super::own_addresses::own_addresses;
 
 /// Why a session's routes are not set.
 #[derive(Debug, thiserror::Error)]
@@ -11,6 +13,8 @@ pub enum RoutingError {
     Capability(#[from] CapabilityError),
     #[error("spec.proxy: {0}")]
     Routes(#[from] RouteError),
+    #[error("the lists of what pages may reach: {0}")]
+    Lists(#[from] ListError),
 }
 
 /// Routes and guard of a session. WebDriver's `proxy` says them, or else the session's spec. A controller of before says nothing:
@@ -18,11 +22,11 @@ pub enum RoutingError {
 pub fn of_bind(
     proxy: Option<&Value>,
     egress: Option<Egress>,
-) -> Result<(Routes, GuardSettings), RoutingError> {
+) -> Result<(Routes, Guard), RoutingError> {
     let Egress { routes, guard } = egress.unwrap_or_else(Egress::of_before);
     let routes = match proxy {
         Some(Value::Object(proxy)) => egress::of_capability(proxy)?,
         _ => Routes::parse(&routes)?,
     };
-    Ok((routes, guard))
+    Ok((routes, Guard::new(guard, own_addresses())?))
 }

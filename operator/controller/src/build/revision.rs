@@ -23,6 +23,7 @@ pub fn revision(spec: &BrowserClassSpec, version: &BrowserVersion) -> String {
         image_pull_policy,
         image_pull_secrets,
         cluster_access: _,
+        egress: _,
         sandbox,
         seccomp_profile,
         resources,

@@ -45,6 +45,7 @@ pub fn stages(spec: &BrowserSessionSpec) -> Vec<(String, Stage)> {
         context,
         extensions,
         allowed_domains,
+        private_hosts,
         block_ads,
         recording,
         record,
@@ -77,6 +78,7 @@ pub fn stages(spec: &BrowserSessionSpec) -> Vec<(String, Stage)> {
         ("context", context.is_some(), Stage::Relaunch),
         ("extensions", extensions.is_some(), Stage::Relaunch),
         ("allowedDomains", allowed_domains.is_some(), Stage::Bind),
+        ("privateHosts", !private_hosts.is_empty(), Stage::Bind),
         ("blockAds", *block_ads, Stage::Bind),
         ("recording", recording.is_some(), Stage::Bind),
         ("record", record.is_some(), Stage::Bind),
@@ -127,7 +129,7 @@ mod tests {
             "features": {}, "ignoreCertificateErrors": true, "userMetadata": {},
             "ttlSecondsAfterFinished": 1, "expose": {}, "priority": 1,
             "proxy": {"rules": [{"type": "direct"}]}, "context": {"name": "c"}, "extensions": [],
-            "allowedDomains": [], "blockAds": true, "record": false, "recording": {"mode": "never"}, "log": true,
+            "allowedDomains": [], "privateHosts": ["a"], "blockAds": true, "record": false, "recording": {"mode": "never"}, "log": true,
         }))
         .unwrap();
         let mut found: Vec<String> = stages(&asked)

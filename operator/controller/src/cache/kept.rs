@@ -66,6 +66,7 @@ fn slim(session: &mut BrowserSession) {
         spec.proxy = None;
         spec.extensions = None;
         spec.allowed_domains = None;
+        spec.private_hosts = Vec::new();
         metadata.annotations = None;
         metadata.labels = None;
         if let Some(BrowserSessionStatus { capabilities, conditions, .. }) = status {

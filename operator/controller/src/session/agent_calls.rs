@@ -4,7 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use agent_api::{
     End,
-    bind::{BindRefusal, BindReply, BindRequest, Egress, Settings, VERSION},
+    bind::{BindRefusal, BindReply, BindRequest, Egress, EgressReply, Settings, VERSION},
     paths::{BIND_PATH, EGRESS_PATH, END_PATH, START_PATH},
     pod_token::PodToken,
     start::StartReport,
@@ -23,6 +23,7 @@ use support::backoff::Backoff;
 use tokio::time::{sleep, timeout};
 use webdriver::capabilities::CapabilitySet;
 
+use super::egress::NO_LISTS;
 use crate::{build::new_session, pods::Problem};
 
 /// The most bytes of an agent's answer.
@@ -160,7 +161,14 @@ pub async fn route(ip: IpAddr, token: PodToken, egress: &Egress) -> Result<(), R
     let agent = Agent::new(ip, token);
     let refused = |reason, message| Err(RouteError::Refused(Problem { reason, message }));
     match timeout(ROUTE_TIMEOUT, post(&agent, EGRESS_PATH, egress)).await {
-        Ok(Ok((status, _))) if status.is_success() => Ok(()),
+        Ok(Ok((status, body))) if status.is_success() => {
+            // An agent of before answers with nothing.
+            let EgressReply { guard_lists } = serde_json::from_slice(&body).unwrap_or_default();
+            if egress.guard.has_lists() && !guard_lists {
+                return refused(Reason::AgentIncompatible, NO_LISTS.to_owned());
+            }
+            Ok(())
+        }
         Ok(Ok((StatusCode::BAD_REQUEST, body))) => {
             refused(Reason::FieldInvalid, String::from_utf8_lossy(&body).into_owned())
         }

@@ -210,6 +210,7 @@ impl Reconciler<'_> {
                 return Ok(Action::AwaitChange);
             }
         };
+        let has_lists = egress.guard.has_lists();
         let request = agent_calls::bind_request(
             session,
             &self.key.uid,
@@ -251,7 +252,7 @@ impl Reconciler<'_> {
                 .map_err(|refusal| End::new(refusal.reason, refusal.message())),
             None => Ok(reply),
         });
-        match outcome.and_then(|reply| egress::check_reply(&session.spec, reply)) {
+        match outcome.and_then(|reply| egress::check_reply(&session.spec, has_lists, reply)) {
             Ok(mut reply) => {
                 let mismatch = class.zip(found).and_then(|(class, found)| {
                     class::mismatch(class, class::version_of(class, pod)?, &found)

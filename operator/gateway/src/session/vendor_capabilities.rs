@@ -13,7 +13,7 @@ use webdriver::{capabilities::OWN_PREFIX, error::WebDriverError};
 use super::request::SessionRequest;
 
 /// Each capability behind the prefix, and its field of the spec. Every field has one; `NOT_CAPABILITIES` in the tests names the exceptions.
-const FIELDS: [(&str, &str); 21] = [
+const FIELDS: [(&str, &str); 22] = [
     ("class", "className"),
     ("className", "className"),
     ("region", "region"),
@@ -30,6 +30,7 @@ const FIELDS: [(&str, &str); 21] = [
     ("log", "log"),
     ("os", "os"),
     ("priority", "priority"),
+    ("privateHosts", "privateHosts"),
     ("proxy", "proxy"),
     ("recording", "recording"),
     ("viewport", "viewport"),

@@ -139,6 +139,7 @@ async fn bind(request: Request<Incoming>) -> Result<Reply> {
         bidi: false,
         dev_tools: false,
         egress: true,
+        guard_lists: true,
         warnings: Vec::new(),
     };
     Ok(Response::new(Full::from(serde_json::to_vec(&reply)?)))

@@ -5,6 +5,7 @@ use placement::{Namespace, place};
 use serde_json::{Map, Value, json};
 
 use super::{
+    allowed_domains::AllowedDomains,
     api::API,
     project_id,
     view::{self, Session},
@@ -40,6 +41,8 @@ struct BrowserSettings {
     features: Option<Features>,
     os: Option<OperatingSystem>,
     ignore_certificate_errors: bool,
+    /// As patterns.
+    allowed_domains: Vec<String>,
 }
 
 impl Body for CreateSession {
@@ -95,8 +98,10 @@ impl Body for BrowserSettings {
         fields.optional("blockAds", unsupported::switched_off(), "");
         fields.optional("recordSession", unsupported::switched_off(), ABSENT_IS_FALSE);
         fields.optional("logSession", unsupported::switched_off(), ABSENT_IS_FALSE);
-        fields.optional("allowedDomains", unsupported::allowed_domains(), "");
         Self {
+            allowed_domains: fields
+                .optional("allowedDomains", AllowedDomains, "The only domains that the browser may connect to, each with those below it. Empty: every domain.")
+                .unwrap_or_default(),
             viewport: fields.optional(
                 "viewport",
                 object::<Viewport>(),
@@ -137,7 +142,7 @@ impl Body for Viewport {
 
 impl CreateSession {
     fn into_spec(self) -> BrowserSessionSpec {
-        let BrowserSettings { viewport, features, os, ignore_certificate_errors } =
+        let BrowserSettings { viewport, features, os, ignore_certificate_errors, allowed_domains } =
             self.browser_settings;
         BrowserSessionSpec {
             keep_alive: Some(self.keep_alive),
@@ -147,6 +152,7 @@ impl CreateSession {
             features,
             os,
             ignore_certificate_errors,
+            allowed_domains: (!allowed_domains.is_empty()).then_some(allowed_domains),
             ..base_spec(self.timeout_seconds)
         }
     }
@@ -272,7 +278,7 @@ mod tests {
                 "viewport": {"width": 1288, "height": 711}, "blockAds": false, "os": "linux",
                 "recordSession": false, "logSession": false, "solveCaptchas": false,
                 "advancedStealth": false, "verified": false, "ignoreCertificateErrors": true,
-                "allowedDomains": [],
+                "allowedDomains": ["example.com"],
             },
         }))
         .unwrap();
@@ -340,7 +346,11 @@ mod tests {
             ),
             (json!({"browserSettings": {"os": "beos"}}), "browserSettings.os"),
             (
-                json!({"browserSettings": {"allowedDomains": ["a"]}}),
+                json!({"browserSettings": {"allowedDomains": ["a", "http://a/b"]}}),
+                "browserSettings.allowedDomains",
+            ),
+            (
+                json!({"browserSettings": {"allowedDomains": "a.example"}}),
                 "browserSettings.allowedDomains",
             ),
             (

@@ -1,5 +1,6 @@
 //! The Browserbase API. A project is a namespace.
 
+mod allowed_domains;
 mod api;
 mod create;
 mod debug;

@@ -1,7 +1,7 @@
 //! Fields that the services have and this version does not. A value that asks for nothing is accepted; one that asks for
 //! something is refused by name, because a program that asks relies on it.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     field_types::boolean,
@@ -113,16 +113,6 @@ pub fn extensions(schema: Value) -> Unsupported<Opaque> {
     }
 }
 
-/// `spec.allowedDomains`.
-pub fn allowed_domains() -> Unsupported<Opaque> {
-    Unsupported {
-        field_type: Opaque(json!({"type": "array", "items": {"type": "string"}})),
-        asks_for_nothing: is_empty,
-        instead: "every domain is allowed; leave it out",
-        note: NOTE,
-    }
-}
-
 /// A switch that cannot be turned on: `spec.blockAds`, `spec.recording`, `spec.log`.
 pub fn switched_off() -> Unsupported<impl FieldType<Output = bool>> {
     Unsupported {
@@ -151,6 +141,7 @@ fn is_empty(value: &Value) -> bool {
 mod tests {
     use super::*;
     use crate::front::hosted::fields::{Fields, Nulls};
+    use serde_json::json;
 
     #[test]
     fn what_does_no_harm_passes_and_what_was_asked_for_is_named() {
