@@ -52,8 +52,8 @@ pub struct ProxyRoute {
     #[serde(rename = "type")]
     pub type_: ProxyType,
 
-    /// The URL of an `external` proxy. Schemes: http, socks5 (names are resolved in the pod), socks5h (by the proxy). Without
-    /// credentials.
+    /// The URL of an `external` proxy. Schemes: http, https (TLS to the proxy), socks5 (names are resolved in the pod), socks5h (by
+    /// the proxy). Without credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048), regex(pattern = WORD))]
     pub server: Option<String>,
@@ -64,7 +64,8 @@ pub struct ProxyRoute {
     #[schemars(schema_with = "local_object_reference")]
     pub credentials_secret_ref: Option<LocalObjectReference>,
 
-    /// Accept any certificate of an `external` proxy and of the servers behind it. Refused in this version.
+    /// Accept any certificate of an `external` proxy. And of servers: a session that is created with it accepts any certificate, as
+    /// with `spec.ignoreCertificateErrors`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ignore_certificate_errors: Option<bool>,
 

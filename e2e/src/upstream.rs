@@ -1,4 +1,4 @@
-//! Real proxies in a test's namespace: tinyproxy for HTTP, microsocks for SOCKS5 (`images/proxies`).
+//! Real proxies in a test's namespace: tinyproxy for HTTP, stunnel before it, microsocks for SOCKS5 (`images/proxies`).
 
 use std::time::Duration;
 
@@ -25,6 +25,16 @@ pub const SOCKS_OF_USERS: &str = "microsocks-of-users";
 pub const USERNAME: &str = "team-a";
 pub const PASSWORD: &str = "correct-horse";
 
+/// The first one behind TLS, with a certificate for its name in the cluster that nobody has signed but itself.
+pub const HTTPS: &str = "stunnel";
+pub const HTTPS_PORT: u16 = 8443;
+/// Where its pod has the certificate.
+pub const CERTIFICATE: &str = "/tmp/certificate";
+const STUNNEL: &str = r"cd /tmp &&
+printf '[req]\ndistinguished_name = name\nx509_extensions = more\n[name]\n[more]\nbasicConstraints = critical,CA:FALSE\nsubjectAltName = DNS:{name}\n' >request &&
+openssl req -x509 -config request -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN={name} -keyout key -out certificate &&
+printf 'foreground = yes\npid =\n[proxy]\naccept = 8443\nconnect = {proxy}\ndelay = yes\ncert = /tmp/certificate\nkey = /tmp/key\n' >settings && exec stunnel4 settings";
+
 /// A pod that hears UDP, and says what.
 pub const LISTENER: &str = "listener";
 pub const LISTENER_PORT: u16 = 3478;
@@ -49,7 +59,12 @@ pub async fn make(namespace: &Namespace) -> Result<bool> {
         println!("left out: PROXIES_IMAGE is empty");
         return Ok(false);
     }
+    let proxy = address(namespace, HTTP, HTTP_PORT);
+    let name = address(namespace, HTTPS, HTTPS_PORT);
+    let name = name.trim_end_matches(&format!(":{HTTPS_PORT}"));
+    let stunnel = STUNNEL.replace("{name}", name).replace("{proxy}", &proxy);
     for (name, port, command) in [
+        (HTTPS, HTTPS_PORT, stunnel),
         (HTTP, HTTP_PORT, TINYPROXY.to_owned()),
         (SOCKS, SOCKS_PORT, format!("exec microsocks -p {SOCKS_PORT}")),
         (HTTP_OF_USERS, HTTP_PORT, TINYPROXY_OF_USERS.to_owned()),
@@ -74,7 +89,7 @@ pub async fn make(namespace: &Namespace) -> Result<bool> {
         ]});
         apply(&namespace.name, &manifest).await?;
     }
-    for name in [HTTP, SOCKS, HTTP_OF_USERS, SOCKS_OF_USERS, LISTENER, PAGE] {
+    for name in [HTTP, HTTPS, SOCKS, HTTP_OF_USERS, SOCKS_OF_USERS, LISTENER, PAGE] {
         let pods = namespace.pods();
         let settled = until(&pods, name, "ready", LIMIT, |pod| {
             pod.is_some_and(|pod| is_ready(pod) || has_no_image(pod))

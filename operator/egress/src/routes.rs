@@ -43,7 +43,7 @@ pub struct RuleSpec {
 
 /// How requests reach their servers.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
-#[serde(tag = "type", rename_all = "camelCase")]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum RouteSpec {
     Direct,
     /// Through the proxy at this URL.
@@ -51,6 +51,9 @@ pub enum RouteSpec {
         server: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         credentials: Option<Credentials>,
+        /// Whether its certificate may be anybody's.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        ignore_certificate_errors: bool,
     },
     Block,
 }
@@ -185,12 +188,13 @@ impl Routes {
 fn read_route(spec: &RouteSpec) -> Result<Route, RouteProblem> {
     Ok(match spec {
         RouteSpec::Direct => DIRECT,
-        RouteSpec::External { server, credentials } => {
+        RouteSpec::External { server, credentials, ignore_certificate_errors } => {
             if let Some(credentials) = credentials {
                 credentials.check()?;
             }
             Route::External(Upstream {
                 credentials: credentials.clone(),
+                ignore_certificate_errors: *ignore_certificate_errors,
                 ..Upstream::parse(server)?
             })
         }

@@ -8,6 +8,8 @@ use crate::{credentials::Credentials, host::Host};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UpstreamScheme {
     Http,
+    /// HTTP over TLS.
+    Https,
     /// SOCKS4a: the upstream resolves names.
     Socks4,
     /// Names are resolved here.
@@ -20,6 +22,7 @@ impl UpstreamScheme {
     fn parse(text: &str) -> Option<Self> {
         match text {
             "http" => Some(Self::Http),
+            "https" => Some(Self::Https),
             "socks5" => Some(Self::Socks5),
             "socks5h" => Some(Self::Socks5h),
             _ => None,
@@ -29,15 +32,23 @@ impl UpstreamScheme {
     fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
+            Self::Https => "https",
             Self::Socks4 => "socks4",
             Self::Socks5 => "socks5",
             Self::Socks5h => "socks5h",
         }
     }
 
+    /// Whether it takes requests of HTTP.
+    #[must_use]
+    pub fn is_http(self) -> bool {
+        matches!(self, Self::Http | Self::Https)
+    }
+
     fn default_port(self) -> u16 {
         match self {
             Self::Http => 80,
+            Self::Https => 443,
             Self::Socks4 | Self::Socks5 | Self::Socks5h => 1080,
         }
     }
@@ -46,7 +57,7 @@ impl UpstreamScheme {
 /// Why text names no upstream, in words that follow its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UpstreamError {
-    #[error("must be a URL with one of the schemes http, socks5, socks5h")]
+    #[error("must be a URL with one of the schemes http, https, socks5, socks5h")]
     Scheme,
     #[error("names no host")]
     Host,
@@ -67,6 +78,8 @@ pub struct Upstream {
     pub host: Host,
     pub port: u16,
     pub credentials: Option<Credentials>,
+    /// Whether its certificate may be anybody's.
+    pub ignore_certificate_errors: bool,
 }
 
 impl Upstream {
@@ -106,7 +119,7 @@ impl Upstream {
             return Err(UpstreamError::Host);
         }
         let host = Host::parse(host).ok_or(UpstreamError::Host)?;
-        Ok(Self { scheme, host, port, credentials: None })
+        Ok(Self { scheme, host, port, credentials: None, ignore_certificate_errors: false })
     }
 
     /// Whether the upstream resolves the names of servers.
@@ -135,7 +148,7 @@ mod tests {
             ("socks5h://[2001:db8::1]:1081", Ok("socks5h://[2001:db8::1]:1081")),
             ("socks5h://[2001:db8::1]", Ok("socks5h://[2001:db8::1]:1080")),
             ("proxy:3128", Err(UpstreamError::Scheme)),
-            ("https://proxy", Err(UpstreamError::Scheme)),
+            ("https://proxy", Ok("https://proxy:443")),
             ("socks4://proxy", Err(UpstreamError::Scheme)),
             ("ftp://proxy", Err(UpstreamError::Scheme)),
             ("http://", Err(UpstreamError::Host)),

@@ -6,6 +6,7 @@ use webdriver::capabilities::{self, CapabilitySet, Dialect, Requested};
 
 use crate::{
     fields::CAPABILITIES,
+    proxy::ignores_certificates,
     refusal::{Refusal, refuse},
     vendor_options::allowed_options,
 };
@@ -20,7 +21,8 @@ pub(crate) fn requested(asked: &Value) -> Result<Requested<'_>, Refusal> {
 
 /// Adds what stands in other fields of the spec.
 pub(crate) fn with_fields(spec: &BrowserSessionSpec, mut set: CapabilitySet) -> CapabilitySet {
-    if spec.ignore_certificate_errors {
+    // A browser checks certificates of all servers, or of none.
+    if spec.ignore_certificate_errors || ignores_certificates(spec) {
         set.entry("acceptInsecureCerts").or_insert(Value::Bool(true));
     }
     set

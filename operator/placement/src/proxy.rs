@@ -31,6 +31,13 @@ pub fn credentials_secrets(spec: &BrowserSessionSpec) -> BTreeSet<&str> {
     routes.filter_map(|route| Some(route.credentials_secret_ref.as_ref()?.name.as_str())).collect()
 }
 
+/// Whether servers behind one of the session's proxies may have any certificate.
+pub(crate) fn ignores_certificates(spec: &BrowserSessionSpec) -> bool {
+    let Some(Proxy { rules, default }) = &spec.proxy else { return false };
+    let mut routes = rules.iter().map(|rule| &rule.route).chain(default);
+    routes.any(|route| route.ignore_certificate_errors == Some(true))
+}
+
 /// The rules that a session's spec has. A Secret that is not among the `credentials` adds none.
 ///
 /// # Errors
@@ -70,23 +77,23 @@ fn route_of(
         ignore_certificate_errors,
         geolocation,
     } = route;
-    for (field, is_asked) in [
-        ("ignoreCertificateErrors", *ignore_certificate_errors == Some(true)),
-        ("geolocation", geolocation.is_some()),
-    ] {
-        if is_asked {
-            return unavailable(name, field);
-        }
+    if geolocation.is_some() {
+        return unavailable(name, "geolocation");
     }
+    let ignore_certificate_errors = *ignore_certificate_errors == Some(true);
     let invalid = |words: &str| refuse(Reason::FieldInvalid, FIELD, format!("{name}.{words}"));
     let secret = credentials_secret_ref.as_ref().map(|secret| secret.name.as_str());
     if *type_ != ProxyType::External && secret.is_some() {
         return invalid("credentialsSecretRef is for routes of type external alone");
     }
+    if *type_ != ProxyType::External && ignore_certificate_errors {
+        return invalid("ignoreCertificateErrors is for routes of type external alone");
+    }
     match (type_, server) {
         (ProxyType::External, Some(server)) => Ok(RouteSpec::External {
             server: server.clone(),
             credentials: secret.and_then(|name| credentials.get(name).cloned()),
+            ignore_certificate_errors,
         }),
         (ProxyType::External, None) => {
             invalid("server is missing: a route of type external has one")
@@ -140,6 +147,7 @@ mod tests {
     fn what_can_be_routed_is_taken() {
         let rules = json!([
             {"domainPattern": "*.example.com", "type": "external", "server": "http://proxy:3128"},
+            {"type": "external", "server": "https://proxy", "ignoreCertificateErrors": true},
             {"domainPattern": r".*\.gov", "type": "none", "ignoreCertificateErrors": false},
             {"domainPattern": "api.example", "type": "direct", "resolve": "192.0.2.1"},
         ]);
@@ -147,8 +155,11 @@ mod tests {
         assert_eq!(check(spec.clone(), json!({})), Ok(()));
         let spec: BrowserSessionSpec = serde_json::from_value(spec).unwrap();
         let routes = routes(&spec, &ProxyCredentials::new()).unwrap();
-        assert_eq!(routes.rules[1].route, RouteSpec::Direct);
+        assert_eq!(routes.rules[2].route, RouteSpec::Direct);
         assert_eq!(routes.default, Some(RouteSpec::Block));
+        assert!(
+            ignores_certificates(&spec) && !ignores_certificates(&BrowserSessionSpec::default())
+        );
         let manual = json!({"proxyType": "manual", "httpProxy": "proxy:3128"});
         assert_eq!(check(json!({}), json!({"proxy": manual})), Ok(()));
     }
@@ -193,6 +204,11 @@ mod tests {
                 "spec.proxy: rules[1].server is for",
             ),
             (rule(json!({"type": "managed"})), json!({}), "spec.proxy: rules[1].type managed"),
+            (
+                rule(json!({"type": "direct", "ignoreCertificateErrors": true})),
+                json!({}),
+                "spec.proxy: rules[1].ignoreCertificateErrors is for routes of type external",
+            ),
             (
                 rule(json!({"type": "block", "credentialsSecretRef": {"name": "s"}})),
                 json!({}),

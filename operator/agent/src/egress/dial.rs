@@ -22,9 +22,11 @@ use tokio::{net::lookup_host, sync::Semaphore, time::timeout};
 use tower::{Service, service_fn};
 
 use super::{
+    counted::Counted,
     failure::{Cause, Failure},
     server_stream::ServerStream,
     traffic::Traffic,
+    upstream_tls::UpstreamTls,
 };
 
 /// How many names are resolved at a time: each takes a thread.
@@ -54,17 +56,24 @@ pub struct Dialer {
     guard: Guard,
     traffic: Arc<Traffic>,
     lookups: Semaphore,
+    tls: UpstreamTls,
 }
 
 impl Dialer {
     pub fn new(routes: Routes, guard: Guard, traffic: Arc<Traffic>) -> Self {
-        Self { routes, guard, traffic, lookups: Semaphore::new(CONCURRENT_LOOKUPS) }
+        Self {
+            routes,
+            guard,
+            traffic,
+            lookups: Semaphore::new(CONCURRENT_LOOKUPS),
+            tls: UpstreamTls::default(),
+        }
     }
 
     /// What an HTTP proxy on a plain request's route knows its user by.
     pub fn proxy_authorization(&self, target: &Target) -> Option<HeaderValue> {
         match self.routes.choose(target).route {
-            Route::External(upstream) if upstream.scheme == UpstreamScheme::Http => {
+            Route::External(upstream) if upstream.scheme.is_http() => {
                 upstream.credentials.as_ref().and_then(basic)
             }
             _ => None,
@@ -98,7 +107,7 @@ impl Dialer {
         resolve: Option<IpAddr>,
     ) -> Result<ServerStream, Cause> {
         self.guard.check_target(target)?;
-        self.connect(target, resolve, DIRECT).await
+        self.connect(target, resolve, DIRECT).await.map(ServerStream::from)
     }
 
     async fn through(
@@ -131,7 +140,11 @@ impl Dialer {
         let at = Target { scheme: Scheme::Http, host: upstream.host.clone(), port: upstream.port };
         self.guard.check_upstream(&at)?;
         let stream = self.connect(&at, None, &upstream.to_string()).await?;
-        if upstream.scheme == UpstreamScheme::Http && purpose == Purpose::Requests {
+        let stream = match upstream.scheme {
+            UpstreamScheme::Https => self.tls.connect(stream, upstream).await?.into(),
+            _ => ServerStream::from(stream),
+        };
+        if upstream.scheme.is_http() && purpose == Purpose::Requests {
             return Ok(stream.with_http_proxy());
         }
         let uri = |text: String| Uri::try_from(text).map_err(refused);
@@ -145,7 +158,7 @@ impl Dialer {
         });
         let credentials = upstream.credentials.as_ref();
         let stream = match upstream.scheme {
-            UpstreamScheme::Http => {
+            UpstreamScheme::Http | UpstreamScheme::Https => {
                 let tunnel = Tunnel::new(proxy, connected);
                 let mut tunnel = match credentials.and_then(basic) {
                     Some(authorization) => tunnel.with_auth(authorization),
@@ -176,7 +189,7 @@ impl Dialer {
         target: &Target,
         resolve: Option<IpAddr>,
         upstream: &str,
-    ) -> Result<ServerStream, Cause> {
+    ) -> Result<Counted, Cause> {
         let addresses = match resolve {
             Some(ip) => self.address(target, ip)?,
             None => self.addresses(target).await?,
@@ -188,7 +201,7 @@ impl Dialer {
             let dialler = tcp::Dialer(address);
             match timeout(Duration::from_secs(seconds), dialler.dial()).await {
                 Ok(Ok(stream)) => {
-                    return Ok(ServerStream::new(stream, self.traffic.counter(upstream)));
+                    return Ok(Counted::new(stream, self.traffic.counter(upstream)));
                 }
                 Ok(Err(error)) => last = Some(Cause::NotConnected { at, error }),
                 Err(_) => last = Some(Cause::ConnectedLate { at, seconds }),

@@ -32,6 +32,12 @@ pub enum Cause {
     ConnectedLate { at: String, seconds: u64 },
     #[error("the proxy does not pass it on: {0}")]
     Upstream(String),
+    #[error("TLS with the proxy fails: {0}")]
+    UpstreamTls(String),
+    #[error(
+        "the proxy's certificate is not accepted: {0}; ignoreCertificateErrors of the route accepts any"
+    )]
+    UpstreamCertificate(String),
     #[error("the proxy did not answer within {seconds} seconds")]
     UpstreamLate { seconds: u64 },
     #[error(
@@ -94,6 +100,8 @@ impl Failure {
             Cause::NameNotFound { .. }
             | Cause::NotConnected { .. }
             | Cause::Upstream(_)
+            | Cause::UpstreamTls(_)
+            | Cause::UpstreamCertificate(_)
             | Cause::Unauthorized
             | Cause::Exchange(_) => StatusCode::BAD_GATEWAY,
             Cause::ResolvedLate { .. }
@@ -114,6 +122,8 @@ impl Failure {
             Cause::NotConnected { .. } => "connection_refused",
             Cause::ConnectedLate { .. } => "connection_timeout",
             Cause::Upstream(_) | Cause::Unauthorized => "destination_unavailable",
+            Cause::UpstreamTls(_) => "tls_protocol_error",
+            Cause::UpstreamCertificate(_) => "tls_certificate_error",
             Cause::UpstreamLate { .. } => "connection_read_timeout",
             Cause::Exchange(_) => "http_response_incomplete",
         }
@@ -133,9 +143,11 @@ impl Failure {
             }
             Cause::NotConnected { .. } => ("net::ERR_CONNECTION_REFUSED", "connectionFailure"),
             Cause::ConnectedLate { .. } => ("net::ERR_CONNECTION_TIMED_OUT", "netTimeout"),
-            Cause::Upstream(_) | Cause::UpstreamLate { .. } | Cause::Unauthorized => {
-                ("net::ERR_PROXY_CONNECTION_FAILED", "proxyConnectFailure")
-            }
+            Cause::Upstream(_)
+            | Cause::UpstreamTls(_)
+            | Cause::UpstreamCertificate(_)
+            | Cause::UpstreamLate { .. }
+            | Cause::Unauthorized => ("net::ERR_PROXY_CONNECTION_FAILED", "proxyConnectFailure"),
             Cause::Exchange(_) => ("net::ERR_EMPTY_RESPONSE", "netReset"),
         };
         ErrorKind { chrome, firefox }

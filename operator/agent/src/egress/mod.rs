@@ -4,6 +4,7 @@
 //! denied, and bytes are counted. Which route a request takes is `egress`' to say.
 
 mod connector;
+mod counted;
 mod dial;
 mod error_kind;
 mod failure;
@@ -17,6 +18,7 @@ mod server_stream;
 mod tests;
 mod traffic;
 mod tunnel;
+mod upstream_tls;
 
 pub use error_kind::ErrorKind;
 pub use lost_pages::{LostPages, Mark};

@@ -1,35 +1,41 @@
-//! A connection to a server, or to an upstream before it, whose bytes are counted.
+//! A connection to a server, or to an upstream before it.
 
 use std::{
     io::{self, IoSlice},
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
 use hyper_util::client::legacy::connect::{Connected, Connection};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 
-use super::traffic::Counter;
+use super::counted::Counted;
 
 #[derive(Debug)]
 pub struct ServerStream {
-    tcp: TcpStream,
-    counter: Arc<Counter>,
+    /// The right one has TLS to an upstream.
+    stream: Either<Counted, Box<TlsStream<Counted>>>,
     /// Whether an HTTP proxy is at the other end, which wants whole URLs.
     to_http_proxy: bool,
 }
 
 impl ServerStream {
-    pub fn new(tcp: TcpStream, counter: Arc<Counter>) -> Self {
-        Self { tcp, counter, to_http_proxy: false }
-    }
-
     pub fn with_http_proxy(self) -> Self {
         Self { to_http_proxy: true, ..self }
+    }
+}
+
+impl From<Counted> for ServerStream {
+    fn from(stream: Counted) -> Self {
+        Self { stream: Either::Left(stream), to_http_proxy: false }
+    }
+}
+
+impl From<TlsStream<Counted>> for ServerStream {
+    fn from(stream: TlsStream<Counted>) -> Self {
+        Self { stream: Either::Right(Box::new(stream)), to_http_proxy: false }
     }
 }
 
@@ -45,10 +51,7 @@ impl AsyncRead for ServerStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let polled = Pin::new(&mut self.tcp).poll_read(cx, buf);
-        self.counter.add_received(buf.filled().len() - before);
-        polled
+        Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
@@ -58,8 +61,7 @@ impl AsyncWrite for ServerStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.tcp).poll_write(cx, buf);
-        self.count(polled)
+        Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -67,28 +69,18 @@ impl AsyncWrite for ServerStream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs);
-        self.count(polled)
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(cx)
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
-    }
-}
-
-impl ServerStream {
-    fn count(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(bytes)) = &written {
-            self.counter.add_sent(*bytes);
-        }
-        written
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

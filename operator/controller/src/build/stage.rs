@@ -1,7 +1,10 @@
 //! How late each part of a session's spec can be set: at the bind, by a new driver session, by a relaunch of the browser in
 //! the running pod, or only by another pod. What a pool's pod can serve follows from it.
 
-use crds::BrowserSessionSpec;
+use crds::{
+    BrowserSessionSpec,
+    proxy::{Proxy, ProxyRoute},
+};
 use serde_json::json;
 use webdriver::capabilities::{OWN_PREFIX, SELENIUM_PREFIX};
 
@@ -74,7 +77,7 @@ pub fn stages(spec: &BrowserSessionSpec) -> Vec<(String, Stage)> {
         ("ttlSecondsAfterFinished", ttl_seconds_after_finished.is_some(), Stage::Bind),
         ("expose", expose.is_some(), Stage::Bind),
         ("priority", *priority != 0, Stage::Bind),
-        ("proxy", proxy.is_some(), Stage::Bind),
+        ("proxy", proxy.is_some(), proxy_stage(proxy.as_ref())),
         ("context", context.is_some(), Stage::Relaunch),
         ("extensions", extensions.is_some(), Stage::Relaunch),
         ("allowedDomains", allowed_domains.is_some(), Stage::Bind),
@@ -93,6 +96,15 @@ pub fn stages(spec: &BrowserSessionSpec) -> Vec<(String, Stage)> {
         stages.push((format!("capabilities.{name}"), capability_stage(name)));
     }
     stages
+}
+
+/// Rules are the agent's, but a browser that is to accept any certificate is told so when its driver session is made.
+fn proxy_stage(proxy: Option<&Proxy>) -> Stage {
+    let routes = proxy
+        .into_iter()
+        .flat_map(|Proxy { rules, default }| rules.iter().map(|rule| &rule.route).chain(default));
+    let ignores = |route: &ProxyRoute| route.ignore_certificate_errors == Some(true);
+    if routes.into_iter().any(ignores) { Stage::DriverSession } else { Stage::Bind }
 }
 
 /// The stage of a capability.
