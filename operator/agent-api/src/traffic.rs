@@ -16,4 +16,7 @@ pub struct Bytes {
 pub struct Traffic {
     /// By the upstream's URL; `direct` is what went through none.
     pub upstreams: BTreeMap<String, Bytes>,
+    /// How many requests did not reach their servers, by RFC 9209's word for the cause.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub failures: BTreeMap<String, u64>,
 }

@@ -111,7 +111,7 @@ impl Failure {
     }
 
     /// RFC 9209's word for it (section 2.3).
-    fn error_type(&self) -> &'static str {
+    pub fn error_type(&self) -> &'static str {
         match self.cause {
             Cause::NoTarget => "http_request_error",
             Cause::NoSession => "proxy_configuration_error",
@@ -155,7 +155,6 @@ impl Failure {
 
     /// The page that says so. Of the answer to CONNECT a browser shows nothing but its own error.
     pub fn to_response(&self) -> Response<Body> {
-        tracing::debug!(error_type = self.error_type(), "a request did not reach its server");
         let words = escaped(&self.to_string());
         let page = format!(
             "<!doctype html><meta charset=utf-8><title>Not reached</title><h1>Not reached</h1><p>{words}</p>"

@@ -16,6 +16,7 @@ use super::{
     connector::{Connector, target},
     dial::Dialer,
     failure::{Cause, Failure},
+    failures::Failures,
     lost_pages::LostPages,
 };
 
@@ -31,11 +32,12 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 pub struct Forwarder {
     dialer: Arc<Dialer>,
     client: Client<Connector, Incoming>,
+    failures: Arc<Failures>,
     lost_pages: Arc<LostPages>,
 }
 
 impl Forwarder {
-    pub fn new(dialer: Arc<Dialer>, lost_pages: Arc<LostPages>) -> Self {
+    pub fn new(dialer: Arc<Dialer>, failures: Arc<Failures>, lost_pages: Arc<LostPages>) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
@@ -43,14 +45,14 @@ impl Forwarder {
             .http1_preserve_header_case(true)
             .http1_max_headers(MAX_HEADERS)
             .build(Connector(dialer.clone()));
-        Self { dialer, client, lost_pages }
+        Self { dialer, client, failures, lost_pages }
     }
 
     /// The server's answer, streamed, or why there is none.
     pub async fn forward(&self, mut request: Request<Incoming>) -> Response<Body> {
         let target = match prepare(&mut request) {
             Ok(target) => target,
-            Err(cause) => return Failure::from(cause).to_response(),
+            Err(cause) => return self.failures.answer(&Failure::from(cause)),
         };
         // Under one state of the routes a target has one route: no other server is told.
         if let Some(authorization) = self.dialer.proxy_authorization(&target) {
@@ -79,7 +81,7 @@ impl Forwarder {
 
     fn lost(&self, uri: &Uri, headers: &HeaderMap, failure: &Failure) -> Response<Body> {
         self.lost_pages.remember(&uri.to_string(), headers, failure);
-        failure.to_response()
+        self.failures.answer(failure)
     }
 }
 

@@ -8,6 +8,7 @@ mod counted;
 mod dial;
 mod error_kind;
 mod failure;
+mod failures;
 mod forward;
 mod lost_pages;
 mod own_addresses;

@@ -18,6 +18,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     dial::Dialer,
     failure::{Cause, Failure},
+    failures::Failures,
     forward::Forwarder,
     lost_pages::LostPages,
     traffic::Traffic,
@@ -48,6 +49,7 @@ pub struct EgressProxy {
     /// `None` before the bind: nothing is carried.
     carrier: watch::Sender<Option<Arc<Carrier>>>,
     traffic: Arc<Traffic>,
+    failures: Arc<Failures>,
     lost_pages: Arc<LostPages>,
 }
 
@@ -59,6 +61,7 @@ impl EgressProxy {
             port: listener.local_addr()?.port(),
             carrier: watch::Sender::new(None),
             traffic: Arc::default(),
+            failures: Arc::default(),
             lost_pages: Arc::default(),
         };
         let serving = proxy.clone().serve(listener, end.clone(), tasks.clone());
@@ -74,7 +77,8 @@ impl EgressProxy {
     /// Sets the routes of requests to come. What is being carried keeps its own.
     pub fn set_routes(&self, routes: Routes, guard: Guard) {
         let dialer = Arc::new(Dialer::new(routes, guard, self.traffic.clone()));
-        let forwarder = Forwarder::new(dialer.clone(), self.lost_pages.clone());
+        let forwarder =
+            Forwarder::new(dialer.clone(), self.failures.clone(), self.lost_pages.clone());
         self.carrier.send_replace(Some(Arc::new(Carrier { dialer, forwarder })));
     }
 
@@ -84,7 +88,7 @@ impl EgressProxy {
     }
 
     pub fn traffic(&self) -> Report {
-        self.traffic.report()
+        Report { failures: self.failures.report(), ..self.traffic.report() }
     }
 
     async fn serve(self, listener: TcpListener, end: CancellationToken, tasks: TaskTracker) {
@@ -136,13 +140,13 @@ impl EgressProxy {
         tasks: &TaskTracker,
     ) -> Response<Body> {
         let Some(carrier) = self.carrier.borrow().clone() else {
-            return Failure::from(Cause::NoSession).to_response();
+            return self.failures.answer(&Failure::from(Cause::NoSession));
         };
         if request.method() == Method::CONNECT {
-            return tunnel::open(carrier.dialer.clone(), request, end, tasks).await;
+            return tunnel::open(&carrier.dialer, &self.failures, request, end, tasks).await;
         }
         if request.uri().scheme() != Some(&uri::Scheme::HTTP) {
-            return Failure::from(Cause::NoTarget).to_response();
+            return self.failures.answer(&Failure::from(Cause::NoTarget));
         }
         carrier.forwarder.forward(request).await
     }

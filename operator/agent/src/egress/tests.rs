@@ -62,7 +62,16 @@ async fn a_request_is_answered_by_the_routes_that_there_are_now() {
         let answer = ask(&proxy, head).await;
         assert!(answer.starts_with("HTTP/1.1 400"), "{head}: {answer}");
     }
-    assert!(proxy.traffic().upstreams.is_empty());
+    let traffic = proxy.traffic();
+    assert!(traffic.upstreams.is_empty());
+    let failures = Vec::from_iter(traffic.failures.iter().map(|(cause, n)| (cause.as_str(), *n)));
+    let expected = [
+        ("destination_ip_prohibited", 10),
+        ("http_request_denied", 2),
+        ("http_request_error", 4),
+        ("proxy_configuration_error", 1),
+    ];
+    assert_eq!(failures, expected);
     end.cancel();
     tasks.close();
     tasks.wait().await;

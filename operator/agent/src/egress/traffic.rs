@@ -50,6 +50,6 @@ impl Traffic {
             };
             (upstream.clone(), bytes)
         });
-        Report { upstreams: upstreams.collect() }
+        Report { upstreams: upstreams.collect(), ..Report::default() }
     }
 }

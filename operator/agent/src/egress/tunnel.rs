@@ -1,7 +1,5 @@
 //! CONNECT: bytes both ways, until one end closes. TLS and WebSockets are carried by it.
 
-use std::sync::Arc;
-
 use egress::{Host, Scheme, Target};
 use http::{Request, Response, Uri};
 use hyper::body::Incoming;
@@ -13,6 +11,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     dial::{Dialer, Purpose},
     failure::{Cause, Failure},
+    failures::Failures,
 };
 
 /// How much of each direction is held in memory, in bytes.
@@ -22,7 +21,8 @@ const WS_PORT: u16 = 80;
 
 /// Opens a tunnel, and carries its bytes in a task until `end`.
 pub async fn open(
-    dialer: Arc<Dialer>,
+    dialer: &Dialer,
+    failures: &Failures,
     request: Request<Incoming>,
     end: CancellationToken,
     tasks: &TaskTracker,
@@ -33,7 +33,7 @@ pub async fn open(
     };
     let mut server = match dialled {
         Ok(server) => server,
-        Err(failure) => return failure.to_response(),
+        Err(failure) => return failures.answer(&failure),
     };
     let upgrade = hyper::upgrade::on(request);
     let carrying = async move {
