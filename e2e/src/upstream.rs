@@ -45,6 +45,28 @@ pub const PAGE: &str = "greeter";
 pub const PAGE_PORT: u16 = 8080;
 const SERVE: &str = "exec perl -MIO::Socket::INET -e 'my $s = IO::Socket::INET->new(LocalPort => 8080, Listen => 9, ReuseAddr => 1) or die; while (my $c = $s->accept) { sysread $c, my $d, 4096; print $c \"HTTP/1.1 200 OK\\r\\nContent-Length: 14\\r\\nConnection: close\\r\\n\\r\\na page of mine\"; close $c }'";
 
+/// A server of WebSockets that says what it is told.
+pub const ECHO: &str = "parrot";
+pub const ECHO_PORT: u16 = 8081;
+const PARROT: &str = r#"exec perl -MIO::Socket::INET -MDigest::SHA=sha1_base64 -e '
+$SIG{CHLD} = "IGNORE"; $SIG{PIPE} = "IGNORE";
+my $server = IO::Socket::INET->new(LocalPort => 8081, Listen => 9, ReuseAddr => 1) or die;
+while (my $client = $server->accept) {
+    next if fork;
+    my $head = ""; $head .= $_ while defined($_ = <$client>) && $_ ne "\r\n";
+    my ($key) = $head =~ /^sec-websocket-key: *(\S+)/mi or exit;
+    my $accept = sha1_base64($key . "258EAFA5-E914-47DA-95CA-C5AB0DC85B11") . "=";
+    $client->autoflush(1);
+    print $client "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: $accept\r\n\r\n";
+    while (read $client, my $start, 2) {
+        my ($kind, $length) = unpack "CC", $start; $length &= 127; last if $kind != 0x81 || $length > 125;
+        read $client, my $mask, 4; read $client, my $text, $length;
+        $text ^= substr $mask x 32, 0, $length;
+        print $client pack("CC", 0x81, $length), $text;
+    }
+    exit;
+}'"#;
+
 /// For an image to be there and a proxy to listen.
 const LIMIT: Duration = Duration::from_secs(60);
 /// tinyproxy's settings: everybody may use it, for every port; what it does is said on its output.
@@ -75,6 +97,7 @@ pub async fn make(namespace: &Namespace) -> Result<bool> {
         ),
         (LISTENER, LISTENER_PORT, HEAR.to_owned()),
         (PAGE, PAGE_PORT, SERVE.to_owned()),
+        (ECHO, ECHO_PORT, PARROT.to_owned()),
     ] {
         let probe = match name {
             LISTENER => listens("udp", port),
@@ -89,7 +112,7 @@ pub async fn make(namespace: &Namespace) -> Result<bool> {
         ]});
         apply(&namespace.name, &manifest).await?;
     }
-    for name in [HTTP, HTTPS, SOCKS, HTTP_OF_USERS, SOCKS_OF_USERS, LISTENER, PAGE] {
+    for name in [HTTP, HTTPS, SOCKS, HTTP_OF_USERS, SOCKS_OF_USERS, LISTENER, PAGE, ECHO] {
         let pods = namespace.pods();
         let settled = until(&pods, name, "ready", LIMIT, |pod| {
             pod.is_some_and(|pod| is_ready(pod) || has_no_image(pod))

@@ -10,7 +10,8 @@ use e2e::{
     kubectl::{apply, kubectl},
     namespace::Live,
     upstream::{
-        self, HTTP, HTTP_OF_USERS, HTTP_PORT, PASSWORD, SOCKS_OF_USERS, SOCKS_PORT, USERNAME,
+        self, ECHO, ECHO_PORT, HTTP, HTTP_OF_USERS, HTTP_PORT, PASSWORD, SOCKS_OF_USERS,
+        SOCKS_PORT, USERNAME,
     },
     wait::eventually,
     with_namespace,
@@ -228,6 +229,48 @@ async fn routes_change_while_the_session_runs() -> Result<()> {
             let error = sessions.patch("s", &PatchParams::default(), &other).await.err();
             let error = error.context("the time limit changed")?.to_string();
             ensure!(error.contains("spec.proxy alone may change"), "{name}: {error}");
+            namespace.delete("s").await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_connection_that_is_open_keeps_its_route_when_the_rules_change() -> Result<()> {
+    with_namespace(async |namespace| {
+        if !upstream::make(&namespace).await? {
+            return Ok(());
+        }
+        let client = namespace.client().await?;
+        let url = format!("ws://{}/", upstream::address(&namespace, ECHO, ECHO_PORT));
+        let sessions = namespace.sessions();
+        let open = r"
+            const [url, done] = arguments;
+            const socket = new WebSocket(url);
+            socket.onopen = () => { window.first ??= socket; done('open'); };
+            socket.onerror = () => done('refused');
+        ";
+        let say = r"
+            const [text, done] = arguments;
+            first.onmessage = event => done(event.data);
+            first.onclose = () => done('closed');
+            first.send(text);
+        ";
+        for name in BROWSERS {
+            let live = namespace.create_ready("s", json!({"capabilities": browser(name)})).await?;
+            client.open(&live.id, &namespace.cluster.page("/")).await?;
+            let path = format!("/session/{}/execute/async", live.id);
+            let run = async |script: &str, argument: &str| {
+                client.post(&path, json!({"script": script, "args": [argument]})).await
+            };
+            assert_eq!(run(open, &url).await?, "open", "{name}");
+            assert_eq!(run(say, "before").await?, "before", "{name}");
+            let change = Patch::Merge(json!({"spec": {"proxy": {"default": {"type": "block"}}}}));
+            let changed = sessions.patch("s", &PatchParams::default(), &change).await?;
+            in_force(&namespace, changed.metadata.generation.context("a generation")?).await?;
+            assert_eq!(run(open, &url).await?, "refused", "{name}");
+            assert_eq!(run(say, "after").await?, "after", "{name}");
             namespace.delete("s").await?;
         }
         Ok(())
