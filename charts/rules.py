@@ -32,11 +32,15 @@ def check_roles(objects):
             assert not forbidden, f"{role['metadata']['name']} may {forbidden}"
             if role["kind"] == "ClusterRole":
                 assert "secrets" not in rule["resources"], f"{role['metadata']['name']} has secrets of every namespace"
-            elif "secrets" in rule["resources"] and rule["verbs"] == ["list", "watch"]:
-                # The API keys; RBAC cannot restrict watch to a label.
-                assert role["metadata"]["name"] == "browser-operator-gateway", rule
-            elif "secrets" in rule["resources"] and rule["verbs"] != ["create"]:
-                assert (rule["verbs"], rule.get("resourceNames")) == (["get"], [KEY]), rule
+            elif "secrets" in rule["resources"] and rule.get("resourceNames") != [KEY]:
+                # The API keys, and what calls brought for proxies; RBAC cannot restrict watch to a label.
+                allowed = {
+                    "browser-operator-gateway": ["list", "watch", "create"],
+                    "browser-operator-controller": ["create", "get", "list", "watch", "delete"],
+                }
+                assert rule["verbs"] == allowed[role["metadata"]["name"]], rule
+            elif "secrets" in rule["resources"]:
+                assert rule["verbs"] == ["get"], rule
     gateway = resources(rules_of(objects, "ClusterRole", "gateway"))
     allowed = {"browsersessions", "browserclasses", "namespaces", "tokenreviews", "subjectaccessreviews"}
     assert gateway <= allowed, f"the gateway may touch {gateway - allowed}"

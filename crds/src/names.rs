@@ -8,6 +8,14 @@ pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 pub const USE_LABEL: &str = "browser-operator.io/use";
 /// The value of [`USE_LABEL`] for the credentials of a proxy.
 pub const USE_PROXY: &str = "proxy";
+/// The value of [`USE_LABEL`] for the credentials that a call brought for the proxies of its session, in the operator's namespace.
+pub const USE_SESSION_PROXY: &str = "session-proxy";
+/// The prefix of such a Secret's name, before the session's uid.
+pub const SESSION_PROXY_PREFIX: &str = "session-proxy-";
+/// The key of its data: the credentials, as JSON.
+pub const SESSION_PROXY_KEY: &str = "credentials";
+/// On such a Secret: its session, as NAMESPACE/NAME.
+pub const SESSION_ANNOTATION: &str = "browser-operator.io/session";
 /// The value of [`MANAGED_BY_LABEL`].
 pub const MANAGED_BY: &str = "browser-operator";
 /// On a browser pod and its Service: the uid of its session.

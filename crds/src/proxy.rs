@@ -64,6 +64,12 @@ pub struct ProxyRoute {
     #[schemars(schema_with = "local_object_reference")]
     pub credentials_secret_ref: Option<LocalObjectReference>,
 
+    /// Which of the credentials that a call of a REST API brought for this `external` proxy. They are kept in the operator's
+    /// namespace as long as the session lives. The gateway sets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 8), regex(pattern = "^[0-9]+$"))]
+    pub credentials_key: Option<String>,
+
     /// Accept any certificate of an `external` proxy. And of servers: a session that is created with it accepts any certificate, as
     /// with `spec.ignoreCertificateErrors`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -163,6 +169,7 @@ mod tests {
                 },
                 {"domainPattern": ".*\\.gov", "type": "managed", "geolocation": {"country": "US", "state": "NY", "city": "New York"}},
                 {"domainPattern": "ads.example", "type": "block"},
+                {"type": "external", "server": "http://proxy:3128", "credentialsKey": "4"},
                 {
                     "domainPattern": "api.example",
                     "type": "direct",

@@ -6,6 +6,7 @@ mod browserbase;
 mod fields;
 mod full;
 mod keys;
+mod proxies;
 mod refused;
 mod sdks;
 

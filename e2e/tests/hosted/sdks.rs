@@ -12,7 +12,7 @@ use kube::ResourceExt;
 use tokio::process::Command;
 
 /// Runs a client with a key, and gives what it prints.
-async fn run_with(namespace: &Namespace, key: &Key, mut client: Command) -> Result<String> {
+pub async fn run_with(namespace: &Namespace, key: &Key, mut client: Command) -> Result<String> {
     client
         .env("BROWSERBASE_BASE_URL", &namespace.cluster.settings.gateway_url)
         .env("ANONYMIZED_TELEMETRY", "false");

@@ -1,6 +1,6 @@
 //! What a session is keyed by: its object in one life.
 
-use crds::BrowserSession;
+use crds::{BrowserSession, names};
 use k8s_openapi::{
     api::core::v1::Pod,
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
@@ -41,6 +41,19 @@ impl SessionKey {
             name: owner.name.clone(),
             uid: owner.uid.clone(),
         })
+    }
+
+    /// The key of the session whose credentials a Secret of the operator's namespace has.
+    pub fn of_brought(secret: &ObjectMeta) -> Option<Self> {
+        let uid = secret.name.as_deref()?.strip_prefix(names::SESSION_PROXY_PREFIX)?;
+        let session = secret.annotations.as_ref()?.get(names::SESSION_ANNOTATION)?;
+        let (namespace, name) = session.split_once('/')?;
+        Some(Self { namespace: namespace.into(), name: name.into(), uid: uid.into() })
+    }
+
+    /// The name of that Secret.
+    pub fn brought_name(&self) -> String {
+        format!("{}{}", names::SESSION_PROXY_PREFIX, self.uid)
     }
 }
 

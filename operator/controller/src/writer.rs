@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use crds::{BrowserClass, BrowserClassStatus, BrowserSession, BrowserSessionStatus, names};
 use k8s_openapi::{
     api::{
-        core::v1::{Pod, Service},
+        core::v1::{Pod, Secret, Service},
         networking::v1::NetworkPolicy,
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -185,6 +185,19 @@ impl Writer {
         let services = Api::<Service>::namespaced(self.client.clone(), namespace);
         or_gone(services.delete(name, &only(uid)).await.map(drop))
             .map_err(failed("delete", "Service", name))
+    }
+
+    /// Deletes a Secret, if it is still the one that was seen.
+    pub async fn delete_seen_secret(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: Option<String>,
+    ) -> Result<(), Error> {
+        self.metrics.api_write("delete", "secrets");
+        let secrets = Api::<Secret>::namespaced(self.client.clone(), namespace);
+        or_gone(secrets.delete(name, &only(uid)).await.map(drop))
+            .map_err(failed("delete", "Secret", name))
     }
 
     /// Deletes a session's own Service; its owner reference would do so too, but later.

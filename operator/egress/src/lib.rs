@@ -21,7 +21,7 @@ pub use lists::{ClassLists, ListError, ListProblem, SessionLists};
 pub use networks::{closed_to_all, closed_to_world};
 pub use pattern::{DomainPattern, PatternError};
 pub use routes::{
-    Choice, Route, RouteError, RouteProblem, RouteSpec, Routes, RoutesSpec, RuleSpec,
+    Choice, MAX_RULES, Route, RouteError, RouteProblem, RouteSpec, Routes, RoutesSpec, RuleSpec,
 };
 pub use upstream::{Upstream, UpstreamError, UpstreamScheme};
 pub use webdriver_proxy::{CapabilityError, of_capability};

@@ -145,6 +145,7 @@ pub async fn run(
     let closing = CancellationToken::new();
     let sessions = SessionCreator {
         client: client.clone(),
+        operator_namespace: settings.namespace.clone(),
         directory: directory.clone(),
         classes: classes.clone(),
         controller,

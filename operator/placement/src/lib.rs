@@ -20,7 +20,10 @@ mod versions;
 pub use capability_sets::matched_set;
 pub use place::{Placement, place};
 pub use policy::{class_problem, timeout_seconds};
-pub use proxy::{ProxyCredentials, check_proxy, credentials_secrets, routes};
+pub use proxy::{
+    Brought, BroughtCredentials, ProxyCredentials, check_brought, check_proxy, credentials_secrets,
+    has_brought, routes,
+};
 pub use refusal::Refusal;
 pub use request::{Namespace, Request};
 pub use versions::check_found;

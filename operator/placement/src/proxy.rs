@@ -7,6 +7,7 @@ use crds::{
     proxy::{Proxy, ProxyRoute, ProxyRule, ProxyType},
 };
 use egress::{Credentials, RouteSpec, Routes, RoutesSpec, RuleSpec};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use webdriver::capabilities::CapabilitySet;
 
@@ -19,16 +20,61 @@ const FIELD: &str = "spec.proxy";
 /// WebDriver's own.
 const CAPABILITY: &str = "proxy";
 
-/// The credentials of proxies, by the name of the Secret that has them.
-pub type ProxyCredentials = BTreeMap<String, Credentials>;
+/// What the proxies of a session's rules know it by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProxyCredentials {
+    /// By the name of the Secret of the session's namespace.
+    pub secrets: BTreeMap<String, Credentials>,
+    /// By the key that routes have.
+    pub brought: BroughtCredentials,
+}
+
+/// The credentials that a call of a REST API brought for the proxies of its session, by the key that their routes have.
+pub type BroughtCredentials = BTreeMap<String, Brought>;
+
+/// The credentials for one server alone: whoever may change a session's rules must not have them sent to another.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+pub struct Brought {
+    pub server: String,
+    pub credentials: Credentials,
+}
+
+fn all_routes(spec: &BrowserSessionSpec) -> impl Iterator<Item = &ProxyRoute> {
+    let proxy = spec.proxy.iter();
+    proxy.flat_map(|Proxy { rules, default }| rules.iter().map(|rule| &rule.route).chain(default))
+}
 
 /// The Secrets that a session's rules name.
 #[must_use]
 pub fn credentials_secrets(spec: &BrowserSessionSpec) -> BTreeSet<&str> {
-    let proxy = spec.proxy.iter();
-    let routes = proxy
-        .flat_map(|Proxy { rules, default }| rules.iter().map(|rule| &rule.route).chain(default));
-    routes.filter_map(|route| Some(route.credentials_secret_ref.as_ref()?.name.as_str())).collect()
+    all_routes(spec)
+        .filter_map(|route| Some(route.credentials_secret_ref.as_ref()?.name.as_str()))
+        .collect()
+}
+
+/// Whether a session's rules ask for credentials that a call brought.
+#[must_use]
+pub fn has_brought(spec: &BrowserSessionSpec) -> bool {
+    all_routes(spec).any(|route| route.credentials_key.is_some())
+}
+
+/// Whether every key of a session's rules has credentials for its server.
+///
+/// # Errors
+/// One has none.
+pub fn check_brought(
+    spec: &BrowserSessionSpec,
+    brought: &BroughtCredentials,
+) -> Result<(), Refusal> {
+    for route in all_routes(spec) {
+        let Some(key) = &route.credentials_key else { continue };
+        let server = brought.get(key).map(|brought| brought.server.as_str());
+        if server.is_none() || server != route.server.as_deref() {
+            let words = format!("credentialsKey {key}: no credentials were brought for its server");
+            return refuse(Reason::SecretUnusable, FIELD, words);
+        }
+    }
+    Ok(())
 }
 
 /// Whether servers behind one of the session's proxies may have any certificate.
@@ -74,6 +120,7 @@ fn route_of(
         type_,
         server,
         credentials_secret_ref,
+        credentials_key,
         ignore_certificate_errors,
         geolocation,
     } = route;
@@ -89,10 +136,18 @@ fn route_of(
     if *type_ != ProxyType::External && ignore_certificate_errors {
         return invalid("ignoreCertificateErrors is for routes of type external alone");
     }
+    if credentials_key.is_some() && (*type_ != ProxyType::External || secret.is_some()) {
+        return invalid(
+            "credentialsKey is for routes of type external without credentialsSecretRef",
+        );
+    }
+    let of_secret = secret.and_then(|name| credentials.secrets.get(name));
+    let of_call = credentials_key.as_ref().and_then(|key| credentials.brought.get(key));
+    let of_call = of_call.filter(|brought| Some(&brought.server) == server.as_ref());
     match (type_, server) {
         (ProxyType::External, Some(server)) => Ok(RouteSpec::External {
             server: server.clone(),
-            credentials: secret.and_then(|name| credentials.get(name).cloned()),
+            credentials: of_secret.or(of_call.map(|brought| &brought.credentials)).cloned(),
             ignore_certificate_errors,
         }),
         (ProxyType::External, None) => {
@@ -117,7 +172,7 @@ fn unavailable<T>(name: &str, field: &str) -> Result<T, Refusal> {
 /// # Errors
 /// They mean nothing, or the capability `proxy` says others.
 pub fn check_proxy(spec: &BrowserSessionSpec, set: &CapabilitySet) -> Result<(), Refusal> {
-    if let Err(error) = Routes::parse(&routes(spec, &ProxyCredentials::new())?) {
+    if let Err(error) = Routes::parse(&routes(spec, &ProxyCredentials::default())?) {
         return refuse(Reason::FieldInvalid, FIELD, error.to_string());
     }
     let Some(Value::Object(proxy)) = set.get(CAPABILITY) else { return Ok(()) };
@@ -154,7 +209,7 @@ mod tests {
         let spec = json!({"proxy": {"rules": rules, "default": {"type": "block"}}});
         assert_eq!(check(spec.clone(), json!({})), Ok(()));
         let spec: BrowserSessionSpec = serde_json::from_value(spec).unwrap();
-        let routes = routes(&spec, &ProxyCredentials::new()).unwrap();
+        let routes = routes(&spec, &ProxyCredentials::default()).unwrap();
         assert_eq!(routes.rules[2].route, RouteSpec::Direct);
         assert_eq!(routes.default, Some(RouteSpec::Block));
         assert!(
@@ -172,12 +227,41 @@ mod tests {
         let spec: BrowserSessionSpec = serde_json::from_value(spec).unwrap();
         assert_eq!(credentials_secrets(&spec), BTreeSet::from(["a", "b", "c"]));
         let of_b = Credentials::new("u".to_owned(), "p".to_owned()).unwrap();
-        let routes = routes(&spec, &[("b".to_owned(), of_b.clone())].into()).unwrap();
+        let secrets = [("b".to_owned(), of_b.clone())].into();
+        let known = ProxyCredentials { secrets, ..Default::default() };
+        let routes = routes(&spec, &known).unwrap();
         let found = routes.rules.into_iter().map(|rule| match rule.route {
             RouteSpec::External { credentials, .. } => credentials,
             _ => None,
         });
         assert_eq!(Vec::from_iter(found), [None, Some(of_b), None]);
+    }
+
+    #[test]
+    fn what_a_call_brought_is_for_its_own_server_alone() {
+        let external = |server: &str, key: &str| json!({"type": "external", "server": server, "credentialsKey": key});
+        let credentials = Credentials::new("u".to_owned(), "p".to_owned()).unwrap();
+        let brought = Brought { server: "http://p".to_owned(), credentials: credentials.clone() };
+        let known = ProxyCredentials {
+            brought: [("0".to_owned(), brought)].into(),
+            ..ProxyCredentials::default()
+        };
+        for (route, is_known) in [
+            (external("http://p", "0"), true),
+            (external("http://mine", "0"), false),
+            (external("http://p", "1"), false),
+        ] {
+            let spec = json!({"proxy": {"default": route}});
+            assert_eq!(check(spec.clone(), json!({})), Ok(()));
+            let spec: BrowserSessionSpec = serde_json::from_value(spec).unwrap();
+            assert!(has_brought(&spec));
+            assert_eq!(check_brought(&spec, &known.brought).is_ok(), is_known, "{route}");
+            let told = is_known.then(|| credentials.clone());
+            let server = route["server"].as_str().unwrap().to_owned();
+            let expected =
+                RouteSpec::External { server, credentials: told, ignore_certificate_errors: false };
+            assert_eq!(routes(&spec, &known).unwrap().default, Some(expected));
+        }
     }
 
     #[test]
@@ -213,6 +297,11 @@ mod tests {
                 rule(json!({"type": "block", "credentialsSecretRef": {"name": "s"}})),
                 json!({}),
                 "spec.proxy: rules[1].credentialsSecretRef is for routes of type external",
+            ),
+            (
+                rule(json!({"type": "block", "credentialsKey": "0"})),
+                json!({}),
+                "spec.proxy: rules[1].credentialsKey is for routes of type external",
             ),
             (
                 rule(

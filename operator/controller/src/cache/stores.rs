@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use agent_api::PodRef;
 use crds::{BrowserClass, BrowserSession, names};
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::core::v1::{Pod, Secret, Service};
 use kube::{
     core::PartialObjectMeta,
     runtime::reflector::{ObjectRef, Store},
@@ -23,6 +23,9 @@ pub struct Stores {
     pub(super) pods: Store<Pod>,
     pub(super) pod_index: PodIndex,
     pub(super) services: Store<PartialObjectMeta<Service>>,
+    /// The credentials that calls brought, in the operator's namespace.
+    pub(super) brought: Store<PartialObjectMeta<Secret>>,
+    pub(super) operator_namespace: String,
     pub(super) classes: Arc<RwLock<Arc<[BrowserClass]>>>,
     pub(super) class_owners: Arc<RwLock<ClassOwners>>,
     pub(super) controller_name: String,
@@ -38,6 +41,7 @@ impl Stores {
         let _ = self.sessions.wait_until_ready().await;
         let _ = self.pods.wait_until_ready().await;
         let _ = self.services.wait_until_ready().await;
+        let _ = self.brought.wait_until_ready().await;
         let _ = self.classes_listed.wait_until_ready().await;
     }
 
@@ -102,6 +106,12 @@ impl Stores {
     pub fn service_uid(&self, namespace: &str, name: &str) -> Option<String> {
         let service = self.services.get(&ObjectRef::new(name).within(namespace))?;
         service.metadata.uid.clone()
+    }
+
+    /// The uid of the Secret with the credentials that a session's call brought.
+    pub fn brought_uid(&self, key: &SessionKey) -> Option<String> {
+        let secret = ObjectRef::new(&key.brought_name()).within(&self.operator_namespace);
+        self.brought.get(&secret)?.metadata.uid.clone()
     }
 
     /// The namespaces with a Service that names their pods.

@@ -9,7 +9,7 @@ use std::{
 use agent_api::{PodRef, installation_key::InstallationKey};
 use crds::{BrowserClass, BrowserSession, names};
 use futures::{Stream, StreamExt, future::ready};
-use k8s_openapi::api::core::v1::{Pod, PodSpec, Service};
+use k8s_openapi::api::core::v1::{Pod, PodSpec, Secret, Service};
 use kube::{
     Client, Resource, ResourceExt,
     api::ObjectMeta,
@@ -19,7 +19,11 @@ use kube::{
     },
 };
 use parking_lot::{Mutex, RwLock};
-use support::{objects::Sent, panics::essential, watch};
+use support::{
+    objects::Sent,
+    panics::essential,
+    watch::{self, Scope},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -56,7 +60,7 @@ pub fn start(
     stop: &CancellationToken,
     tasks: &TaskTracker,
 ) -> Stores {
-    let Settings { controller_name, namespaces: scope, .. } = settings;
+    let Settings { controller_name, namespaces: scope, operator_namespace, .. } = settings;
     let all = watcher::Config::default();
     let managed = all.clone().labels(&format!("{}={}", names::MANAGED_BY_LABEL, names::MANAGED_BY));
     let our_pods = all.clone().labels(&pod_selector(controller_name));
@@ -142,6 +146,18 @@ pub fn start(
         }
     });
 
+    let of_sessions = format!("{}={}", names::USE_LABEL, names::USE_SESSION_PROXY);
+    let of_sessions = watcher::Config::default().labels(&of_sessions);
+    let own = Scope::Namespaces(vec![operator_namespace.clone()]);
+    let events = watch::metadata::<Secret>(client, &own, of_sessions, stop);
+    let brought = follow(events, tasks, {
+        let (queue, scope) = (queue.clone(), scope.clone());
+        move |touched, _| {
+            let keys = touched.iter().filter_map(|secret| SessionKey::of_brought(&secret.metadata));
+            queue.add_all(keys.filter(|key| scope.has(&key.namespace)));
+        }
+    });
+
     // A class that comes or changes may be what a session waits for.
     let classes = Arc::new(RwLock::new(Arc::from(Vec::new())));
     let class_owners = Arc::new(RwLock::new(ClassOwners::default()));
@@ -183,6 +199,8 @@ pub fn start(
         pods,
         pod_index,
         services,
+        brought,
+        operator_namespace: operator_namespace.clone(),
         classes,
         class_owners,
         controller_name,

@@ -76,6 +76,12 @@ impl Reconciler<'_> {
                 self.delete_own_service(session).await?;
                 Ok(Action::RequeueAfter(WATCH_LAG))
             }
+            Step::DeleteCredentials => {
+                let Context { settings, stores, writer, .. } = self.context;
+                let (name, uid) = (self.key.brought_name(), stores.brought_uid(self.key));
+                writer.delete_seen_secret(&settings.operator_namespace, &name, uid).await?;
+                Ok(Action::RequeueAfter(WATCH_LAG))
+            }
             Step::DeleteSession => {
                 self.context.writer.delete_session(self.key).await?;
                 Ok(Action::AwaitChange)

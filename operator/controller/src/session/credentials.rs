@@ -1,4 +1,4 @@
-//! The Secrets that a session's rules name: read when its pod is to be made and when it is bound, and kept nowhere.
+//! What the proxies of a session's rules know it by: read when its pod is to be made and when it is bound, and kept nowhere.
 
 use std::collections::BTreeMap;
 
@@ -6,15 +6,29 @@ use crds::{BrowserSessionSpec, Reason, names};
 use egress::{Credentials, CredentialsError};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{Api, Client, ResourceExt};
-use placement::ProxyCredentials;
+use placement::{BroughtCredentials, ProxyCredentials};
 
-use crate::pods::Problem;
+use crate::{pods::Problem, session_key::SessionKey};
 
 const USERNAME: &str = "username";
 const PASSWORD: &str = "password";
 
-/// What a namespace's Secrets say, or which of them says nothing and why.
-pub type Found = Result<ProxyCredentials, Problem>;
+/// What Secrets say, or why one of them says nothing.
+pub type Found = Result<ProxyCredentials, Unusable>;
+
+/// Why there are no credentials.
+#[derive(Clone, Debug)]
+pub enum Unusable {
+    Problem(Problem),
+    /// The gateway, which has made the session, has not kept yet what its call brought.
+    NotBrought,
+}
+
+impl From<Problem> for Unusable {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
 
 /// Why a Secret says nothing, in words that follow its name.
 #[derive(Debug, thiserror::Error)]
@@ -31,15 +45,59 @@ enum SecretError {
     Credentials(#[from] CredentialsError),
 }
 
-/// Reads what the spec names.
+/// Whether a session's rules ask for any.
+pub fn are_asked_for(spec: &BrowserSessionSpec) -> bool {
+    placement::has_brought(spec) || !placement::credentials_secrets(spec).is_empty()
+}
+
+/// Reads what the spec asks for.
 ///
 /// # Errors
 /// The API server gives no answer that is about a Secret.
 pub async fn read(
     client: &Client,
-    namespace: &str,
+    operator_namespace: &str,
+    key: &SessionKey,
     spec: &BrowserSessionSpec,
 ) -> Result<Found, kube::Error> {
+    let brought = match placement::has_brought(spec) {
+        true => brought(client, operator_namespace, key, spec).await?,
+        false => Ok(BroughtCredentials::new()),
+    };
+    let secrets = named(client, &key.namespace, spec).await?;
+    Ok(brought.and_then(|brought| Ok(ProxyCredentials { secrets: secrets?, brought })))
+}
+
+/// What the call that made the session brought.
+async fn brought(
+    client: &Client,
+    operator_namespace: &str,
+    key: &SessionKey,
+    spec: &BrowserSessionSpec,
+) -> Result<Result<BroughtCredentials, Unusable>, kube::Error> {
+    let secrets = Api::<Secret>::namespaced(client.clone(), operator_namespace);
+    let Some(secret) = secrets.get_opt(&key.brought_name()).await? else {
+        return Ok(Err(Unusable::NotBrought));
+    };
+    let data = secret.data.and_then(|mut data| data.remove(names::SESSION_PROXY_KEY));
+    let read = data.and_then(|ByteString(json)| serde_json::from_slice(&json).ok());
+    // What stands in it is told to nobody.
+    let Some(brought) = read else {
+        let message = "spec.proxy: the credentials that its call brought cannot be read".to_owned();
+        return Ok(Err(Problem { reason: Reason::SecretUnusable, message }.into()));
+    };
+    Ok(match placement::check_brought(spec, &brought) {
+        Ok(()) => Ok(brought),
+        Err(refusal) => Err(Problem { reason: refusal.reason, message: refusal.message() }.into()),
+    })
+}
+
+/// What the Secrets of its namespace say that its rules name.
+async fn named(
+    client: &Client,
+    namespace: &str,
+    spec: &BrowserSessionSpec,
+) -> Result<Result<BTreeMap<String, Credentials>, Unusable>, kube::Error> {
     let secrets = Api::<Secret>::namespaced(client.clone(), namespace);
     let mut found = BTreeMap::new();
     for name in placement::credentials_secrets(spec) {
@@ -54,7 +112,7 @@ pub async fn read(
             Ok(credentials) => found.insert(name.to_owned(), credentials),
             Err(why) => {
                 let message = format!("spec.proxy: Secret {namespace}/{name}: {why}");
-                return Ok(Err(Problem { reason: Reason::SecretUnusable, message }));
+                return Ok(Err(Problem { reason: Reason::SecretUnusable, message }.into()));
             }
         };
     }

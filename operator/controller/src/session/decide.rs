@@ -11,6 +11,7 @@ use placement::{Placement, ProxyCredentials};
 use webdriver::capabilities::CapabilitySet;
 
 use super::{
+    credentials::Unusable,
     dereference::{Dereferenced, References, Services},
     status, validate,
 };
@@ -35,24 +36,29 @@ const SLOW: SignedDuration = SignedDuration::from_secs(5);
 /// makes it later.
 const LASTING: SignedDuration = SignedDuration::from_secs(10);
 
+/// How long the gateway may take to keep what a call brought.
+const BRINGING_SECONDS: i32 = 10;
+
 /// What is known of a session.
 pub struct Facts<'a> {
     pub session: Option<&'a BrowserSession>,
     pub pod: Option<&'a Pod>,
     pub tombstone: Option<&'a Tombstone>,
     pub services: Services,
+    pub has_brought: bool,
     pub references: &'a References,
     pub now: Timestamp,
 }
 
 impl<'a> Facts<'a> {
     pub fn new(objects: &'a Dereferenced, now: Timestamp) -> Self {
-        let Dereferenced { session, pod, tombstone, services, references } = objects;
+        let Dereferenced { session, pod, tombstone, services, has_brought, references } = objects;
         Self {
             session: session.as_deref(),
             pod: pod.as_deref(),
             tombstone: tombstone.as_ref(),
             services: *services,
+            has_brought: *has_brought,
             references,
             now,
         }
@@ -93,6 +99,8 @@ pub enum Step<'a> {
     DeletePod { session: Option<&'a BrowserSession>, pod: &'a Pod },
     /// Delete the session's own Service.
     DeleteService { session: &'a BrowserSession },
+    /// Delete the credentials that a session's call brought: it has ended or is gone.
+    DeleteCredentials,
     /// Delete the record of a session that ended long enough ago.
     DeleteSession,
 }
@@ -112,7 +120,11 @@ pub enum Absence {
 /// The absence that a step rests on.
 pub fn rests_on(facts: &Facts<'_>, step: &Step<'_>) -> Option<Absence> {
     match step {
-        Step::DeletePod { session: None, .. } if facts.session.is_none() => Some(Absence::Session),
+        Step::DeletePod { session: None, .. } | Step::DeleteCredentials
+            if facts.session.is_none() =>
+        {
+            Some(Absence::Session)
+        }
         Step::End { session, pod: None, status } => {
             let reason = status.conditions.first().and_then(|c| Reason::parse(&c.reason))?;
             match reason {
@@ -140,12 +152,17 @@ pub fn decide<'a>(
     admit: impl FnOnce(&str, Option<usize>) -> Option<Admission>,
 ) -> Step<'a> {
     let Some(session) = facts.session else {
-        return delete_pod(facts).unwrap_or(Step::Wait(None));
+        let nothing_else = || match facts.has_brought {
+            true => Step::DeleteCredentials,
+            false => Step::Wait(None),
+        };
+        return delete_pod(facts).unwrap_or_else(nothing_else);
     };
     let is_deleted = session.metadata.deletion_timestamp.is_some();
     if session.is_terminal() {
         return delete_pod(facts).unwrap_or_else(|| match facts.services.own {
             true => Step::DeleteService { session },
+            false if facts.has_brought => Step::DeleteCredentials,
             false if is_deleted => Step::Wait(None),
             false => expire(session, facts.now),
         });
@@ -224,8 +241,8 @@ fn without_pod<'a>(
             return report(facts, session, Phase::Pending, problem, None);
         }
     };
-    if let Err(problem) = validate::credentials(facts.references) {
-        return end(facts, session, problem);
+    if let Err(unusable) = validate::credentials(facts.references) {
+        return without_credentials(facts, session, unusable);
     }
     let capacity = placement.class.spec.capacity.and_then(|n| usize::try_from(n).ok());
     let (reason, position) = match admit(&class, capacity) {
@@ -286,7 +303,7 @@ fn with_pod<'a>(facts: &Facts<'a>, session: &'a BrowserSession, pod: &'a Pod) ->
         Observed::Reachable { ip } => match validate::matched_capabilities(session, pod, class) {
             Ok(capabilities) => match validate::credentials(facts.references) {
                 Ok(credentials) => Step::Bind { session, pod, ip, capabilities, credentials },
-                Err(problem) => end(facts, session, problem),
+                Err(unusable) => without_credentials(facts, session, unusable),
             },
             Err(problem) => end(facts, session, problem),
         },
@@ -313,7 +330,32 @@ fn routes<'a>(facts: &Facts<'a>, session: &BrowserSession, pod: &Pod) -> Routes<
     let class = class_of(pod, &facts.references.classes);
     let set = validate::matched_capabilities(session, pod, class)?;
     validate::proxy(session, &set)?;
-    Ok((class, validate::credentials(facts.references)?))
+    let credentials = validate::credentials(facts.references);
+    Ok((class, credentials.map_err(session_without)?))
+}
+
+/// A session whose proxies know it by nothing yet. The gateway keeps what a call brought right after it has made the session.
+fn without_credentials<'a>(
+    facts: &Facts<'a>,
+    session: &'a BrowserSession,
+    unusable: Unusable,
+) -> Step<'a> {
+    let created = session.creation_timestamp().map_or(facts.now, |created| created.0);
+    match (&unusable, time_left(created, BRINGING_SECONDS, facts.now)) {
+        (Unusable::NotBrought, Some(left)) => Step::Wait(Some(left)),
+        _ => end(facts, session, session_without(unusable)),
+    }
+}
+
+fn session_without(unusable: Unusable) -> Problem {
+    match unusable {
+        Unusable::Problem(problem) => problem,
+        Unusable::NotBrought => {
+            let message =
+                "spec.proxy: credentialsKey: no call brought credentials for this session";
+            Problem { reason: Reason::SecretUnusable, message: message.to_owned() }
+        }
+    }
 }
 
 /// A pod that is held up says whether its class was mended meanwhile: it keeps what it was made with.

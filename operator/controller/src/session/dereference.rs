@@ -20,6 +20,8 @@ pub struct Dereferenced {
     /// Why its pod ended, where that went unseen.
     pub tombstone: Option<Tombstone>,
     pub services: Services,
+    /// Whether the credentials are kept that its call brought.
+    pub has_brought: bool,
     pub references: References,
 }
 
@@ -72,8 +74,9 @@ pub fn dereference(
     let pod = stores.pod_of(key);
     let tombstone = if pod.is_none() { tombstones.get(&key.uid) } else { None };
     let services = services(stores, expectations, key, session.as_deref());
+    let has_brought = stores.brought_uid(key).is_some();
     let references = References { classes: stores.classes(), labels: None, credentials: None };
-    Dereferenced { session, pod, tombstone, services, references }
+    Dereferenced { session, pod, tombstone, services, has_brought, references }
 }
 
 fn services(

@@ -75,7 +75,8 @@ async fn try_reconcile(
     }
     let (mut step, mut absence) = next_step(context, key, &objects);
     if let Some(session) = needs_credentials(&step) {
-        let found = credentials::read(&context.client, &key.namespace, &session.spec).await?;
+        let operator = &context.settings.operator_namespace;
+        let found = credentials::read(&context.client, operator, key, &session.spec).await?;
         objects.references.credentials = Some(found);
         (step, absence) = next_step(context, key, &objects);
     }
@@ -106,7 +107,7 @@ fn needs_credentials<'a>(step: &Step<'a>) -> Option<&'a BrowserSession> {
         Step::CreatePod { session, .. }
         | Step::Bind { session, .. }
         | Step::Route { session, .. } => {
-            (!placement::credentials_secrets(&session.spec).is_empty()).then_some(*session)
+            credentials::are_asked_for(&session.spec).then_some(*session)
         }
         _ => None,
     }

@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use placement::{Placement, ProxyCredentials, Refusal};
 use webdriver::capabilities::CapabilitySet;
 
-use super::dereference::References;
+use super::{credentials::Unusable, dereference::References};
 use crate::{build::MATCHED_ANNOTATION, placing, pods::Problem};
 
 /// What a session without a pod gets.
@@ -24,8 +24,8 @@ pub fn placement<'a>(
 ///
 /// # Errors
 /// A Secret that they name is not what it must be.
-pub fn credentials(references: &References) -> Result<ProxyCredentials, Problem> {
-    references.credentials.clone().unwrap_or_else(|| Ok(ProxyCredentials::new()))
+pub fn credentials(references: &References) -> Result<ProxyCredentials, Unusable> {
+    references.credentials.clone().unwrap_or_else(|| Ok(ProxyCredentials::default()))
 }
 
 /// Whether the rules of a session can be had, whose capabilities were matched as `set`.

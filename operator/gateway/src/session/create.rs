@@ -3,12 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use crds::BrowserSession;
+use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, api::PostParams};
+use placement::BroughtCredentials;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    abandon_guard::AbandonGuard, classes::Classes, controller_lease::ControllerLease,
-    create_error::CreateError, directory::Directory, live::LiveSession, request::SessionRequest,
+    abandon_guard::AbandonGuard, brought_secret::brought_secret, classes::Classes,
+    controller_lease::ControllerLease, create_error::CreateError, directory::Directory,
+    live::LiveSession, request::SessionRequest,
 };
 use crate::auth::Caller;
 
@@ -17,6 +20,8 @@ const FIELD_MANAGER: &str = "browser-operator-gateway";
 #[derive(Clone)]
 pub struct SessionCreator {
     pub client: Client,
+    /// Where credentials are kept.
+    pub operator_namespace: String,
     pub directory: Arc<Directory>,
     pub classes: Arc<Classes>,
     pub controller: Arc<ControllerLease>,
@@ -57,8 +62,9 @@ impl SessionCreator {
         }
         // Another release in this cluster must know that it is not its own.
         request.spec.class_name = Some(class);
+        let credentials = std::mem::take(&mut request.credentials);
         let object = request.into_object(caller);
-        let (uid, guard) = self.create_object(object, &caller.namespace).await?;
+        let (uid, guard) = self.create_object(object, credentials, &caller.namespace).await?;
         let limit = self.timeout.min(policy.limit);
         let ready = self.directory.wait_until_ready(&uid, policy.queues);
         let outcome = tokio::select! {
@@ -90,9 +96,12 @@ impl SessionCreator {
     async fn create_object(
         &self,
         object: BrowserSession,
+        credentials: BroughtCredentials,
         namespace: &str,
     ) -> Result<(String, AbandonGuard), CreateError> {
         let api = Api::<BrowserSession>::namespaced(self.client.clone(), namespace);
+        let operator_namespace = self.operator_namespace.clone();
+        let secrets = Api::<Secret>::namespaced(self.client.clone(), &operator_namespace);
         let (tasks, namespace) = (self.tasks.clone(), namespace.to_owned());
         let creating = self.tasks.spawn(async move {
             let params =
@@ -101,10 +110,29 @@ impl SessionCreator {
                 .create(&params, &object)
                 .await
                 .map_err(|error| CreateError::from_api(&error, &namespace))?;
-            let (Some(name), Some(uid)) = (created.metadata.name, created.metadata.uid) else {
+            let (Some(name), Some(uid)) =
+                (created.metadata.name.clone(), created.metadata.uid.clone())
+            else {
                 return Err(CreateError::Cluster("the API server gave no name".to_owned()));
             };
-            Ok((uid, AbandonGuard::new(api, name, tasks)))
+            let guard = AbandonGuard::new(api, name, tasks);
+            if credentials.is_empty() {
+                return Ok((uid, guard));
+            }
+            // Until it is there, the controller makes no pod.
+            let keeping = async {
+                let metadata = &created.metadata;
+                let secret = brought_secret(&credentials, metadata, &operator_namespace);
+                secrets.create(&params, &secret.map_err(kube::Error::SerdeError)?).await
+            };
+            match keeping.await {
+                Ok(_) => Ok((uid, guard)),
+                Err(error) => {
+                    guard.delete();
+                    let message = format!("the credentials of its proxies are not kept: {error}");
+                    Err(CreateError::Cluster(message))
+                }
+            }
         });
         creating.await.unwrap_or_else(|error| {
             Err(CreateError::Cluster(format!("the gateway is ending: {error}")))

@@ -1,6 +1,7 @@
 //! The sessions of the cluster as this replica knows them, and how one is created. Knows no front.
 
 mod abandon_guard;
+mod brought_secret;
 pub mod classes;
 mod controller_lease;
 mod create;

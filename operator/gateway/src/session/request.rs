@@ -5,6 +5,7 @@ use crds::{
     names::{CALLER_ANNOTATION, FRONT_ANNOTATION, PROTOCOL_ANNOTATION, Protocol},
 };
 use kube::api::ObjectMeta;
+use placement::BroughtCredentials;
 use serde_json::Value;
 
 use crate::auth::Caller;
@@ -21,6 +22,8 @@ pub struct SessionRequest {
     pub protocol: Protocol,
     /// Kept in an annotation for the front's later answers.
     pub front: Option<Value>,
+    /// What the proxies of the spec know it by.
+    pub credentials: BroughtCredentials,
 }
 
 impl SessionRequest {

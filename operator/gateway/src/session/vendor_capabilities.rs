@@ -7,6 +7,7 @@ use crds::{
     names::Protocol,
     session::{START_URLS, is_start_url},
 };
+use placement::BroughtCredentials;
 use serde_json::{Map, Value};
 use webdriver::{capabilities::OWN_PREFIX, error::WebDriverError};
 
@@ -102,7 +103,8 @@ impl SessionRequest {
             return Err(WebDriverError::invalid_argument(format!("{OWN_PREFIX}{START_URLS}")));
         }
         spec.capabilities = capabilities;
-        Ok(Self { namespace, spec, protocol, front: None })
+        let credentials = BroughtCredentials::new();
+        Ok(Self { namespace, spec, protocol, front: None, credentials })
     }
 }
 

@@ -58,7 +58,8 @@ fn facts<'a>(
     now: Timestamp,
 ) -> Facts<'a> {
     let services = Services { are_complete: true, own: false };
-    Facts { session, pod, tombstone: None, services, references, now }
+    let has_brought = false;
+    Facts { session, pod, tombstone: None, services, has_brought, references, now }
 }
 
 fn admit(_: &str, _: Option<usize>) -> Option<Admission> {
@@ -95,6 +96,7 @@ fn next(
         Step::End { status, .. } => summary("end", &status),
         Step::DeletePod { .. } => "delete pod".to_owned(),
         Step::DeleteService { .. } => "delete service".to_owned(),
+        Step::DeleteCredentials => "delete credentials".to_owned(),
         Step::DeleteSession => "delete session".to_owned(),
     }
 }
@@ -508,11 +510,54 @@ fn a_secret_that_is_of_no_use_ends_a_session_before_its_pod_and_before_its_bind(
     let up = pod(json!({"status": {"podIP": "10.0.0.1"}}));
     let mut references = references(&all);
     let problem = Problem { reason: Reason::SecretUnusable, message: "no".to_owned() };
-    references.credentials = Some(Err(problem));
+    references.credentials = Some(Err(problem.into()));
     for pod in [None, Some(&up)] {
         let now = "2026-01-01T00:00:00Z".parse().unwrap();
         let step = decide(&facts(Some(&fresh), pod, &references, now), admit);
         let Step::End { status, .. } = step else { panic!("{step:?}") };
         assert_eq!(status.conditions[0].reason, "SecretUnusable");
     }
+}
+
+#[test]
+fn a_session_waits_a_moment_for_what_its_call_brought() {
+    let all = classes(json!({}));
+    let fresh = session(json!({}));
+    let up = pod(json!({"status": {"podIP": "10.0.0.1"}}));
+    let mut references = references(&all);
+    references.credentials = Some(Err(Unusable::NotBrought));
+    let born: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    for pod in [None, Some(&up)] {
+        let step = |after| {
+            let now = born + SignedDuration::from_secs(after);
+            decide(&facts(Some(&fresh), pod, &references, now), admit)
+        };
+        assert!(matches!(step(9), Step::Wait(Some(left)) if left == Duration::from_secs(1)));
+        let Step::End { status, .. } = step(10) else { panic!("it ends") };
+        assert_eq!(status.conditions[0].reason, "SecretUnusable");
+    }
+}
+
+#[test]
+fn what_a_call_brought_goes_after_its_session() {
+    let all = classes(json!({}));
+    let references = references(&all);
+    let now = "2026-01-01T00:00:00Z".parse().unwrap();
+    let ended = json!({"phase": "Completed", "conditions": [{
+        "type": "Finished", "status": "True", "reason": "Released", "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }]});
+    let over = session(json!({"spec": {"ttlSecondsAfterFinished": 0}, "status": ended}));
+    let live = session(json!({"status": {"phase": "Ready"}}));
+    let up = pod(json!({}));
+    let step = |session, pod| {
+        let facts = Facts { has_brought: true, ..facts(session, pod, &references, now) };
+        let step = decide(&facts, admit);
+        (matches!(step, Step::DeleteCredentials), rests_on(&facts, &step))
+    };
+    // Gone while nobody looked: the API server is asked whether it is.
+    assert_eq!(step(None, None), (true, Some(Absence::Session)));
+    assert_eq!(step(Some(&over), None), (true, None));
+    assert!(!step(Some(&over), Some(&up)).0);
+    assert!(!step(Some(&live), None).0);
 }

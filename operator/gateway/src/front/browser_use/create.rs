@@ -6,17 +6,19 @@ use serde_json::{Map, Value, json};
 use super::{
     api::API,
     field_types::{Metadata, Minutes, StartUrl},
+    proxies,
     resource::Resource,
     view::{self, Item},
 };
 use crate::{
     front::hosted::{
         authorize::authorize,
-        create::{base_spec, create_and_wait},
+        create::{Asked, base_spec, create_and_wait},
         features,
         field_types::{boolean, integer, nullable, uuid},
         fields::{Body, Fields, Nulls},
         problem::Problem,
+        proxies::Proxies,
         request::Request,
         unsupported,
     },
@@ -48,6 +50,7 @@ pub struct CreateBrowser {
 
 /// The fields of both.
 struct Common {
+    proxies: Option<Proxies>,
     start_url: Option<String>,
     screen_width: Option<i32>,
     screen_height: Option<i32>,
@@ -100,12 +103,9 @@ impl Body for CreateBrowser {
 impl Body for Common {
     fn read(fields: &mut Fields) -> Self {
         fields.optional("profileId", unsupported::context(nullable(uuid())), "");
-        let country = json!({"type": "string", "nullable": true});
-        fields.optional("proxyCountryCode", unsupported::proxy(country), "");
-        let proxy = json!({"type": "object", "nullable": true});
-        fields.optional("customProxy", unsupported::proxy(proxy), "");
         fields.optional("enableRecording", unsupported::switched_off(), "");
         Self {
+            proxies: proxies::read(fields),
             start_url: fields.optional(
                 "startUrl",
                 nullable(StartUrl),
@@ -126,17 +126,18 @@ impl Body for Common {
 }
 
 impl Common {
-    fn into_spec(self, minutes: i32) -> BrowserSessionSpec {
+    fn into_asked(self, minutes: i32) -> Asked {
         let (width, height) = (self.screen_width, self.screen_height);
         let viewport = (width.is_some() || height.is_some()).then(|| Viewport {
             width: width.unwrap_or(SCREEN.0),
             height: height.unwrap_or(SCREEN.1),
         });
-        BrowserSessionSpec {
+        let spec = BrowserSessionSpec {
             start_url: self.start_url,
             viewport,
             ..base_spec(minutes.saturating_mul(60))
-        }
+        };
+        Asked::through(spec, self.proxies)
     }
 }
 
@@ -147,36 +148,37 @@ pub async fn create(
 ) -> Result<Item, Problem> {
     let caller = authorize(gateway, request, &API, "create").await?;
     let body = request.body(gateway).await?;
-    let (spec, state) = match resource {
+    let (asked, state) = match resource {
         Resource::Sessions => session(&body)?,
         Resource::Browsers => browser(&body)?,
     };
-    let (record, guard) = create_and_wait(gateway, &caller, &API, spec, state).await?;
+    let (record, guard) = create_and_wait(gateway, &caller, &API, asked, state).await?;
     guard.disarm();
     Ok(view::item(gateway, request, resource, &record))
 }
 
 /// A session's spec, and the state that this front keeps.
-fn session(body: &[u8]) -> Result<(BrowserSessionSpec, Value), Problem> {
+fn session(body: &[u8]) -> Result<(Asked, Value), Problem> {
     let CreateSession { common, persist_memory, keep_alive } = parse(body)?;
-    let spec =
-        BrowserSessionSpec { keep_alive: Some(keep_alive), ..common.into_spec(DEFAULT_MINUTES) };
-    Ok((spec, json!({"api": "browser-use", "persistMemory": persist_memory})))
+    let mut asked = common.into_asked(DEFAULT_MINUTES);
+    asked.spec.keep_alive = Some(keep_alive);
+    Ok((asked, json!({"api": "browser-use", "persistMemory": persist_memory})))
 }
 
 /// The same of a browser. It stays until it is stopped or its timeout ends it.
-fn browser(body: &[u8]) -> Result<(BrowserSessionSpec, Value), Problem> {
+fn browser(body: &[u8]) -> Result<(Asked, Value), Problem> {
     let CreateBrowser { common, timeout_minutes, metadata, solve_captchas } = parse(body)?;
     if timeout_minutes > MAX_MINUTES {
         return Err(Problem::Forbidden(TOO_LONG.to_owned()));
     }
+    let Asked { spec, credentials } = common.into_asked(timeout_minutes);
     let spec = BrowserSessionSpec {
         keep_alive: Some(true),
         user_metadata: metadata,
         features: solve_captchas.then(|| Features { solve_captchas, ..Features::default() }),
-        ..common.into_spec(timeout_minutes)
+        ..spec
     };
-    Ok((spec, json!({"api": "browser-use"})))
+    Ok((Asked { spec, credentials }, json!({"api": "browser-use"})))
 }
 
 /// The open-source client writes the names in snake case.
@@ -215,7 +217,7 @@ mod tests {
             json!({"profile_id": null, "proxy_country_code": null, "timeout": 5, "enable_recording": false,
                 "browser_screen_width": 1280, "start_url": "https://example.com"}),
         ] {
-            let (spec, _) = browser(&text(&body)).unwrap();
+            let (Asked { spec, .. }, _) = browser(&text(&body)).unwrap();
             assert_eq!((spec.timeout_seconds, spec.keep_alive), (Some(300), Some(true)));
             assert_eq!(spec.viewport, Some(Viewport { width: 1280, height: 1080 }));
             assert_eq!(spec.start_url.as_deref(), Some("https://example.com"));
@@ -224,10 +226,11 @@ mod tests {
 
     #[test]
     fn a_session_that_says_nothing_stays_for_an_hour() {
-        let (spec, noted) = session(b"{}").unwrap();
+        let (Asked { spec, .. }, noted) = session(b"{}").unwrap();
         assert_eq!((spec.timeout_seconds, spec.keep_alive), (Some(3600), Some(true)));
         assert_eq!(noted["persistMemory"], true);
-        let (spec, noted) = session(br#"{"keepAlive": false, "persistMemory": false}"#).unwrap();
+        let (Asked { spec, .. }, noted) =
+            session(br#"{"keepAlive": false, "persistMemory": false}"#).unwrap();
         assert_eq!((spec.keep_alive, &noted["persistMemory"]), (Some(false), &json!(false)));
     }
 
@@ -242,13 +245,8 @@ mod tests {
                 "profileId",
                 "not_available",
             ),
-            (both, json!({"proxyCountryCode": "us"}), "proxyCountryCode", "not_available"),
-            (
-                both,
-                json!({"customProxy": {"host": "h", "port": 1}}),
-                "customProxy",
-                "not_available",
-            ),
+            (both, json!({"proxyCountryCode": "usa"}), "proxyCountryCode", "enum"),
+            (both, json!({"customProxy": "http://p"}), "customProxy", "dict_type"),
             (both, json!({"enableRecording": true}), "enableRecording", "not_available"),
             (both, json!({"startUrl": 7}), "startUrl", "string_type"),
             (both, json!({"startUrl": "file:///etc"}), "startUrl", "url_scheme"),

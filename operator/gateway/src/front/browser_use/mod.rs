@@ -7,6 +7,7 @@ pub mod headers;
 mod list;
 pub mod openapi;
 mod problem;
+mod proxies;
 mod public_share;
 mod resource;
 mod routes;

@@ -7,6 +7,7 @@ pub const API: HostedApi = HostedApi {
     key_header: headers::API_KEY,
     front: Front::Browserbase,
     body_paths: &[
+        ("spec.proxy", &["proxies"]),
         ("spec.region", &["region"]),
         ("spec.userMetadata", &["userMetadata"]),
         ("spec.os", &["browserSettings", "os"]),

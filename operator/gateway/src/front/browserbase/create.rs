@@ -8,16 +8,18 @@ use super::{
     allowed_domains::AllowedDomains,
     api::API,
     project_id,
+    proxies::ProxiesField,
     view::{self, Session},
 };
 use crate::{
     front::hosted::{
         authorize::authorize,
-        create::{DEFAULT_TIMEOUT_SECONDS, base_spec, create_and_wait},
+        create::{Asked, DEFAULT_TIMEOUT_SECONDS, base_spec, create_and_wait},
         features,
         field_types::{boolean, free_object, integer, object, one_of, text},
         fields::{Body, Fields, Nulls},
         problem::Problem,
+        proxies::Proxies,
         request::Request,
         unsupported::{self, Opaque},
     },
@@ -33,6 +35,7 @@ pub struct CreateSession {
     keep_alive: bool,
     region: Option<String>,
     user_metadata: Option<Map<String, Value>>,
+    proxies: Option<Proxies>,
 }
 
 #[derive(Default)]
@@ -49,11 +52,8 @@ impl Body for CreateSession {
     fn read(fields: &mut Fields) -> Self {
         let extension = json!({"type": "string"});
         fields.optional("extensionId", unsupported::extensions(extension), "");
-        let proxies = json!({
-            "anyOf": [{"type": "boolean"}, {"type": "array", "items": {"type": "object"}}],
-        });
-        fields.optional("proxies", unsupported::proxy(proxies), "");
-        fields.optional("proxySettings", unsupported::proxy(json!({"type": "object"})), "");
+        let settings = json!({"type": "object"});
+        fields.optional("proxySettings", unsupported::certificates(settings), "");
         Self {
             project_id: project_id::read(fields),
             browser_settings: fields
@@ -81,6 +81,13 @@ impl Body for CreateSession {
                 free_object(),
                 "Free JSON of at most 16 KiB.",
             ),
+            proxies: fields
+                .optional(
+                    "proxies",
+                    ProxiesField,
+                    "true: a proxy of the cluster's own; a list: the first entry that matches a request decides.",
+                )
+                .flatten(),
         }
     }
 }
@@ -141,10 +148,10 @@ impl Body for Viewport {
 }
 
 impl CreateSession {
-    fn into_spec(self) -> BrowserSessionSpec {
+    fn into_asked(self) -> Asked {
         let BrowserSettings { viewport, features, os, ignore_certificate_errors, allowed_domains } =
             self.browser_settings;
-        BrowserSessionSpec {
+        let spec = BrowserSessionSpec {
             keep_alive: Some(self.keep_alive),
             region: self.region,
             user_metadata: self.user_metadata,
@@ -154,25 +161,26 @@ impl CreateSession {
             ignore_certificate_errors,
             allowed_domains: (!allowed_domains.is_empty()).then_some(allowed_domains),
             ..base_spec(self.timeout_seconds)
-        }
+        };
+        Asked::through(spec, self.proxies)
     }
 }
 
 pub async fn create_session(gateway: &Gateway, request: &Request) -> Result<Session, Problem> {
     let caller = authorize(gateway, request, &API, "create").await?;
     let unknown = gateway.services.unknown_projects;
-    let mut spec = read(&request.body(gateway).await?, &caller.namespace, unknown)?;
+    let mut asked = read(&request.body(gateway).await?, &caller.namespace, unknown)?;
     let mut state = json!({"api": "browserbase"});
-    if let Some(asked) = spec.region.take() {
-        state[view::REGION_STATE] = asked.clone().into();
-        spec = with_region(
-            spec,
-            gateway.services.region(asked),
+    if let Some(region) = asked.spec.region.take() {
+        state[view::REGION_STATE] = region.clone().into();
+        asked.spec = with_region(
+            asked.spec,
+            gateway.services.region(region),
             &gateway.classes.all(),
             &caller.namespace,
         );
     }
-    let (record, guard) = create_and_wait(gateway, &caller, &API, spec, state).await?;
+    let (record, guard) = create_and_wait(gateway, &caller, &API, asked, state).await?;
     guard.disarm();
     Ok(view::session_with_urls(gateway, request, &record))
 }
@@ -191,16 +199,12 @@ fn with_region(
     BrowserSessionSpec { region: (!means_none).then_some(region), ..spec }
 }
 
-fn read(
-    body: &[u8],
-    namespace: &str,
-    unknown: UnknownProjects,
-) -> Result<BrowserSessionSpec, Problem> {
+fn read(body: &[u8], namespace: &str, unknown: UnknownProjects) -> Result<Asked, Problem> {
     let mut fields = Fields::of_body(body, Nulls::AreValues)?;
     let body = CreateSession::read(&mut fields);
     project_id::check(body.project_id.as_deref(), namespace, unknown, &mut fields);
     fields.finish()?;
-    Ok(body.into_spec())
+    Ok(body.into_asked())
 }
 
 #[cfg(test)]
@@ -208,7 +212,7 @@ mod tests {
     use super::*;
 
     fn of(body: &Value) -> Result<BrowserSessionSpec, Problem> {
-        read(body.to_string().as_bytes(), "team-a", UnknownProjects::Refuse)
+        read(body.to_string().as_bytes(), "team-a", UnknownProjects::Refuse).map(|asked| asked.spec)
     }
 
     fn class(regions: Value) -> BrowserClass {
@@ -262,7 +266,7 @@ mod tests {
 
     #[test]
     fn an_empty_body_is_a_session_of_chrome_that_ends_with_its_connection() {
-        let spec = read(b"", "team-a", UnknownProjects::Refuse).unwrap();
+        let spec = read(b"", "team-a", UnknownProjects::Refuse).unwrap().spec;
         assert_eq!(spec.capabilities.to_json(), json!({"alwaysMatch": {"browserName": "chrome"}}));
         assert_eq!((spec.timeout_seconds, spec.idle_timeout_seconds), (Some(1800), 0));
         assert_eq!((spec.keep_alive, spec.connect_timeout_seconds), (Some(false), 300));
@@ -314,8 +318,8 @@ mod tests {
             (json!({"timeout": "60"}), "timeout"),
             (json!({"keepAlive": "yes"}), "keepAlive"),
             (json!({"keepAlive": null}), "keepAlive"),
-            (json!({"proxies": true}), "proxies"),
-            (json!({"proxies": [{"type": "external", "server": "http://p"}]}), "proxies"),
+            (json!({"proxies": "yes"}), "proxies"),
+            (json!({"proxySettings": {"caCertificates": ["c"]}}), "proxySettings"),
             (json!({"region": 1}), "region"),
             (json!({"userMetadata": []}), "userMetadata"),
             (json!({"colour": "blue"}), "colour"),

@@ -11,6 +11,7 @@ pub mod openapi;
 mod problem;
 mod project_id;
 mod projects;
+mod proxies;
 mod release;
 mod routes;
 pub mod selenium;

@@ -5,11 +5,13 @@ use std::time::Duration;
 use crds::{
     BrowserSessionSpec, Capabilities, Reason, capabilities::CapabilitySet, names::Protocol,
 };
+use placement::BroughtCredentials;
 use serde_json::{Value, json};
 
 use super::{
     api::HostedApi,
     problem::Problem,
+    proxies::Proxies,
     records::{self, Record},
 };
 use crate::{
@@ -42,16 +44,38 @@ pub fn base_spec(timeout_seconds: i32) -> BrowserSessionSpec {
     }
 }
 
+/// What a call asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asked {
+    pub spec: BrowserSessionSpec,
+    /// What the proxies of the spec know it by.
+    pub credentials: BroughtCredentials,
+}
+
+impl From<BrowserSessionSpec> for Asked {
+    fn from(spec: BrowserSessionSpec) -> Self {
+        Self { spec, credentials: BroughtCredentials::new() }
+    }
+}
+
+impl Asked {
+    /// A session whose requests go through proxies, if the call asks for any.
+    pub fn through(spec: BrowserSessionSpec, proxies: Option<Proxies>) -> Self {
+        let Some(Proxies { proxy, credentials }) = proxies else { return spec.into() };
+        Self { spec: BrowserSessionSpec { proxy: Some(proxy), ..spec }, credentials }
+    }
+}
+
 /// Creates a session, and returns its record once the browser is up, with a guard to disarm when the answer is made.
 /// `front_state` is kept in an annotation for the front's later answers.
 pub async fn create_and_wait(
     gateway: &Gateway,
     caller: &Caller,
     api: &HostedApi,
-    spec: BrowserSessionSpec,
+    asked: Asked,
     front_state: Value,
 ) -> Result<(Record, AbandonGuard), Problem> {
-    let created = try_create_and_wait(gateway, caller, api, spec, front_state).await;
+    let created = try_create_and_wait(gateway, caller, api, asked, front_state).await;
     let outcome = if created.is_ok() { Outcome::Created } else { Outcome::Refused };
     gateway.metrics.requested(api.front, outcome);
     created
@@ -61,7 +85,7 @@ async fn try_create_and_wait(
     gateway: &Gateway,
     caller: &Caller,
     api: &HostedApi,
-    spec: BrowserSessionSpec,
+    Asked { spec, credentials }: Asked,
     front_state: Value,
 ) -> Result<(Record, AbandonGuard), Problem> {
     gateway.check_accepting().map_err(|error| Problem::Unavailable(error.message))?;
@@ -70,6 +94,7 @@ async fn try_create_and_wait(
         spec,
         protocol: Protocol::Classic,
         front: Some(front_state),
+        credentials,
     };
     let wait = WaitPolicy { limit: CREATE_TIMEOUT, queues: false };
     let created = gateway.sessions.create(caller, session_request, wait).await;

@@ -1,6 +1,6 @@
 //! The types of fields that the services have in common.
 
-use std::marker::PhantomData;
+use std::{fmt::Display, marker::PhantomData};
 
 use serde_json::{Map, Value, json};
 
@@ -34,6 +34,67 @@ impl FieldType for Text {
 
     fn schema(&self) -> Value {
         json!({"type": "string", "maxLength": self.max_length})
+    }
+}
+
+/// Text of at most so many characters that a parser takes.
+pub fn parsed<V, E: Display>(
+    max_length: usize,
+    parse: fn(&str) -> Result<V, E>,
+) -> impl FieldType<Output = String> {
+    Parsed { text: text(max_length), parse }
+}
+
+struct Parsed<V, E> {
+    text: Text,
+    parse: fn(&str) -> Result<V, E>,
+}
+
+impl<V, E: Display> FieldType for Parsed<V, E> {
+    type Output = String;
+
+    fn read(&self, value: Value, field: &mut Field<'_>) -> Option<String> {
+        let text = self.text.read(value, field)?;
+        match (self.parse)(&text) {
+            Ok(_) => Some(text),
+            Err(error) => {
+                field.fault("value_error", error.to_string());
+                None
+            }
+        }
+    }
+
+    fn schema(&self) -> Value {
+        self.text.schema()
+    }
+}
+
+/// The code of a country or a state.
+pub fn letters() -> impl FieldType<Output = String> {
+    Letters
+}
+
+struct Letters;
+
+impl FieldType for Letters {
+    type Output = String;
+
+    fn read(&self, value: Value, field: &mut Field<'_>) -> Option<String> {
+        match value {
+            Value::String(text)
+                if text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_alphabetic()) =>
+            {
+                Some(text)
+            }
+            _ => {
+                field.fault("enum", "must be two letters");
+                None
+            }
+        }
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "string", "minLength": 2, "maxLength": 2})
     }
 }
 

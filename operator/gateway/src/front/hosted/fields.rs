@@ -189,6 +189,18 @@ impl Field<'_> {
         body
     }
 
+    /// Reads an element of a list that is this field's value.
+    pub fn element<T: FieldType>(
+        &mut self,
+        index: usize,
+        field_type: &T,
+        value: Value,
+    ) -> Option<T::Output> {
+        let (object, name) = (self.path(), index.to_string());
+        let (nulls, faults) = (self.nulls, &mut *self.faults);
+        field_type.read(value, &mut Field { object: &object, name: &name, nulls, faults })
+    }
+
     fn path(&self) -> Vec<String> {
         self.object.iter().cloned().chain([shown(self.name).to_owned()]).collect()
     }

@@ -11,6 +11,7 @@ pub mod links;
 pub mod newest;
 pub mod on_demand;
 pub mod problem;
+pub mod proxies;
 pub mod records;
 pub mod request;
 pub mod response_schema;

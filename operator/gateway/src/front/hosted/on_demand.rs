@@ -39,7 +39,7 @@ pub async fn create_on_demand(
     let caller = authorize_credential(gateway, &API, credential, "create").await?;
     let spec = BrowserSessionSpec { keep_alive: Some(false), ..base_spec(DEFAULT_TIMEOUT_SECONDS) };
     let (record, guard) =
-        create_and_wait(gateway, &caller, &API, spec, json!({"api": "cdp"})).await?;
+        create_and_wait(gateway, &caller, &API, spec.into(), json!({"api": "cdp"})).await?;
     let session = gateway.directory.find(&record.id).await;
     let session = session.map_err(|error| Problem::Failed(error.message))?;
     Ok(OnDemand { session, signing_key: links::signing_key(gateway, &record), guard })

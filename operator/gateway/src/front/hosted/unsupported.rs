@@ -60,35 +60,14 @@ impl FieldType for Opaque {
     }
 }
 
-/// One or more proxies, in whichever way the service describes them.
-pub struct Proxies(Value);
-
-impl FieldType for Proxies {
-    type Output = ();
-
-    fn read(&self, value: Value, field: &mut Field<'_>) -> Option<()> {
-        if value.is_number() {
-            field.fault("value_error", "must be true, false or a list of proxies");
-            return None;
-        }
-        Some(())
-    }
-
-    fn schema(&self) -> Value {
-        self.0.clone()
-    }
-}
-
-/// `spec.proxy`.
-pub fn proxy(schema: Value) -> Unsupported<Proxies> {
+/// `spec.certificates`.
+pub fn certificates(schema: Value) -> Unsupported<Opaque> {
     Unsupported {
-        field_type: Proxies(schema),
-        asks_for_nothing: |value| match value {
-            Value::Null | Value::Bool(false) => true,
-            Value::Array(proxies) => proxies.iter().all(|proxy| proxy["type"] == "none"),
-            _ => false,
+        field_type: Opaque(schema),
+        asks_for_nothing: |value| {
+            value.as_object().is_some_and(|settings| settings.values().all(is_empty))
         },
-        instead: "traffic goes straight to its server; leave it out",
+        instead: "leave it out",
         note: NOTE,
     }
 }
@@ -146,18 +125,15 @@ mod tests {
     #[test]
     fn what_does_no_harm_passes_and_what_was_asked_for_is_named() {
         type Read = fn(&mut Fields) -> Option<()>;
-        let proxy: Read = |fields| fields.optional("field", proxy(json!({})), "");
+        let certificate: Read = |fields| fields.optional("field", certificates(json!({})), "");
         let context: Read = |fields| fields.optional("field", context(Opaque(json!({}))), "");
         let extension: Read = |fields| fields.optional("field", extensions(json!({})), "");
         let record: Read = |fields| fields.optional("field", switched_off(), "");
-        let cases: [(Read, Value, bool); 14] = [
-            (proxy, json!(false), true),
-            (proxy, json!([]), true),
-            (proxy, json!([{"type": "none"}]), true),
-            (proxy, json!(true), false),
-            (proxy, json!([{"type": "none"}, {"type": "browserbase"}]), false),
-            (proxy, json!("us"), false),
-            (proxy, json!(7), false),
+        let cases: [(Read, Value, bool); 11] = [
+            (certificate, json!({}), true),
+            (certificate, json!({"caCertificates": []}), true),
+            (certificate, json!({"caCertificates": ["c"]}), false),
+            (certificate, json!("us"), false),
             (context, json!({"id": "c"}), false),
             (context, json!(null), true),
             (extension, json!([]), true),
