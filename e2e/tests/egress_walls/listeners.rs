@@ -20,7 +20,7 @@ pub const PREY: &str = "prey";
 pub const ELSEWHERE: &str = "elsewhere";
 /// Each row of the table has a port of its own, by TCP and by UDP.
 pub const FIRST_PORT: u16 = 9001;
-pub const PORTS: u16 = 200;
+pub const PORTS: u16 = 300;
 
 const READY: Duration = Duration::from_secs(60);
 const HEARD: Duration = Duration::from_secs(10);
@@ -49,6 +49,11 @@ while (my @ready = $all->can_read) {
     }
 }
 "#;
+
+/// A page in the browser's pod that asks for what its query says.
+const FILE: &str =
+    "<title>front</title><script>new Image().src = `http://${location.search.slice(1)}/`</script>";
+pub const FILE_PATH: &str = "/tmp/attack.html";
 
 /// Answers what the query says: `s` the status, `h` header lines, `b` the body.
 const ANSWER: &str = r#"
@@ -129,6 +134,7 @@ fn parse(log: &str) -> BTreeSet<u16> {
 /// Has somebody listen on every port of the browser's own pod.
 pub async fn listen_inside(namespace: &Namespace, pod: &str) -> Result<()> {
     let quoted = HEAR.replace('\'', r"'\''");
+    exec(&namespace.name, pod, &format!("echo '{FILE}' >{FILE_PATH}")).await?;
     let script = format!("(perl -e '{quoted}' {FIRST_PORT} {PORTS} >/tmp/heard 2>&1 &) ; true");
     exec(&namespace.name, pod, &script).await?;
     eventually(HEARD, async || {

@@ -1,122 +1,26 @@
 //! Tried as an attacker would: every row of the table in a real browser, with somebody who would hear it.
 
+mod clients;
 mod listeners;
 mod rows;
+mod run;
 
 use std::{
     collections::BTreeSet,
     io::{Cursor, Write},
-    net::Ipv4Addr,
 };
 
 use anyhow::{Context, Result, ensure};
 use base64::{Engine, prelude::BASE64_STANDARD};
-use e2e::{Classic, Namespace, class_like_the_default, namespace::Live, with_namespace};
+use e2e::{class_like_the_default, with_namespace};
 use kube::ResourceExt;
 use reqwest::Method;
 use serde_json::json;
 use zip::{ZipWriter, write::SimpleFileOptions};
 
-use listeners::{ELSEWHERE, FIRST_PORT, PORTS, PREY, front_url, name_in};
-use rows::{How, On, Prey, ROWS, Row};
-
-/// Runs each script of the page on its own, and waits for all, but for none too long.
-const RUN: &str = r#"
-    const [scripts, done] = arguments;
-    const later = milliseconds => new Promise(over => setTimeout(over, milliseconds));
-    const Async = (async () => {}).constructor;
-    const run = script => Promise.race([
-        new Async("later", script)(later).then(() => "done", error => `${error}`), later(4000).then(() => "late"),
-    ]);
-    Promise.all(scripts.map(run)).then(said => later(2000).then(() => done(said)));
-"#;
-
-/// A table's run in one browser of one class.
-struct Run<'a> {
-    client: &'a Classic,
-    live: &'a Live,
-    own: &'a Namespace,
-    other: &'a Namespace,
-    /// The prey's address.
-    ip: Ipv4Addr,
-    /// The first port of this run's rows.
-    base: u16,
-}
-
-impl Run<'_> {
-    fn port(&self, index: usize) -> Result<u16> {
-        Ok(self.base + u16::try_from(index).context("a row's number")?)
-    }
-
-    fn fill(&self, template: &str, port: u16) -> String {
-        let [a, b, c, d] = self.ip.octets();
-        let wide = |text: String| -> String {
-            let wide =
-                |c: char| c.to_digit(10).and_then(|n| char::from_u32(0xff10 + n)).unwrap_or(c);
-            text.chars().map(wide).collect()
-        };
-        let name = name_in(self.other, PREY);
-        template
-            .replace("{ip}", &self.ip.to_string())
-            .replace("{decimal}", &u32::from(self.ip).to_string())
-            .replace("{hexadecimal}", &format!("0x{a:x}.0x{b:x}.0x{c:x}.0x{d:x}"))
-            .replace("{octal}", &format!("0{a:o}.0{b:o}.0{c:o}.0{d:o}"))
-            .replace("{wide}", &wide(self.ip.to_string()))
-            .replace("{name}", &name)
-            .replace("{NAME}", &name.to_uppercase())
-            .replace("{elsewhere}", &name_in(self.own, ELSEWHERE))
-            .replace("{own}", &self.live.ip)
-            .replace("{front}", &front_url(self.own))
-            .replace("{port}", &port.to_string())
-    }
-
-    /// Tries all rows of that browser.
-    async fn attack(&self, browser: &str) -> Result<()> {
-        let rows = ROWS.iter().enumerate().filter(|(_, row)| is_on(row, browser));
-        let mut scripts = Vec::new();
-        for (index, row) in rows {
-            let port = self.port(index)?;
-            match row.how {
-                How::Script(script) => scripts.push(self.fill(script, port)),
-                How::Open(url) => {
-                    let url = json!({"url": self.fill(url, port)});
-                    // It may load its error or not at all.
-                    let path = format!("/session/{}/url", self.live.id);
-                    self.client.send(Method::POST, &path, Some(&url)).await?;
-                }
-            }
-        }
-        self.client.open(&self.live.id, &front_url(self.own)).await?;
-        ensure!(self.client.title(&self.live.id).await? == "front", "the front is not reached");
-        let path = format!("/session/{}/execute/async", self.live.id);
-        let said = self.client.post(&path, json!({"script": RUN, "args": [scripts]})).await?;
-        println!("{browser}: {said}");
-        Ok(())
-    }
-
-    /// The rows that were heard.
-    fn heard(&self, prey: Prey, heard: &BTreeSet<u16>) -> Result<BTreeSet<&'static str>> {
-        let mut names = BTreeSet::new();
-        for (index, row) in ROWS.iter().enumerate() {
-            if row.prey == prey && heard.contains(&self.port(index)?) {
-                names.insert(row.name);
-            }
-        }
-        Ok(names)
-    }
-}
-
-fn is_on(row: &Row, browser: &str) -> bool {
-    match row.on {
-        On::Both => true,
-        On::Chrome => browser == "chrome",
-    }
-}
-
-/// The rows for which that holds.
-fn named(browser: &str, holds: impl Fn(&Row) -> bool) -> BTreeSet<&'static str> {
-    ROWS.iter().filter(|row| is_on(row, browser) && holds(row)).map(|row| row.name).collect()
-}
+use listeners::{FIRST_PORT, PORTS};
+use rows::{Prey, ROWS};
+use run::{Run, named};
 
 async fn holds(browser: &'static str, class: &'static str) -> Result<()> {
     with_namespace(async |other| {
@@ -142,10 +46,17 @@ async fn holds(browser: &'static str, class: &'static str) -> Result<()> {
                         let base = if access == "all" { FIRST_PORT + PORTS / 2 } else { FIRST_PORT };
                         let run = Run { client: &client, live: &live, own: &own, other: &other, ip, base };
                         check(&run, browser, access).await?;
-                        if browser == "firefox" && access == "namespace" {
-                            around(&run).await?;
+                        if access == "namespace" {
+                            clients::reach_no_port_of_the_pod(&run, browser).await?;
+                            if browser == "firefox" {
+                                around(&run).await?;
+                            }
                         }
-                        own.delete(access).await
+                        own.delete(access).await?;
+                        if access == "namespace" {
+                            clients::ask_for_no_way_around(&client, &own, &other, &class.name_any(), browser, ip).await?;
+                        }
+                        Ok(())
                     })
                     .await?;
             }
@@ -225,5 +136,9 @@ async fn nothing_that_a_page_in_firefox_does_reaches_what_it_may_not() -> Result
 fn the_table_is_one() {
     let names: BTreeSet<&str> = ROWS.iter().map(|row| row.name).collect();
     assert_eq!(names.len(), ROWS.len());
-    assert!(ROWS.len() < usize::from(PORTS / 2), "a row without a port: {}", ROWS.len());
+    assert!(
+        ROWS.len() < usize::from(clients::FIRST - FIRST_PORT),
+        "a row without a port: {}",
+        ROWS.len()
+    );
 }

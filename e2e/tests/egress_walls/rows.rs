@@ -141,6 +141,7 @@ pub const ROWS: &[Row] = &[
     script("worker that imports", "new Worker(URL.createObjectURL(new Blob([\"importScripts('http://{ip}:{port}/')\"])))"),
     script("shared worker", "new SharedWorker(URL.createObjectURL(new Blob([\"fetch('http://{ip}:{port}/', {mode: 'no-cors'})\"])))"),
     script("WebSocket of a worker", "new Worker(URL.createObjectURL(new Blob([\"new WebSocket('ws://{ip}:{port}/')\"])))"),
+    script("service worker", "await (await navigator.serviceWorker.register('{front}?h=Content-Type:%20text/javascript&b=fetch(%22http://{ip}:{port}/%22)')).update()").never(),
     script("WebTransport", "new WebTransport('https://{ip}:{port}/')").never(),
     script("HTTP/3 by Alt-Svc", "for (let i = 0; i < 3; i++) await fetch('{front}?h=Alt-Svc:%20h3=%22{ip}:{port}%22')").never(),
     script("STUN", peer!("[{urls: 'stun:{ip}:{port}'}]", "null")).never(),
@@ -157,6 +158,7 @@ pub const ROWS: &[Row] = &[
     open("page after two redirects", "{front}?s=302&h=Location:%20{front}%3Fs=302%26h=Location:%252520http://{ip}:{port}/").never(),
     open("page with an icon", "{front}?b=<link%20rel=icon%20href=http://{ip}:{port}/>").never(),
     open("source of a page", "view-source:http://{ip}:{port}/").never(),
+    open("page of a file", "file:///tmp/attack.html?{ip}:{port}").never(),
     open("FTP", "ftp://{ip}:{port}/").never(),
     open("page that a script goes to", "{front}?b=<script>location='http://{ip}:{port}/'</script>"),
     script("loopback", "await fetch('http://127.0.0.1:{port}/', {mode: 'no-cors'})").inside(),
@@ -175,6 +177,7 @@ pub const ROWS: &[Row] = &[
     script("own pod", "await fetch('http://{own}:{port}/', {mode: 'no-cors'})").inside(),
     script("own pod mapped into IPv6", "await fetch('http://[::ffff:{own}]:{port}/', {mode: 'no-cors'})").inside(),
     script("own pod by ICE candidate", peer!("[]", "'candidate:1 1 udp 2113937151 {own} {port} typ host'")).inside(),
+    open("page of a file that asks loopback", "file:///tmp/attack.html?127.0.0.1:{port}").inside(),
     open("loopback as a page", "http://127.0.0.1:{port}/").inside(),
     open("source of loopback", "view-source:http://localhost:{port}/").inside(),
 ];
