@@ -1,6 +1,6 @@
 //! From a manifest to a page, and to the end.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use crds::{Phase, Reason, Sandbox, names};
@@ -95,10 +95,18 @@ async fn the_address_in_status_is_the_pods_own_name() -> Result<()> {
         let services = Api::<Service>::namespaced(namespace.cluster.client.clone(), "kube-system");
         let dns = services.get("kube-dns").await.context("the Service kube-dns")?;
         let dns = dns.spec.and_then(|spec| spec.cluster_ip).context("its address")?;
-        let found =
-            eventually(Duration::from_secs(30), async || dns::resolve(&dns, address).await).await?;
-        assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), [live.ip]);
-        Ok(())
+        // Every address that the pod has: one of each family, each in an EndpointSlice of its own.
+        let pod = namespace.pods().get(&live.pod).await?;
+        let own = pod.status.and_then(|status| status.pod_ips).context("the pod's addresses")?;
+        let own: BTreeSet<String> = own.into_iter().map(|own| own.ip).collect();
+        assert!(own.contains(&live.ip), "{own:?}");
+        eventually(Duration::from_secs(30), async || {
+            let found = dns::resolve(&dns, address).await?;
+            let found: BTreeSet<String> = found.iter().map(ToString::to_string).collect();
+            ensure!(found == own, "{address} leads to {found:?}, and the pod has {own:?}");
+            Ok(())
+        })
+        .await
     })
     .await
 }
