@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crds::names;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::{Api, api::ListParams};
 use tokio::{select, sync::Notify, time::sleep};
 
@@ -54,7 +54,7 @@ impl IdleNamespaces {
                 continue;
             }
             self.expectations.services.forget(namespace, name);
-            if let Err(error) = self.writer.delete_seen_service(namespace, name, uid).await {
+            if let Err(error) = self.writer.delete_seen::<Service>(namespace, name, uid).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, namespace, "its Service");
                 return Action::Retry;
             }

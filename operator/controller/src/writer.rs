@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use crds::{BrowserClass, BrowserClassStatus, BrowserSession, BrowserSessionStatus, names};
 use k8s_openapi::{
     api::{
-        core::v1::{Pod, Secret, Service},
+        core::v1::{Pod, Service},
         networking::v1::NetworkPolicy,
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -93,11 +93,8 @@ impl Writer {
 
     /// Deletes the pod of that uid, and no other of its name.
     pub async fn delete_pod(&self, pod: &Pod) -> Result<(), Error> {
-        self.metrics.api_write("delete", "pods");
         let namespace = pod.namespace().unwrap_or_default();
-        let pods = Api::<Pod>::namespaced(self.client.clone(), &namespace);
-        let deleted = pods.delete(&pod.name_any(), &only(pod.metadata.uid.clone())).await.map(drop);
-        or_gone(deleted).map_err(failed("delete", "Pod", &pod.name_any()))
+        self.delete_seen::<Pod>(&namespace, &pod.name_any(), pod.metadata.uid.clone()).await
     }
 
     /// Creates a Service. One of its name that is there already may be ours: then nothing is made, which is `None`;
@@ -158,46 +155,24 @@ impl Writer {
         replaced.map_err(failed("replace", "NetworkPolicy", &name))
     }
 
-    /// Deletes a namespace's NetworkPolicy, if it is still the one that was seen.
-    pub async fn delete_seen_policy(
+    /// Deletes an object of a namespace, if it is still the one that was seen.
+    pub async fn delete_seen<K>(
         &self,
         namespace: &str,
         name: &str,
         uid: Option<String>,
-    ) -> Result<(), Error> {
-        self.metrics.api_write("delete", "networkpolicies");
-        let policies = Api::<NetworkPolicy>::namespaced(self.client.clone(), namespace);
-        or_gone(policies.delete(name, &only(uid)).await.map(drop)).map_err(failed(
-            "delete",
-            "NetworkPolicy",
-            name,
-        ))
-    }
-
-    /// Deletes a namespace's Service, if it is still the one that was seen.
-    pub async fn delete_seen_service(
-        &self,
-        namespace: &str,
-        name: &str,
-        uid: Option<String>,
-    ) -> Result<(), Error> {
-        self.metrics.api_write("delete", "services");
-        let services = Api::<Service>::namespaced(self.client.clone(), namespace);
-        or_gone(services.delete(name, &only(uid)).await.map(drop))
-            .map_err(failed("delete", "Service", name))
-    }
-
-    /// Deletes a Secret, if it is still the one that was seen.
-    pub async fn delete_seen_secret(
-        &self,
-        namespace: &str,
-        name: &str,
-        uid: Option<String>,
-    ) -> Result<(), Error> {
-        self.metrics.api_write("delete", "secrets");
-        let secrets = Api::<Secret>::namespaced(self.client.clone(), namespace);
-        or_gone(secrets.delete(name, &only(uid)).await.map(drop))
-            .map_err(failed("delete", "Secret", name))
+    ) -> Result<(), Error>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + k8s_openapi::Resource
+            + Clone
+            + Debug
+            + DeserializeOwned,
+    {
+        self.metrics.api_write("delete", K::URL_PATH_SEGMENT);
+        let objects = Api::<K>::namespaced(self.client.clone(), namespace);
+        let deleted = objects.delete(name, &only(uid)).await.map(drop);
+        or_gone(deleted).map_err(failed("delete", K::KIND, name))
     }
 
     /// Deletes a session's own Service; its owner reference would do so too, but later.

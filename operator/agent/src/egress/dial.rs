@@ -56,18 +56,12 @@ pub struct Dialer {
     guard: Guard,
     traffic: Arc<Traffic>,
     lookups: Semaphore,
-    tls: UpstreamTls,
+    tls: Arc<UpstreamTls>,
 }
 
 impl Dialer {
-    pub fn new(routes: Routes, guard: Guard, traffic: Arc<Traffic>) -> Self {
-        Self {
-            routes,
-            guard,
-            traffic,
-            lookups: Semaphore::new(CONCURRENT_LOOKUPS),
-            tls: UpstreamTls::default(),
-        }
+    pub fn new(routes: Routes, guard: Guard, traffic: Arc<Traffic>, tls: Arc<UpstreamTls>) -> Self {
+        Self { routes, guard, traffic, lookups: Semaphore::new(CONCURRENT_LOOKUPS), tls }
     }
 
     /// What an HTTP proxy on a plain request's route knows its user by.

@@ -23,6 +23,7 @@ use super::{
     lost_pages::LostPages,
     traffic::Traffic,
     tunnel,
+    upstream_tls::UpstreamTls,
 };
 
 /// How many connections the browser may have at a time; more wait. Chromium has at most 32 to one proxy, and 255 WebSockets.
@@ -49,6 +50,8 @@ pub struct EgressProxy {
     /// `None` before the bind: nothing is carried.
     carrier: watch::Sender<Option<Arc<Carrier>>>,
     traffic: Arc<Traffic>,
+    /// One for all routes that a session has: it reads the certificates of the machine.
+    tls: Arc<UpstreamTls>,
     failures: Arc<Failures>,
     lost_pages: Arc<LostPages>,
 }
@@ -61,6 +64,7 @@ impl EgressProxy {
             port: listener.local_addr()?.port(),
             carrier: watch::Sender::new(None),
             traffic: Arc::default(),
+            tls: Arc::default(),
             failures: Arc::default(),
             lost_pages: Arc::default(),
         };
@@ -76,7 +80,7 @@ impl EgressProxy {
 
     /// Sets the routes of requests to come. What is being carried keeps its own.
     pub fn set_routes(&self, routes: Routes, guard: Guard) {
-        let dialer = Arc::new(Dialer::new(routes, guard, self.traffic.clone()));
+        let dialer = Arc::new(Dialer::new(routes, guard, self.traffic.clone(), self.tls.clone()));
         let forwarder =
             Forwarder::new(dialer.clone(), self.failures.clone(), self.lost_pages.clone());
         self.carrier.send_replace(Some(Arc::new(Carrier { dialer, forwarder })));

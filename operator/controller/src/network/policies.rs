@@ -145,7 +145,7 @@ impl Policies {
         for name in Kind::ALL.map(|kind| policy.name(kind)) {
             if let Some(there) = self.watched.get(&ObjectRef::new(&name).within(namespace)) {
                 self.written.forget(namespace, &name);
-                self.writer.delete_seen_policy(namespace, &name, there.uid()).await?;
+                self.writer.delete_seen::<NetworkPolicy>(namespace, &name, there.uid()).await?;
             }
         }
         Ok(())

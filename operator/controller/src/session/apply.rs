@@ -4,7 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use agent_api::{End, bind::Egress};
 use crds::{BrowserClass, BrowserSession, BrowserSessionStatus, Phase, Reason, names};
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::core::v1::{Pod, Secret, Service};
 use kube::ResourceExt;
 use parking_lot::Mutex;
 use placement::{Placement, ProxyCredentials};
@@ -79,7 +79,7 @@ impl Reconciler<'_> {
             Step::DeleteCredentials => {
                 let Context { settings, stores, writer, .. } = self.context;
                 let (name, uid) = (self.key.brought_name(), stores.brought_uid(self.key));
-                writer.delete_seen_secret(&settings.operator_namespace, &name, uid).await?;
+                writer.delete_seen::<Secret>(&settings.operator_namespace, &name, uid).await?;
                 Ok(Action::RequeueAfter(WATCH_LAG))
             }
             Step::DeleteSession => {
